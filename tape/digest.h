@@ -1,0 +1,30 @@
+/* The id of a content: XXH3-128 keyed with the set's seed. A candidate, never
+ * a proof: whoever links by it compares the bytes first. The only file that
+ * sees xxHash. */
+#ifndef REEL_TAPE_DIGEST_H
+#define REEL_TAPE_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIGEST_SIZE 16
+
+struct digest {
+	uint8_t b[DIGEST_SIZE]; /* canonical (big-endian) XXH128 */
+};
+
+struct digester; /* incremental state; heap */
+
+void digest_bytes(uint64_t seed, const void *data, size_t length,
+		  struct digest *out);
+int digester_new(uint64_t seed, struct digester **out);
+void digester_free(struct digester *d);
+void digester_reset(struct digester *d);
+void digester_add(struct digester *d, const void *data, size_t length);
+void digester_result(const struct digester *d, struct digest *out);
+
+/* Low 32 bits of XXH64 with seed 0: the checksum of the zstd seekable
+ * format (contrib/seekable_format, Seek_Table_Entries). */
+uint32_t digest_checksum32(const void *data, size_t length);
+
+#endif

@@ -1,0 +1,62 @@
+/* A session is one stream of bytes, stored as a row of frames. With zstd each
+ * frame is an independent zstd frame, and each volume ends with the seek table
+ * of the zstd seekable format (contrib/seekable_format, version 0.1.0); with
+ * compression `none` a frame is just that many bytes of the stream. Either
+ * way any byte is one frame away and each frame has a checksum.
+ * The only part of the house that sees zstd. */
+#ifndef REEL_TAPE_FRAME_H
+#define REEL_TAPE_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "tape/buffer.h"
+
+#define FRAME_SIZE  (256u << 10)       /* stream bytes in a frame we write */
+#define FRAME_LIMIT (16u << 20)        /* largest that we read, either side */
+#define FRAME_COUNT_LIMIT (1u << 27)   /* frames in one volume */
+
+enum compression {
+	COMPRESSION_NONE,
+	COMPRESSION_ZSTD,
+};
+
+struct frame {
+	uint64_t stream;   /* offset in the session's stream, bytes */
+	uint64_t position; /* offset in the volume file, bytes */
+	uint32_t volume;   /* number of the volume */
+	uint32_t stored;   /* bytes on the volume */
+	uint32_t length;   /* bytes in the stream */
+	uint32_t checksum; /* digest_checksum32 of the stream's bytes */
+};
+
+struct frame_codec; /* one thread's compressor and decompressor */
+
+int frame_codec_new(enum compression c, int level, struct frame_codec **out);
+void frame_codec_free(struct frame_codec *k);
+size_t frame_bound(enum compression c, size_t length);
+/* Bytes written to `to`, or an error. */
+int64_t frame_encode(struct frame_codec *k, const void *from, size_t length,
+		     void *to, size_t room);
+/* Decodes one stored frame into `to` (f->length bytes), checks length and
+ * checksum: 0 or REEL_EDAMAGED. */
+int frame_decode(struct frame_codec *k, const struct frame *f,
+		 const void *stored, void *to);
+
+/* Whole small blobs (index, lists): one zstd frame, level 3 or `level`. */
+int frame_pack(const void *data, size_t length, int level, struct buffer *out);
+/* Undoes frame_pack; refuses results beyond `limit` bytes. */
+int frame_unpack(const void *data, size_t length, uint64_t limit,
+		 struct buffer *out);
+
+/* The seek table as it stands at the end of a volume. */
+int seek_table_encode(const struct frame *frames, size_t count,
+		      struct buffer *out);
+/* Reads the table at the end of an open volume file; *frames (heap) get
+ * position, stored, length, checksum (0 where the table has none) and
+ * stream offsets counted from 0. A damaged or missing table is rebuilt by
+ * walking the frames: *rebuilt says so. REEL_EDAMAGED when that fails too. */
+int seek_table_read(int fd, struct frame **frames, size_t *count,
+		    bool *rebuilt);
+
+#endif

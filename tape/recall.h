@@ -1,0 +1,45 @@
+/* Reading a set's streams: frames from volume files through a bounded cache.
+ * Safe for any number of threads. */
+#ifndef REEL_TAPE_RECALL_H
+#define REEL_TAPE_RECALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "tape/frame.h"
+
+struct recall;
+
+/* Finds the frame of `session` that holds stream byte `offset`: 0,
+ * REEL_ENOENT beyond the end, or an error. Called by many threads. */
+typedef int (*recall_find)(void *context, uint32_t session, uint64_t offset,
+			   struct frame *out);
+
+struct recall_options {
+	int directory; /* fd of volumes/; borrowed */
+	enum compression compression;
+	size_t cache; /* bytes of decoded frames kept */
+	recall_find find;
+	void *context;
+};
+
+int recall_new(const struct recall_options *o, struct recall **out);
+void recall_free(struct recall *r);
+/* `length` bytes at `offset` of a session's stream; every frame they touch is
+ * checked first. REEL_EDAMAGED (logged with volume and offset),
+ * REEL_EMEDIUM when the volume file is missing (logged, named). */
+int recall_read(struct recall *r, uint32_t session, uint64_t offset, void *to,
+		size_t length);
+
+/* A decoded frame, pinned: bytes [frame.stream, +frame.length). */
+struct recalled {
+	struct frame frame;
+	const uint8_t *data;
+	void *entry;
+};
+int recall_get(struct recall *r, uint32_t session, uint64_t offset,
+	       struct recalled *out);
+void recall_put(struct recall *r, struct recalled *f);
+/* Decodes the frame in the background, when a thread is free. */
+void recall_ahead(struct recall *r, uint32_t session, uint64_t offset);
+
+#endif

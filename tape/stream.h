@@ -1,0 +1,65 @@
+/* A session's stream on its way to volume files.
+ *
+ * Volumes are files in one directory: NNNNNN.tar or NNNNNN.tar.zst, numbered
+ * through the life of the set. A session takes one or more; cat of them (after
+ * zstd -dc) is the session's archive.
+ *
+ * S1 Only *.partial files are written to; a name without it never changes.
+ * S2 stream_publish: fsync every partial file, rename all but the last, fsync
+ *    the directory, rename the last, fsync the directory. The last rename is
+ *    the commit: a session counts once its last volume (which ends with the
+ *    trailer, see trailer.h) has its name.
+ * S3 So after a cut: partial files and complete names without a last volume
+ *    are rubbish, which reconciliation removes under the set's lock. */
+#ifndef REEL_TAPE_STREAM_H
+#define REEL_TAPE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "tape/frame.h"
+
+struct stream_options {
+	int directory; /* fd of volumes/; borrowed, outlives the stream */
+	enum compression compression;
+	int level;
+	int threads;          /* compressors; 0 = number of processors */
+	uint64_t volume_size; /* bytes; 0 = one volume */
+	uint32_t first_volume;
+	bool sync; /* fsync at publish; only tests say false */
+};
+
+struct stream_writer;
+
+int stream_open(const struct stream_options *o, struct stream_writer **out);
+/* Frees; removes the partial files of a stream that was not published. */
+void stream_close(struct stream_writer *w);
+/* Appends. Errors are sticky (REEL_ENOSPC, REEL_EIO …). */
+int stream_write(struct stream_writer *w, const void *data, size_t length);
+/* For large writes without a copy: room in the present frame to fill (at least
+ * one byte), then how much of it was filled. */
+int stream_reserve(struct stream_writer *w, void **room, size_t *length);
+int stream_commit(struct stream_writer *w, size_t length);
+/* Bytes of stream so far. */
+uint64_t stream_offset(const struct stream_writer *w);
+/* Reads back what was written to this stream (from memory or the partial
+ * files); 0 or an error. */
+int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
+		     size_t length);
+/* Ends the present frame and waits until all frames have their place. Then
+ * *frames (borrowed until the next write) describe the stream so far. */
+int stream_flush(struct stream_writer *w, const struct frame **frames,
+		 size_t *count);
+/* Flush, seek tables, fsync, rename (S2). */
+int stream_publish(struct stream_writer *w);
+uint32_t stream_last_volume(const struct stream_writer *w);
+uint64_t stream_stored(const struct stream_writer *w); /* bytes on volumes */
+
+/* The file name of a volume: NNNNNN.tar[.zst]; `name` has room for 32. */
+void volume_name(uint32_t volume, enum compression c, char *name);
+/* The number in a volume's name and whether it is zstd, partial; 0 or
+ * REEL_EINVAL when it is none. */
+int volume_parse_name(const char *name, uint32_t *volume, enum compression *c,
+		      bool *partial);
+
+#endif
