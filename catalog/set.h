@@ -1,0 +1,54 @@
+/* A set: a directory with set.conf, catalog.db, rules, volumes/, spool/.
+ *
+ * set.conf is text, `key = value` a line, `#` comments; mode 0600 because it
+ * holds the digest seed. Keys: format (1), name, uuid, media (dir),
+ * compression (none | zstd:LEVEL), volume-size (bytes, 0 = unlimited),
+ * seed (16 hex digits), digest (xxh3 | sha256). Unknown keys are refused:
+ * a newer reel made the set. */
+#ifndef REEL_CATALOG_SET_H
+#define REEL_CATALOG_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "tape/frame.h"
+
+struct set_config {
+	char *name;
+	uint8_t uuid[16];
+	enum compression compression;
+	int level;
+	uint64_t volume_size;
+	uint64_t seed;
+	bool sha256;
+};
+
+struct set {
+	char *path; /* absolute */
+	int directory;  /* fd of SET */
+	int volumes;    /* fd of SET/volumes */
+	int lock;       /* fd of SET/lock when held, else -1 */
+	bool read_only; /* SET cannot be written */
+	struct set_config config;
+	char reserved[16]; /* ".reel-XXXXXXXX": the reserved name */
+};
+
+enum set_access {
+	SET_READ,  /* no lock; writes nothing */
+	SET_WRITE, /* takes the lock: REEL_ELOCKED names pid, host, command */
+};
+
+/* Makes a new set; the directory must not exist or be empty. Logs. */
+int set_create(const char *path, const struct set_config *config);
+/* Logs what is wrong in one sentence. */
+int set_open(const char *path, enum set_access access, bool wait,
+	     struct set **out);
+void set_close(struct set *s);
+/* 8-4-4-4-12 and a NUL. */
+void set_uuid_text(const uint8_t uuid[16], char text[37]);
+int set_uuid_parse(const char *text, uint8_t uuid[16]);
+/* "none", "zstd", "zstd:N"; REEL_EINVAL. */
+int set_parse_compression(const char *text, enum compression *c, int *level);
+/* "12", "64M", "1.5G", "1T" in bytes; REEL_EINVAL. */
+int set_parse_size(const char *text, uint64_t *size);
+
+#endif
