@@ -70,7 +70,9 @@ struct buffer;
 int builder_live_path(struct builder *b, uint64_t content, struct buffer *path);
 
 /* Ends the index: session row, runs of `frames`, and appends the whole
- * database, packed (frame_pack), to *packed. */
+ * database, packed (frame_pack), to *packed. row->id, epoch, files,
+ * directories and bytes are filled in by the builder (it counts what was
+ * added and ended against the session before). */
 int builder_finish(struct builder *b, const struct session_row *row,
 		   const struct frame *frames, size_t count,
 		   struct buffer *packed);
