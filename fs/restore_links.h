@@ -1,0 +1,23 @@
+/* Hard-link groups that a restore has begun: where the first name stands. A
+ * group is forgotten when all its names were met, unless its flags wait. */
+#ifndef REEL_FS_RESTORE_LINKS_H
+#define REEL_FS_RESTORE_LINKS_H
+
+#include <stdint.h>
+
+struct restore_links;
+
+int links_new(struct restore_links **out);
+void links_free(struct restore_links *l);
+/* The path of the first name (borrowed until the next call), or NULL. */
+const char *links_find(struct restore_links *l, uint64_t inode);
+int links_add(struct restore_links *l, uint64_t inode, uint64_t names,
+	      uint32_t flags, const char *path);
+void links_met(struct restore_links *l, uint64_t inode);
+/* Every group with INODE_IMMUTABLE, _APPEND or _NODUMP. */
+void links_each_flags(struct restore_links *l,
+		      void (*each)(void *context, const char *path,
+				   uint32_t flags),
+		      void *context);
+
+#endif

@@ -1,0 +1,316 @@
+#include "fs/restore_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/text.h"
+
+#define SAID_OF_A_KIND 20
+
+#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+void restore_entry_release(struct restore_entry *e)
+{
+	free(e->target);
+	free(e->xattrs);
+	content_row_release(&e->content);
+	memset(e, 0, sizeof(*e));
+}
+
+bool place_name_valid(const char *name, size_t length)
+{
+	if (length == 0 || length > TREE_NAME_LIMIT)
+		return false;
+	if (memchr(name, '/', length) || memchr(name, '\0', length))
+		return false;
+	return !(name[0] == '.' &&
+		 (length == 1 || (length == 2 && name[1] == '.')));
+}
+
+static int place_new(struct place *up, const char *name, size_t length,
+		     struct place **out)
+{
+	struct place *p = calloc(1, sizeof(*p) + length + 1);
+
+	if (!p)
+		return REEL_ENOMEM;
+	memcpy(p->name, name, length);
+	p->name_length = length;
+	p->up = up;
+	p->depth = up ? up->depth + 1 : 0;
+	p->fd = -1;
+	atomic_init(&p->refs, 1);
+	*out = p;
+	return 0;
+}
+
+/* What new names in the directory inherit. */
+static void learn(struct restore *r, struct place *p)
+{
+	struct stat st;
+
+	p->gid = r->gid;
+	if (fstat(p->fd, &st) == 0 &&
+	    ((st.st_mode & S_ISGID) || (p->fresh && st.st_gid != r->gid)))
+		p->gid = st.st_gid;
+	p->acl = fgetxattr(p->fd, "system.posix_acl_default", NULL, 0) > 0;
+	if (p->acl && p->fresh) {
+		fremovexattr(p->fd, "system.posix_acl_default");
+		fremovexattr(p->fd, "system.posix_acl_access");
+		p->acl = false;
+	}
+}
+
+int place_root(struct restore *r, int fd, bool fresh, struct restore_entry *e,
+	       struct place **out)
+{
+	struct place *p;
+	int err = place_new(NULL, "", 0, &p);
+
+	if (err)
+		return err;
+	p->fd = fd;
+	p->fresh = fresh;
+	p->node = TREE_ROOT;
+	if (fd >= 0)
+		learn(r, p);
+	p->entry = *e;
+	memset(e, 0, sizeof(*e));
+	*out = p;
+	return 0;
+}
+
+/* Another user's directory stays as it is; our own is opened to ourselves
+ * until its metadata are set. */
+static int unlock(struct restore *r, int up, const char *name, int fd)
+{
+	struct stat st;
+
+	if (r->uid == 0 || fstatat(up, name, &st, AT_SYMLINK_NOFOLLOW) ||
+	    !S_ISDIR(st.st_mode) || st.st_uid != r->uid ||
+	    (st.st_mode & S_IRWXU) == S_IRWXU)
+		return fd;
+	if (fchmodat(up, name, (st.st_mode & 07777) | S_IRWXU,
+		     AT_SYMLINK_NOFOLLOW))
+		return fd;
+	return fd >= 0 ? fd : openat(up, name, DIRECTORY_FLAGS);
+}
+
+static int make_directory(struct restore *r, struct place *p)
+{
+	int up = p->up->fd;
+
+	if (p->up->fresh ||
+	    (p->fd = openat(up, p->name, DIRECTORY_FLAGS)) < 0) {
+		if (!p->up->fresh && errno == EACCES)
+			return 0;
+		if (mkdirat(up, p->name, 0700) == 0)
+			p->fresh = true;
+		else if (errno != EEXIST)
+			return error_from_errno(errno);
+		p->fd = openat(up, p->name, DIRECTORY_FLAGS);
+	}
+	if (p->fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+		if (unlinkat(up, p->name, 0) || mkdirat(up, p->name, 0700))
+			return error_from_errno(errno);
+		p->fresh = true;
+		p->fd = openat(up, p->name, DIRECTORY_FLAGS);
+	}
+	if (!p->fresh)
+		p->fd = unlock(r, up, p->name, p->fd);
+	return p->fd < 0 ? error_from_errno(errno) : 0;
+}
+
+int place_enter(struct restore *r, struct place *up, const char *name,
+		size_t length, struct restore_entry *e, struct place **out)
+{
+	struct place *p;
+	int err = place_new(up, name, length, &p);
+
+	if (err)
+		return err;
+	if (r->options->dry_run) {
+		if (up->fd >= 0)
+			p->fd = openat(up->fd, p->name, DIRECTORY_FLAGS);
+		p->fresh = p->fd < 0;
+	} else {
+		err = make_directory(r, p);
+		if (!err && p->fd < 0)
+			p->fd = unlock(r, up->fd, p->name, -1);
+		if (!err && p->fd < 0)
+			err = REEL_EPERM;
+		if (err) {
+			free(p);
+			return err;
+		}
+		learn(r, p);
+	}
+	p->adorn = true;
+	p->entry = *e;
+	memset(e, 0, sizeof(*e));
+	place_get(up);
+	*out = p;
+	return 0;
+}
+
+struct place *place_get(struct place *p)
+{
+	atomic_fetch_add(&p->refs, 1);
+	return p;
+}
+
+static void finish(struct restore *r, struct place *p)
+{
+	struct stat st;
+
+	if (p->adorn && !r->options->dry_run && p->fd >= 0) {
+		if (fstat(p->fd, &st) == 0)
+			meta_apply(r, p, NULL, p->fd, &p->entry, &st, 0);
+		else
+			restore_problem(r, PROBLEM_OTHER, p, NULL,
+					"cannot be looked at", errno);
+		meta_flags(r, p, NULL, p->fd, &p->entry);
+	}
+	if (p->fd >= 0)
+		close(p->fd);
+	restore_entry_release(&p->entry);
+	free(p);
+}
+
+void place_put(struct restore *r, struct place *p)
+{
+	while (p && atomic_fetch_sub(&p->refs, 1) == 1) {
+		struct place *up = p->up;
+
+		finish(r, p);
+		p = up;
+	}
+}
+
+void place_shut(struct place *p)
+{
+	if (p->fd >= 0 && p->up)
+		close(p->fd);
+	if (p->up)
+		p->fd = -1;
+}
+
+/* From the nearest open ancestor down. */
+int place_reopen(struct place *p)
+{
+	while (p->fd < 0) {
+		struct place *q = p;
+
+		while (q->up && q->up->fd < 0)
+			q = q->up;
+		if (!q->up)
+			return REEL_ENOENT;
+		q->fd = openat(q->up->fd, q->name, DIRECTORY_FLAGS);
+		if (q->fd < 0)
+			return error_from_errno(errno);
+	}
+	for (struct place *q = p->up; q && q->up; q = q->up) {
+		if (q->depth > 16)
+			place_shut(q);
+	}
+	return 0;
+}
+
+static size_t path_put(char *to, size_t end, const char *name, size_t length)
+{
+	memcpy(to + end - length, name, length);
+	return end - length;
+}
+
+char *place_path(const struct place *p, const char *name)
+{
+	size_t length = name ? strlen(name) : 0;
+	size_t total = length;
+	char *path;
+
+	for (const struct place *q = p; q && q->up; q = q->up)
+		total += q->name_length + 1;
+	path = malloc(total + 1);
+	if (!path)
+		return NULL;
+	path[total] = '\0';
+	if (name)
+		total = path_put(path, total, name, length);
+	for (const struct place *q = p; q && q->up; q = q->up) {
+		path[--total] = '/';
+		total = path_put(path, total, q->name, q->name_length);
+	}
+	if (!name && (length = strlen(path)) > 0)
+		path[length - 1] = '\0';
+	return path;
+}
+
+static int walk_beneath(int root, const char *path)
+{
+	int fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	char name[TREE_NAME_LIMIT + 1];
+
+	while (fd >= 0 && *path) {
+		size_t length = strcspn(path, "/");
+		int next;
+
+		if (!place_name_valid(path, length)) {
+			close(fd);
+			return REEL_EINVAL;
+		}
+		memcpy(name, path, length);
+		name[length] = '\0';
+		next = openat(fd, name, DIRECTORY_FLAGS);
+		close(fd);
+		fd = next;
+		path += length + (path[length] == '/');
+	}
+	return fd < 0 ? error_from_errno(errno) : fd;
+}
+
+int beneath_open(int root, const char *path)
+{
+	struct open_how how = {
+		.flags = DIRECTORY_FLAGS,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+			   RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	fd = syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how));
+	if (fd >= 0)
+		return (int)fd;
+	if (errno != ENOSYS && errno != ENAMETOOLONG && errno != EPERM &&
+	    errno != EAGAIN)
+		return error_from_errno(errno);
+	return walk_beneath(root, path);
+}
+
+void restore_problem(struct restore *r, enum restore_problem kind,
+		     const struct place *p, const char *name, const char *what,
+		     int err)
+{
+	unsigned long long n = atomic_fetch_add(&r->kinds[kind], 1);
+	char *path, *text;
+
+	atomic_fetch_add(&r->problems, 1);
+	if (kind != PROBLEM_OTHER && n >= SAID_OF_A_KIND) {
+		if (n == SAID_OF_A_KIND)
+			log_warning("more of this kind are not listed: %s",
+				    what);
+		return;
+	}
+	path = place_path(p, name);
+	text = path ? text_name(path, strlen(path)) : NULL;
+	log_warning("%s: %s%s%s", text && *text ? text : ".", what,
+		    err ? ": " : "", err ? strerror(err) : "");
+	free(text);
+	free(path);
+}
