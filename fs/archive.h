@@ -1,0 +1,112 @@
+/* Writing one session: single instance, members, lists, index, trailer.
+ *
+ * Invariants of the archive (FORMAT.md has the format):
+ * A1 Each path has at most one member in a session.
+ * A2 A link member's target holds the linked content when the sessions are
+ *    extracted in order: it is a path written earlier in this session, a path
+ *    that this walk has met unchanged, or a reserved name (keep).
+ * A3 A reserved name is linked to a path from before this session, before
+ *    that path is overwritten; lists are applied outside the extraction.
+ * A4 No member links two names that already share an inode in a plain
+ *    extraction: a name whose content stays gets no link member at all, its
+ *    metadata stand in the lists.
+ * A5 A content is single-instanced only after its bytes were compared with
+ *    the stored ones. What cannot be read back is stored again. */
+#ifndef REEL_FS_ARCHIVE_H
+#define REEL_FS_ARCHIVE_H
+
+#include "catalog/builder.h"
+#include "fs/content.h"
+#include "fs/item.h"
+#include "fs/groups.h"
+#include "tape/stream.h"
+
+/* Names linked to one file before the content is stored again: ext4 has
+ * 65,000 for all, and tars lose files beyond. */
+#define ARCHIVE_LINK_LIMIT 32000
+/* Contents below this are stored again: a link's own records cost more. */
+#define ARCHIVE_COPY_LEAST 160
+/* A content of this size gets a reserved name before its path is lost. */
+#define ARCHIVE_KEEP_LEAST (64u << 10)
+
+struct archive {
+	struct set *set;
+	struct catalog *catalog;
+	struct builder *builder;
+	struct stream_writer *stream;
+	struct library *library;   /* contents of earlier sessions */
+	struct link_groups groups; /* hard links of this walk */
+	uint32_t session;
+	bool atime;
+	int64_t time;
+	const char *label;
+	struct buffer header; /* scratch */
+	struct buffer path;   /* scratch */
+	uint8_t *block;	      /* scratch, ARCHIVE_BLOCK bytes */
+	uint8_t *other;
+	/* the lists, spooled */
+	struct archive_list {
+		int fd;
+		struct buffer tail;
+		uint64_t length;
+	} replaced, deleted, copies, meta;
+	struct buffer carriers; /* of meta, not yet packed */
+	struct folder *root;	/* held */
+	uint64_t added, changed, removed, problems;
+	uint64_t new_files, new_bytes, unique_bytes, copied;
+	char owner_names[128][33];
+	uint64_t owner_ids[128]; /* id + 1; users, then groups */
+};
+
+#define ARCHIVE_BLOCK (1u << 20)
+
+int archive_open(struct archive *a, struct set *set, struct catalog *c,
+		 bool full);
+void archive_close(struct archive *a);
+/* Takes one item in (does not free it). */
+int archive_item(struct archive *a, struct item *i);
+/* Lists, index, trailer, publish, ingest. *session as written. */
+int archive_finish(struct archive *a, struct session_row *session);
+
+/* archive_write.c: members and lists */
+int archive_put_member(struct archive *a, struct member *m);
+int archive_put_padding(struct archive *a, uint64_t stored);
+int archive_put_data(struct archive *a, const char *path, const void *data,
+		     size_t length);
+int archive_begin(struct archive *a);
+int archive_list_line(struct archive_list *l, int spool, const char *verb,
+		      const char *path, size_t length, const char *target,
+		      size_t target_length);
+int archive_list_bytes(struct archive_list *l, int spool, const void *data,
+		       size_t length);
+void archive_list_release(struct archive_list *l);
+/* Makes sure that a folder has a member in this session. */
+int archive_need_folder(struct archive *a, struct folder *f);
+/* A carrier of metadata for a file, and its folders. */
+int archive_carrier(struct archive *a, struct folder *f, struct member *m);
+int archive_meta_folder(struct archive *a, struct folder *f);
+/* Fills the metadata of a member from an inode row. */
+void archive_fill(struct archive *a, struct member *m,
+		  const struct inode_row *row, const struct buffer *xattrs);
+int archive_put_lists(struct archive *a);
+int archive_keep_path(struct archive *a, uint64_t content, struct buffer *out);
+
+/* The old bytes under the item's name (a->path) are about to be written over
+ * by content `content` (0: anything else): gives them a reserved name first
+ * where that pays, clears the way where the type changes. */
+int archive_lose_old(struct archive *a, struct item *i, uint64_t content);
+
+/* archive_content.c: single instance */
+struct stored_content {
+	uint64_t id;   /* 0: empty file */
+	bool existing; /* not stored by this call */
+};
+/* Finds or stores the content of a file and, when it stores, writes the
+ * member *m with it. */
+int archive_content(struct archive *a, struct item *i, struct member *m,
+		    struct stored_content *out);
+/* Writes *m as a data member although its content is known. */
+int archive_store_again(struct archive *a, struct item *i, struct member *m,
+			uint64_t content);
+
+#endif

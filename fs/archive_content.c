@@ -1,0 +1,411 @@
+/* Where a file's bytes come from is a `source`: memory (small files), or an
+ * open file, dense or sparse. In all that follows "stored bytes" are the bytes
+ * as the archive holds them: of a sparse file its map, then its runs. */
+#include "fs/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "fs/change.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/text.h"
+
+struct source {
+	const uint8_t *data; /* small files */
+	int fd;
+	const uint8_t *map; /* sparse; NULL else */
+	size_t map_bytes;
+	struct sparse_run *runs; /* heap */
+	size_t run_count;
+	uint64_t stored;    /* bytes in all */
+	size_t run;	    /* of the last read, for going on */
+	uint64_t run_start; /* stored offset of that run */
+	bool shrank;
+};
+
+static void source_release(struct source *s)
+{
+	free(s->runs);
+	s->runs = NULL;
+}
+
+static int add_run(struct source *s, uint64_t offset, uint64_t length)
+{
+	if (s->run_count == MEMBER_SPARSE_LIMIT)
+		return REEL_ERANGE;
+	if (!(s->run_count & (s->run_count - 1))) {
+		size_t room = s->run_count ? s->run_count * 2 : 1;
+		void *more = realloc(s->runs, room * sizeof(*s->runs));
+
+		if (!more)
+			return REEL_ENOMEM;
+		s->runs = more;
+	}
+	s->runs[s->run_count++] = (struct sparse_run){offset, length};
+	return 0;
+}
+
+/* The runs of data of an open file; 1 when it is worth a sparse member. */
+static int find_runs(struct source *s, uint64_t size)
+{
+	uint64_t data = 0, at = 0;
+	int error = 0;
+
+	while (!error && at < size) {
+		off_t start = lseek(s->fd, (off_t)at, SEEK_DATA);
+
+		if (start < 0 && errno == ENXIO)
+			break;
+		off_t end = start < 0 ? -1 : lseek(s->fd, start, SEEK_HOLE);
+		if (start < 0 || end <= start)
+			return 0;
+		if ((uint64_t)start >= size)
+			break;
+		if ((uint64_t)end > size)
+			end = (off_t)size;
+		error = add_run(s, (uint64_t)start, (uint64_t)(end - start));
+		data += (uint64_t)(end - start);
+		at = (uint64_t)end;
+	}
+	if (error == REEL_ERANGE || data + (64u << 10) > size)
+		return 0;
+	return error ? error : 1;
+}
+
+/* Reads file bytes; what is missing at the end reads as zeros. */
+static int read_file(struct source *s, uint64_t offset, uint8_t *to,
+		     size_t length)
+{
+	while (length) {
+		ssize_t n = pread(s->fd, to, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_from_errno(errno);
+		if (n == 0) {
+			memset(to, 0, length);
+			s->shrank = true;
+			return 0;
+		}
+		to += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+/* A piece of a run at stored offset `at` (behind the map). */
+static int read_run(struct source *s, uint64_t at, uint8_t *to, size_t *length)
+{
+	if (at < s->run_start) {
+		s->run = 0;
+		s->run_start = s->map_bytes;
+	}
+	while (at >= s->run_start + s->runs[s->run].length) {
+		s->run_start += s->runs[s->run].length;
+		s->run++;
+	}
+	uint64_t into = at - s->run_start;
+	uint64_t left = s->runs[s->run].length - into;
+
+	if (*length > left)
+		*length = (size_t)left;
+	return read_file(s, s->runs[s->run].offset + into, to, *length);
+}
+
+/* Stored bytes [at, at + length), all within `stored`. */
+static int source_read(struct source *s, uint64_t at, uint8_t *to,
+		       size_t length)
+{
+	if (s->data) {
+		memcpy(to, s->data + at, length);
+		return 0;
+	}
+	if (!s->map)
+		return read_file(s, at, to, length);
+	while (length) {
+		size_t piece = length;
+		int error = 0;
+
+		if (at < s->map_bytes) {
+			if (piece > s->map_bytes - at)
+				piece = (size_t)(s->map_bytes - at);
+			memcpy(to, s->map + at, piece);
+		} else {
+			error = read_run(s, at, to, &piece);
+		}
+		if (error)
+			return error;
+		to += piece;
+		at += piece;
+		length -= piece;
+	}
+	return 0;
+}
+
+static int digest_source(struct archive *a, struct source *s,
+			 struct digest *out)
+{
+	struct digester *d;
+	int error = digester_new(a->set->config.seed, &d);
+
+	if (error)
+		return error;
+	for (uint64_t at = 0; !error && at < s->stored;) {
+		size_t n = s->stored - at < ARCHIVE_BLOCK
+				   ? (size_t)(s->stored - at)
+				   : ARCHIVE_BLOCK;
+
+		error = source_read(s, at, a->block, n);
+		if (!error)
+			digester_add(d, a->block, n);
+		at += n;
+	}
+	digester_result(d, out);
+	digester_free(d);
+	return error;
+}
+
+static int read_stored(struct archive *a, const struct content_row *row,
+		       uint64_t at, void *to, size_t length)
+{
+	if (row->session == a->session)
+		return stream_read_back(a->stream, row->offset + at, to,
+					length);
+	if (!a->library)
+		return REEL_ENOENT;
+	return recall_read(a->library->recall, row->session, row->offset + at,
+			   to, length);
+}
+
+/* Whether a stored content has exactly these bytes. Content that cannot be
+ * read is different (A5). */
+static bool same_bytes(struct archive *a, const struct content_row *row,
+		       struct source *s)
+{
+	if (content_stored(row) != s->stored || row->sparse != !!s->map ||
+	    (s->map && row->map_bytes != s->map_bytes))
+		return false;
+	for (uint64_t at = 0; at < s->stored;) {
+		size_t n = s->stored - at < ARCHIVE_BLOCK
+				   ? (size_t)(s->stored - at)
+				   : ARCHIVE_BLOCK;
+		const uint8_t *mine = s->data ? s->data + at : a->other;
+
+		if (read_stored(a, row, at, a->block, n))
+			return false;
+		if (!s->data && source_read(s, at, a->other, n))
+			return false;
+		if (memcmp(a->block, mine, n))
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+/* The content with these bytes; 0 when there is none. */
+static int find_content(struct archive *a, uint64_t size, struct source *s,
+			const struct digest *digest, uint64_t *id)
+{
+	struct content_row row = {0};
+	uint64_t after = 0;
+	int error;
+
+	*id = 0;
+	while (!(error = builder_candidate(a->builder, size, digest, after,
+					   &row))) {
+		bool same = same_bytes(a, &row, s);
+
+		after = row.id;
+		content_row_release(&row);
+		if (same) {
+			*id = after;
+			return 0;
+		}
+	}
+	return error == REEL_ENOENT ? 0 : error;
+}
+
+static int copy_source(struct archive *a, struct source *s, uint64_t from,
+		       struct digester *d)
+{
+	for (uint64_t at = from; at < s->stored;) {
+		void *room;
+		size_t n;
+		int error = stream_reserve(a->stream, &room, &n);
+
+		if (error)
+			return error;
+		if (n > s->stored - at)
+			n = (size_t)(s->stored - at);
+		error = source_read(s, at, room, n);
+		if (error)
+			return error;
+		if (d)
+			digester_add(d, room, n);
+		error = stream_commit(a->stream, n);
+		if (error)
+			return error;
+		at += n;
+	}
+	return archive_put_padding(a, s->stored);
+}
+
+/* Writes header (already encoded) and stored bytes; the digest is computed on
+ * the way when `digest` is given. *offset is where the stored bytes lie. */
+static int put_source(struct archive *a, struct source *s,
+		      struct digest *digest, uint64_t *offset)
+{
+	struct digester *d = NULL;
+	int error = stream_write(a->stream, a->header.data, a->header.length);
+
+	*offset = stream_offset(a->stream) - s->map_bytes;
+	if (!error && digest)
+		error = digester_new(a->set->config.seed, &d);
+	if (!error && d)
+		digester_add(d, s->map, s->map_bytes);
+	if (!error && s->data && !d) {
+		error = stream_write(a->stream, s->data, (size_t)s->stored);
+		if (!error)
+			error = archive_put_padding(a, s->stored);
+	} else if (!error) {
+		error = copy_source(a, s, s->map_bytes, d);
+	}
+	if (!error && d)
+		digester_result(d, digest);
+	digester_free(d);
+	return error;
+}
+
+/* Encodes the header into a->header and completes the source (the map). */
+static int prepare(struct archive *a, struct item *i, struct member *m,
+		   struct source *s)
+{
+	size_t map = 0;
+	int sparse = 0, error;
+
+	*s = (struct source){.data = i->data, .fd = i->fd};
+	m->type = MEMBER_FILE;
+	m->size = i->st.stx_size;
+	if (!i->data && i->fd >= 0 && i->st.stx_blocks * 512 < i->st.stx_size)
+		sparse = find_runs(s, m->size);
+	if (sparse < 0)
+		return sparse;
+	m->sparse = sparse;
+	m->runs = sparse ? s->runs : NULL;
+	m->run_count = sparse ? s->run_count : 0;
+	a->header.length = 0;
+	error = member_encode(m, &a->header, &map);
+	s->stored = m->stored;
+	if (sparse) {
+		s->map = a->header.data + a->header.length - map;
+		s->map_bytes = map;
+		s->run_start = map;
+	}
+	return error;
+}
+
+static void say_changed(struct archive *a, struct item *i,
+			const struct member *m)
+{
+	char *name = text_name(m->path, m->path_length);
+
+	log_warning("%s: changes while it is read; stored as read",
+		    name ? name : "?");
+	free(name);
+	a->problems++;
+	i->changed = true;
+}
+
+/* After a large file was stored: did it hold still? */
+static void check_still(struct archive *a, struct item *i,
+			const struct source *s, const struct member *m)
+{
+	struct statx now;
+
+	if (i->fd < 0)
+		return;
+	if (s->shrank ||
+	    statx(i->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &now) ||
+	    now.stx_size != i->st.stx_size ||
+	    statx_ns(now.stx_mtime) != statx_ns(i->st.stx_mtime))
+		say_changed(a, i, m);
+}
+
+static int store_new(struct archive *a, struct item *i, struct member *m,
+		     struct source *s, const struct digest *known, uint64_t *id)
+{
+	struct content_row row = {.size = m->size,
+				  .session = a->session,
+				  .sparse = s->map != NULL,
+				  .map_bytes = s->map_bytes,
+				  .runs = s->map ? s->runs : NULL,
+				  .run_count = s->map ? s->run_count : 0};
+	int error;
+
+	if (known)
+		row.digest = *known;
+	error = put_source(a, s, known ? NULL : &row.digest, &row.offset);
+	if (error)
+		return error;
+	check_still(a, i, s, m);
+	a->unique_bytes += m->size;
+	return builder_content(a->builder, &row, m->path, m->path_length, id);
+}
+
+int archive_content(struct archive *a, struct item *i, struct member *m,
+		    struct stored_content *out)
+{
+	struct digest digest = i->digest;
+	bool known = i->data != NULL, has = true;
+	struct source s;
+	int error = prepare(a, i, m, &s);
+
+	memset(out, 0, sizeof(*out));
+	if (!error && !m->size) {
+		error = archive_lose_old(a, i, 0);
+		return error ? error
+			     : stream_write(a->stream, a->header.data,
+					    a->header.length);
+	}
+	if (!error && !known)
+		error = builder_has_size(a->builder, m->size, &has);
+	if (!error && !known && has) {
+		error = digest_source(a, &s, &digest);
+		known = true;
+	}
+	if (!error && has)
+		error = find_content(a, m->size, &s, &digest, &out->id);
+	out->existing = out->id != 0;
+	if (!error && !out->id)
+		error = archive_lose_old(a, i, 0);
+	/* a size seen for the first time is hashed while it is stored; one
+	 * that changed after it was hashed is hashed anew */
+	if (!error && !out->id)
+		error = store_new(a, i, m, &s, i->data ? &digest : NULL,
+				  &out->id);
+	source_release(&s);
+	return error;
+}
+
+int archive_store_again(struct archive *a, struct item *i, struct member *m,
+			uint64_t content)
+{
+	struct source s;
+	uint64_t offset;
+	int error = prepare(a, i, m, &s);
+
+	if (!error)
+		error = put_source(a, &s, NULL, &offset);
+	if (!error)
+		check_still(a, i, &s, m);
+	source_release(&s);
+	if (!error)
+		error = builder_home_set(a->builder, content, m->path,
+					 m->path_length);
+	return error;
+}

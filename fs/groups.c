@@ -1,0 +1,104 @@
+#include "fs/groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "tape/error.h"
+
+#define FIRST_SLOTS 1024
+
+static size_t slot_of(const struct link_groups *g, uint64_t device,
+		      uint64_t source)
+{
+	uint64_t h = (source ^ device << 32) * UINT64_C(0x9E3779B97F4A7C15);
+
+	return (size_t)(h >> 20) & (g->slot_count - 1);
+}
+
+void groups_release(struct link_groups *g)
+{
+	for (size_t n = 0; n < g->slot_count; n++) {
+		while (g->slots[n]) {
+			struct link_group *next = g->slots[n]->next;
+
+			free(g->slots[n]);
+			g->slots[n] = next;
+		}
+	}
+	free(g->slots);
+	memset(g, 0, sizeof(*g));
+}
+
+struct link_group *groups_find(struct link_groups *g, uint64_t device,
+			       uint64_t source)
+{
+	struct link_group *one;
+
+	if (!g->slot_count)
+		return NULL;
+	one = g->slots[slot_of(g, device, source)];
+	while (one && (one->source != source || one->device != device))
+		one = one->next;
+	return one;
+}
+
+static int grow(struct link_groups *g)
+{
+	struct link_groups bigger = {
+		.slot_count = g->slot_count ? g->slot_count * 2 : FIRST_SLOTS,
+		.count = g->count};
+
+	bigger.slots = calloc(bigger.slot_count, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return REEL_ENOMEM;
+	for (size_t n = 0; n < g->slot_count; n++) {
+		struct link_group *one = g->slots[n];
+
+		while (one) {
+			struct link_group *next = one->next;
+			size_t s = slot_of(&bigger, one->device, one->source);
+
+			one->next = bigger.slots[s];
+			bigger.slots[s] = one;
+			one = next;
+		}
+	}
+	free(g->slots);
+	*g = bigger;
+	return 0;
+}
+
+int groups_add(struct link_groups *g, const struct link_group *like,
+	       uint64_t links, const char *path, size_t length)
+{
+	struct link_group *one;
+
+	if (g->count >= g->slot_count && grow(g))
+		return REEL_ENOMEM;
+	one = malloc(sizeof(*one) + length + 1);
+	if (!one)
+		return REEL_ENOMEM;
+	*one = *like;
+	one->left = links - 1;
+	one->path_length = length;
+	memcpy(one->path, path, length);
+	one->path[length] = '\0';
+	size_t s = slot_of(g, one->device, one->source);
+	one->next = g->slots[s];
+	g->slots[s] = one;
+	g->count++;
+	return 0;
+}
+
+void groups_seen(struct link_groups *g, struct link_group *one)
+{
+	if (--one->left)
+		return;
+	struct link_group **at =
+		&g->slots[slot_of(g, one->device, one->source)];
+
+	while (*at != one)
+		at = &(*at)->next;
+	*at = one->next;
+	g->count--;
+	free(one);
+}

@@ -1,0 +1,37 @@
+/* Hard-link groups of one walk: source (device, inode) -> what was stored for
+ * its first name. A group is forgotten when all its names were seen. */
+#ifndef REEL_FS_GROUPS_H
+#define REEL_FS_GROUPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct link_group {
+	struct link_group *next;
+	uint64_t device;
+	uint64_t source;
+	uint64_t inode;	    /* its row in this session's catalogue */
+	uint64_t old_inode; /* the first name's row before; 0 none */
+	uint64_t content;
+	uint64_t left; /* names not yet seen */
+	size_t path_length;
+	char path[]; /* of the first name */
+};
+
+struct link_groups {
+	struct link_group **slots;
+	size_t slot_count;
+	size_t count;
+};
+
+void groups_release(struct link_groups *g);
+/* NULL when this inode was not met before. */
+struct link_group *groups_find(struct link_groups *g, uint64_t device,
+			       uint64_t source);
+/* Remembers the first name of a group with `links` names in all. */
+int groups_add(struct link_groups *g, const struct link_group *like,
+	       uint64_t links, const char *path, size_t length);
+/* One more name was seen; the group may be freed. */
+void groups_seen(struct link_groups *g, struct link_group *one);
+
+#endif

@@ -1,0 +1,119 @@
+/* What flows through a backup:
+ *
+ *     walk  ->  change  ->  archive
+ *
+ * walk (one thread) lists directories and stats names; change (one thread)
+ * compares with the newest snapshot, drops what is unchanged, reads small
+ * files; archive (the caller's thread) single-instances and writes. Items
+ * travel in batches through bounded queues, in the order of the archive: a
+ * directory, then its other names sorted, then its subdirectories. */
+#ifndef REEL_FS_ITEM_H
+#define REEL_FS_ITEM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include "catalog/tree.h"
+#include "tape/buffer.h"
+
+#define BATCH_ITEMS 128
+#define BATCH_BYTES (1u << 20)
+#define QUEUE_DEPTH 12
+/* Files up to this size are read whole, ahead of the archive. */
+#define ITEM_SMALL (256u << 10)
+
+/* A directory being walked. Counted: held by its items and its children. */
+struct folder {
+	atomic_uint references;
+	struct folder *parent; /* NULL: the root */
+	int fd;		       /* open while it is held */
+	bool whole;	       /* all its names are listed (not just some) */
+	char *path;	       /* "" is the root */
+	size_t path_length;
+	size_t name_offset; /* of its name in path */
+	/* set by change */
+	uint64_t old_node; /* in the newest snapshot; 0: none */
+	/* set by archive */
+	uint64_t node;
+	bool in_archive; /* has a member in this session */
+	bool in_meta;
+	bool unnamed; /* the root, when "." was not named: no member */
+	struct inode_row row;
+	struct buffer xattrs;
+	char *target;
+};
+
+struct folder *folder_get(struct folder *f);
+void folder_put(struct folder *f); /* accepts NULL */
+
+enum item_kind {
+	ITEM_FOLDER,  /* item->folder itself begins */
+	ITEM_NAME,    /* a name in item->folder that is no directory */
+	ITEM_SUBDIR,  /* a directory's name in the listing; for change only */
+	ITEM_END,     /* the listing of item->folder ends; for change only */
+	ITEM_REMOVED, /* made by change: the name is gone */
+};
+
+struct item {
+	enum item_kind kind;
+	struct folder *folder; /* held */
+	struct statx st;
+	/* set by change: what the newest snapshot has under this name */
+	bool had;	      /* it has something */
+	bool unchanged;	      /* passed on for its hard links only */
+	uint64_t old_node;    /* a directory then */
+	struct inode_row old; /* target is not set */
+	bool racy;
+	bool changed; /* while it was read, twice */
+	struct buffer xattrs;
+	int fd;	       /* open, a file to be read by archive; else -1 */
+	uint8_t *data; /* small files' bytes (st.stx_size of them), symlinks'
+			  targets; else NULL */
+	size_t length; /* of data */
+	struct digest digest; /* of data, files */
+	uint16_t name_length;
+	char name[]; /* NUL-terminated */
+};
+
+struct item *item_new(enum item_kind kind, struct folder *folder,
+		      const char *name, size_t length);
+void item_free(struct item *i);
+
+struct batch {
+	struct item *items[BATCH_ITEMS];
+	int count;
+	size_t bytes;
+};
+
+/* A bounded queue of batches between two threads. A queue that was stopped
+ * takes and gives nothing more. */
+struct queue {
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t changed;
+	struct batch *batches[QUEUE_DEPTH];
+	unsigned head, tail;
+	bool ended;   /* no more will come */
+	bool stopped; /* nobody wants more */
+};
+
+int queue_init(struct queue *q);
+void queue_release(struct queue *q); /* frees what is still in it */
+/* Takes ownership of the batch; false (and frees it) when stopped. */
+bool queue_put(struct queue *q, struct batch *b);
+struct batch *queue_get(struct queue *q); /* NULL: ended or stopped */
+void queue_end(struct queue *q);
+void queue_stop(struct queue *q);
+
+/* Collects items into batches for a queue. */
+struct outlet {
+	struct queue *queue;
+	struct batch *batch;
+};
+/* Takes ownership of the item; false when the queue was stopped or memory ran
+ * out (*error is set then). */
+bool outlet_put(struct outlet *o, struct item *i, size_t bytes);
+bool outlet_flush(struct outlet *o);
+
+#endif

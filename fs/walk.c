@@ -1,0 +1,522 @@
+/* The paths to walk are first made into a little tree of branches, so that
+ * each directory is met once and the directories above a named path get their
+ * own metadata: `home/x` stores home, then home/x with all below it. */
+#include "fs/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/text.h"
+
+#define STATX_WANTED (STATX_BASIC_STATS)
+
+struct branch {
+	char *name;
+	bool whole; /* named: everything below it */
+	struct branch *children;
+	struct branch *next; /* sibling, ascending names */
+};
+
+/* Names of one directory, packed; sorted by pointer. */
+struct listing {
+	struct buffer text;
+	char **names;
+	size_t count;
+};
+
+/* A directory whose subdirectories are still to be walked. */
+struct level {
+	struct level *below; /* the one that led here */
+	struct folder *folder;
+	struct buffer subdirs; /* NUL-terminated names */
+	size_t at;
+	dev_t device;
+};
+
+static void problem(struct walk *w, const char *path, size_t length,
+		    const char *what)
+{
+	char *name = text_name(path, length);
+
+	log_warning("%s: %s", name ? name : "?", what);
+	free(name);
+	w->problems++;
+}
+
+/* "cannot open", said of a name in a folder, with errno's text. */
+static void name_problem(struct walk *w, const struct folder *f,
+			 const char *name, const char *what)
+{
+	struct buffer path = {0};
+	const char *reason = strerror(errno);
+
+	buffer_printf(&path, "%s%s%s", f ? f->path : "",
+		      f && f->path_length ? "/" : "", name);
+	char *shown = text_name(path.data, path.length);
+	log_warning("%s: %s: %s; left out", shown ? shown : name, what, reason);
+	free(shown);
+	buffer_release(&path);
+	w->problems++;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void listing_release(struct listing *l)
+{
+	buffer_release(&l->text);
+	free(l->names);
+}
+
+/* Reads all names of an open directory, sorted. */
+static int listing_read(int fd, struct listing *l)
+{
+	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = own < 0 ? NULL : fdopendir(own);
+	struct dirent *e;
+	int error = 0;
+
+	memset(l, 0, sizeof(*l));
+	if (!dir) {
+		error = error_from_errno(errno);
+		if (own >= 0)
+			close(own);
+		return error;
+	}
+	while (!error && (errno = 0, e = readdir(dir))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		error = buffer_append(&l->text, e->d_name,
+				      strlen(e->d_name) + 1);
+		l->count++;
+	}
+	if (!error && errno)
+		error = error_from_errno(errno);
+	closedir(dir);
+	if (!error && l->count) {
+		l->names = malloc(l->count * sizeof(*l->names));
+		if (!l->names)
+			error = REEL_ENOMEM;
+	}
+	if (error) {
+		listing_release(l);
+		return error;
+	}
+	char *at = (char *)l->text.data;
+	for (size_t n = 0; n < l->count; n++, at += strlen(at) + 1)
+		l->names[n] = at;
+	qsort(l->names, l->count, sizeof(*l->names), compare_names);
+	return 0;
+}
+
+static struct folder *folder_new(struct folder *parent, const char *name,
+				 int fd)
+{
+	struct folder *f = calloc(1, sizeof(*f));
+	size_t length = strlen(name);
+	size_t before =
+		parent && parent->path_length ? parent->path_length + 1 : 0;
+
+	if (!f || !(f->path = malloc(before + length + 1))) {
+		free(f);
+		close(fd);
+		return NULL;
+	}
+	f->references = 1;
+	f->fd = fd;
+	f->parent = folder_get(parent);
+	if (before) {
+		memcpy(f->path, parent->path, before - 1);
+		f->path[before - 1] = '/';
+	}
+	memcpy(f->path + before, name, length + 1);
+	f->path_length = before + length;
+	f->name_offset = before;
+	return f;
+}
+
+static int put(struct walk *w, struct item *i)
+{
+	if (!i)
+		return REEL_ENOMEM;
+	return outlet_put(&w->out, i, sizeof(*i)) ? 0 : REEL_ESTOPPED;
+}
+
+static int put_marker(struct walk *w, enum item_kind kind, struct folder *f)
+{
+	return put(w, item_new(kind, f, "", 0));
+}
+
+/* The name under which the archive stores it: the set's own reserved name at
+ * the root is taken. */
+static const char *stored_name(struct walk *w, struct folder *f,
+			       const char *name, char *room, size_t size)
+{
+	if (f->path_length || strcmp(name, w->reserved))
+		return name;
+	snprintf(room, size, "%s.source", name);
+	problem(w, name, strlen(name),
+		"is the set's reserved name; stored with .source behind it");
+	return room;
+}
+
+/* One name of a directory that is no directory, or the mark of one that is. */
+static int put_name(struct walk *w, struct folder *f, const char *name,
+		    const struct statx *st)
+{
+	char room[64];
+	const char *as = stored_name(w, f, name, room, sizeof(room));
+	enum item_kind kind = S_ISDIR(st->stx_mode) ? ITEM_SUBDIR : ITEM_NAME;
+	struct item *i = item_new(kind, f, as, strlen(as));
+
+	if (!i)
+		return REEL_ENOMEM;
+	i->st = *st;
+	return put(w, i);
+}
+
+static bool avoided(const struct walk *w, const struct statx *st)
+{
+	return S_ISDIR(st->stx_mode) && st->stx_ino == w->avoid_ino &&
+	       makedev(st->stx_dev_major, st->stx_dev_minor) == w->avoid_dev;
+}
+
+/* Stats one name and passes it on; *is_dir says whether to walk below. */
+static int take_name(struct walk *w, struct folder *f, const char *name,
+		     bool *is_dir)
+{
+	struct statx st;
+
+	*is_dir = false;
+	if (statx(f->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  STATX_WANTED, &st)) {
+		if (errno == ENOENT)
+			return 0;
+		name_problem(w, f, name, "cannot stat");
+		return 0;
+	}
+	if (avoided(w, &st)) {
+		log_note("%s%s%s: the set itself; left out", f->path,
+			 f->path_length ? "/" : "", name);
+		return 0;
+	}
+	if (S_ISSOCK(st.stx_mode)) {
+		char *shown = text_name(name, strlen(name));
+
+		log_note("%s%s%s: socket ignored", f->path,
+			 f->path_length ? "/" : "", shown ? shown : "?");
+		free(shown);
+		return 0;
+	}
+	*is_dir = S_ISDIR(st.stx_mode);
+	return put_name(w, f, name, &st);
+}
+
+/* Lists a folder: passes its names on, collects its subdirectories. */
+static int list_folder(struct walk *w, struct level *l)
+{
+	struct listing names;
+	int error = listing_read(l->folder->fd, &names);
+
+	if (error == REEL_ENOMEM)
+		return error;
+	if (error) {
+		problem(w, l->folder->path, l->folder->path_length,
+			"cannot be listed; what the set has of it stays");
+		l->folder->whole = false;
+		return 0;
+	}
+	for (size_t n = 0; !error && n < names.count; n++) {
+		bool is_dir;
+
+		error = w->stop && *w->stop
+				? REEL_ESTOPPED
+				: take_name(w, l->folder, names.names[n],
+					    &is_dir);
+		if (!error && is_dir)
+			error = buffer_append(&l->subdirs, names.names[n],
+					      strlen(names.names[n]) + 1);
+	}
+	listing_release(&names);
+	return error ? error : put_marker(w, ITEM_END, l->folder);
+}
+
+static void level_free(struct level *l)
+{
+	folder_put(l->folder);
+	buffer_release(&l->subdirs);
+	free(l);
+}
+
+/* Opens and announces a directory: 0 and *out (NULL when it was left out). */
+static int enter(struct walk *w, struct folder *parent, const char *name,
+		 bool follow, struct folder **out)
+{
+	char room[64];
+	int base = parent ? parent->fd : AT_FDCWD;
+	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
+		    (follow ? 0 : O_NOFOLLOW);
+	int fd = openat(base, name, flags);
+
+	*out = NULL;
+	if (fd < 0) {
+		if (errno != ENOENT)
+			name_problem(w, parent, name, "cannot open");
+		return 0;
+	}
+	const char *as =
+		parent ? stored_name(w, parent, name, room, sizeof(room)) : "";
+	struct folder *f = folder_new(parent, as, fd);
+	struct item *i = f ? item_new(ITEM_FOLDER, f, "", 0) : NULL;
+	if (!i) {
+		folder_put(f);
+		return REEL_ENOMEM;
+	}
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_WANTED, &i->st)) {
+		name_problem(w, parent, name, "cannot stat");
+		item_free(i);
+		folder_put(f);
+		return 0;
+	}
+	f->whole = parent || w->whole_root;
+	f->unnamed = !f->whole;
+	*out = f;
+	return put(w, i);
+}
+
+static int level_push(struct level **top, struct folder *f, dev_t device)
+{
+	struct level *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		folder_put(f);
+		return REEL_ENOMEM;
+	}
+	l->folder = f;
+	l->device = device;
+	l->below = *top;
+	*top = l;
+	return 0;
+}
+
+static dev_t device_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_dev;
+}
+
+/* Everything below a folder that has been announced; takes the folder. */
+static int walk_whole(struct walk *w, struct folder *f)
+{
+	struct level *top = NULL;
+	dev_t device = device_of(f->fd);
+	int error = level_push(&top, f, device);
+
+	if (!error)
+		error = list_folder(w, top);
+	while (!error && top) {
+		if (top->at == top->subdirs.length) {
+			struct level *done = top;
+
+			top = done->below;
+			level_free(done);
+			continue;
+		}
+		const char *name = (char *)top->subdirs.data + top->at;
+		struct folder *child;
+
+		top->at += strlen(name) + 1;
+		error = enter(w, top->folder, name, false, &child);
+		if (error || !child)
+			continue;
+		if (w->one_file_system && device_of(child->fd) != device) {
+			child->whole = false;
+			folder_put(child);
+			continue;
+		}
+		error = level_push(&top, child, device);
+		if (!error)
+			error = list_folder(w, top);
+	}
+	while (top) {
+		struct level *done = top;
+
+		top = done->below;
+		level_free(done);
+	}
+	return error;
+}
+
+static int walk_branches(struct walk *w, struct folder *f, struct branch *b);
+
+/* One named path, or a directory on the way to one. */
+static int walk_branch(struct walk *w, struct folder *f, struct branch *b)
+{
+	struct folder *child;
+	struct statx st;
+	bool is_dir;
+	int error;
+
+	if (statx(f->fd, b->name, b->whole ? AT_SYMLINK_NOFOLLOW : 0,
+		  STATX_WANTED, &st)) {
+		name_problem(w, f, b->name, "cannot stat");
+		return 0;
+	}
+	if (b->whole && !S_ISDIR(st.stx_mode))
+		return take_name(w, f, b->name, &is_dir);
+	if (avoided(w, &st))
+		return 0;
+	error = put_name(w, f, b->name, &st);
+	if (!error)
+		error = enter(w, f, b->name, !b->whole, &child);
+	if (error || !child)
+		return error;
+	if (b->whole)
+		return walk_whole(w, child);
+	child->whole = false;
+	error = walk_branches(w, child, b->children);
+	folder_put(child);
+	return error;
+}
+
+static int walk_branches(struct walk *w, struct folder *f, struct branch *b)
+{
+	int error = 0;
+
+	/* files first, then directories: the order of the archive */
+	for (struct branch *n = b; !error && n; n = n->next) {
+		struct statx st;
+		bool dir = !statx(f->fd, n->name, AT_SYMLINK_NOFOLLOW,
+				  STATX_TYPE, &st) &&
+			   S_ISDIR(st.stx_mode);
+		if (!dir && n->whole)
+			error = walk_branch(w, f, n);
+	}
+	for (struct branch *n = b; !error && n; n = n->next) {
+		struct statx st;
+		bool dir = !statx(f->fd, n->name, AT_SYMLINK_NOFOLLOW,
+				  STATX_TYPE, &st) &&
+			   S_ISDIR(st.stx_mode);
+		if (dir || !n->whole)
+			error = walk_branch(w, f, n);
+	}
+	return error;
+}
+
+static void branch_free(struct branch *b)
+{
+	while (b) {
+		struct branch *next = b->next;
+
+		branch_free(b->children);
+		free(b->name);
+		free(b);
+		b = next;
+	}
+}
+
+static struct branch *branch_child(struct branch *parent, const char *name,
+				   size_t length)
+{
+	struct branch **at = &parent->children;
+
+	while (*at) {
+		int order = strncmp((*at)->name, name, length);
+
+		if (!order && (*at)->name[length])
+			order = 1;
+		if (!order)
+			return *at;
+		if (order > 0)
+			break;
+		at = &(*at)->next;
+	}
+	struct branch *b = calloc(1, sizeof(*b));
+	if (!b || !(b->name = strndup(name, length))) {
+		free(b);
+		return NULL;
+	}
+	b->next = *at;
+	*at = b;
+	return b;
+}
+
+/* Adds one path; `..` is refused. */
+static int branch_add(struct branch *root, const char *path)
+{
+	struct branch *b = root;
+
+	while (*path) {
+		size_t length = strcspn(path, "/");
+
+		if (length == 2 && !memcmp(path, "..", 2)) {
+			log_error("paths with .. cannot be backed up; "
+				  "use -C DIR");
+			return REEL_EINVAL;
+		}
+		if (length && !(length == 1 && *path == '.')) {
+			b = branch_child(b, path, length);
+			if (!b)
+				return REEL_ENOMEM;
+		}
+		path += length + (path[length] == '/');
+	}
+	b->whole = true;
+	return 0;
+}
+
+static int walk_root(struct walk *w, const char *directory, struct branch *root)
+{
+	struct folder *f;
+	int error;
+
+	if (!root->whole && !root->children)
+		return 0;
+	w->whole_root = root->whole;
+	error = enter(w, NULL, directory, true, &f);
+	if (error || !f)
+		return error ? error : REEL_ENOENT;
+	if (root->whole)
+		return walk_whole(w, f);
+	error = walk_branches(w, f, root->children);
+	folder_put(f);
+	return error;
+}
+
+int walk_run(struct walk *w)
+{
+	struct branch relative = {0}, absolute = {0};
+	const char *directory = w->directory ? w->directory : ".";
+
+	for (int n = 0; !w->error && n < w->path_count; n++) {
+		bool slash = w->paths[n][0] == '/';
+
+		w->error =
+			branch_add(slash ? &absolute : &relative, w->paths[n]);
+	}
+	if (!w->error && (relative.whole || relative.children) &&
+	    (absolute.whole || absolute.children)) {
+		log_error("absolute and relative paths cannot be mixed in one "
+			  "backup");
+		w->error = REEL_EINVAL;
+	}
+	if (!w->error)
+		w->error = walk_root(w, directory, &relative);
+	if (!w->error)
+		w->error = walk_root(w, "/", &absolute);
+	branch_free(relative.children);
+	branch_free(absolute.children);
+	outlet_flush(&w->out);
+	queue_end(w->out.queue);
+	return w->error;
+}

@@ -1,0 +1,28 @@
+/* Listing a source tree: names and stats, no contents, no catalogue. */
+#ifndef REEL_FS_WALK_H
+#define REEL_FS_WALK_H
+
+#include "fs/item.h"
+
+struct walk {
+	/* what to walk */
+	const char *directory; /* relative paths start here */
+	const char *const *paths;
+	int path_count;
+	bool one_file_system;
+	dev_t avoid_dev; /* this directory (the set's own) is left out */
+	ino_t avoid_ino;
+	const char *reserved; /* the set's reserved name */
+	const volatile int *stop;
+	/* where it goes */
+	struct outlet out;
+	bool whole_root; /* the root itself is named */
+	/* results, valid after the queue has ended */
+	uint64_t problems;
+	int error;
+};
+
+/* Walks everything, then ends the queue. Returns w->error. */
+int walk_run(struct walk *w);
+
+#endif
