@@ -77,45 +77,57 @@ static void listing_release(struct listing *l)
 	free(l->names);
 }
 
-/* Reads all names of an open directory, sorted. */
-static int listing_read(int fd, struct listing *l)
+/* Appends the names in one answer of getdents64. */
+static int listing_take(struct listing *l, const char *at, ssize_t length)
 {
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = own < 0 ? NULL : fdopendir(own);
-	struct dirent *e;
+	const char *end = at + length;
 	int error = 0;
 
-	memset(l, 0, sizeof(*l));
-	if (!dir) {
-		error = error_from_errno(errno);
-		if (own >= 0)
-			close(own);
-		return error;
-	}
-	while (!error && (errno = 0, e = readdir(dir))) {
+	while (!error && at < end) {
+		const struct dirent64 *e = (const void *)at;
+
+		at += e->d_reclen;
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
 		error = buffer_append(&l->text, e->d_name,
 				      strlen(e->d_name) + 1);
 		l->count++;
 	}
-	if (!error && errno)
-		error = error_from_errno(errno);
-	closedir(dir);
-	if (!error && l->count) {
-		l->names = malloc(l->count * sizeof(*l->names));
-		if (!l->names)
-			error = REEL_ENOMEM;
-	}
-	if (error) {
-		listing_release(l);
-		return error;
-	}
+	return error;
+}
+
+static int listing_sort(struct listing *l)
+{
 	char *at = (char *)l->text.data;
+
+	if (!l->count)
+		return 0;
+	l->names = malloc(l->count * sizeof(*l->names));
+	if (!l->names)
+		return REEL_ENOMEM;
 	for (size_t n = 0; n < l->count; n++, at += strlen(at) + 1)
 		l->names[n] = at;
 	qsort(l->names, l->count, sizeof(*l->names), compare_names);
 	return 0;
+}
+
+/* Reads all names of an open directory, sorted. */
+static int listing_read(int fd, struct listing *l)
+{
+	_Alignas(struct dirent64) char room[32768];
+	ssize_t n;
+	int error = 0;
+
+	memset(l, 0, sizeof(*l));
+	while (!error && (n = getdents64(fd, room, sizeof(room))) > 0)
+		error = listing_take(l, room, n);
+	if (!error && n < 0)
+		error = error_from_errno(errno);
+	if (!error)
+		error = listing_sort(l);
+	if (error)
+		listing_release(l);
+	return error;
 }
 
 static struct folder *folder_new(struct folder *parent, const char *name,
