@@ -1,0 +1,183 @@
+/* Verify reads every session once, from its first byte to its last.
+ *
+ * Three things are checked side by side: each frame's checksum (the reader's
+ * thread), each content's digest at the place the catalogue has for it, and
+ * each member's header against the entry of that path in that snapshot. A
+ * compressed frame that fails takes everything in it along. An uncompressed
+ * one says only that a byte is wrong: the digests and the headers then tell
+ * whose byte it is, and when it is nobody's (padding, lists) only the place
+ * is reported. */
+#include "fs/verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "fs/verify_state.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+static int read_members(struct verify *v)
+{
+	struct member_decoder *d = NULL;
+	struct member m;
+	int err = member_decoder_new(verify_source, v, &d);
+
+	while (!err && !v->ended) {
+		int more = member_next(d, &m);
+
+		if (v->error) {
+			err = v->error;
+		} else if (more == 1) {
+			err = verify_member(v, d, &m);
+		} else if (more == REEL_EDAMAGED) {
+			v->astray = true;
+			v->headers_hurt = true;
+			err = 0;
+		} else if (more < 0) {
+			err = more;
+		} else if (v->astray) {
+			/* An end inside something; go on behind it. */
+			member_decoder_free(d);
+			d = NULL;
+			err = member_decoder_new(verify_source, v, &d);
+		} else {
+			break;
+		}
+		if (err == REEL_EDAMAGED && !v->error) {
+			v->astray = true;
+			v->headers_hurt = true;
+			err = 0;
+		}
+	}
+	member_decoder_free(d);
+	return err ? err : verify_drain(v);
+}
+
+/* Bad places that nothing was blamed for. */
+static void say_places(struct verify *v)
+{
+	for (size_t i = 0; i < v->bad_count; i++)
+		if (!v->bad[i].named)
+			verify_say(v, NULL, v->session, v->bad[i].volume,
+				   v->bad[i].position, v->bad[i].what);
+}
+
+static void forget_session(struct verify *v)
+{
+	v->session_missing = false;
+	v->headers_hurt = false;
+	v->astray = false;
+	v->position = 0;
+	v->ended = false;
+	v->error = 0;
+	v->bad_count = 0;
+	v->seen_count = 0;
+	v->parent = 0;
+	v->index_seen = false;
+	v->meta.length = 0;
+}
+
+static int check_session(struct verify *v, const struct session_row *s,
+			 uint32_t last_volume)
+{
+	struct catalog *reader;
+	int err = catalog_open_reader(v->set, &reader);
+
+	if (err)
+		return err;
+	forget_session(v);
+	v->session = s->id;
+	err = verify_stream_open(v, reader, s->first_volume, last_volume);
+	if (!err)
+		err = read_members(v);
+	if (!err)
+		err = verify_stream_finish(v);
+	if (!err)
+		err = verify_meta(v);
+	for (size_t i = 0; i < v->bad_count; i++)
+		if (v->bad[i].lost && v->bad[i].error != REEL_EMEDIUM)
+			v->headers_hurt = true;
+	if (!err && v->headers_hurt && !v->session_missing)
+		err = verify_name_unseen(v);
+	if (!err)
+		say_places(v);
+	verify_stream_close(v);
+	catalog_close(reader);
+	return err;
+}
+
+/* 0: the newest session's, which ends with the last file. */
+static int last_volume_of(struct verify *v, uint32_t session, uint32_t *last)
+{
+	struct session_row next = {0};
+	int more = catalog_session_after(v->catalog, session, &next);
+
+	*last = 0;
+	if (more == 1) {
+		*last = next.first_volume - 1;
+		session_row_release(&next);
+	}
+	return more < 0 ? more : 0;
+}
+
+static int totals(struct verify *v)
+{
+	struct session_row s = {0};
+	uint32_t id = 0;
+	int more;
+
+	while ((more = catalog_session_after(v->catalog, id, &s)) == 1) {
+		id = s.id;
+		if (!v->options->session || v->options->session == id)
+			v->progress.bytes_total += s.stream;
+		session_row_release(&s);
+	}
+	return more;
+}
+
+static int check_sessions(struct verify *v)
+{
+	struct session_row s = {0};
+	uint32_t id = 0, last;
+	int more, err;
+
+	while ((more = catalog_session_after(v->catalog, id, &s)) == 1) {
+		id = s.id;
+		err = 0;
+		if (!v->options->session || v->options->session == id) {
+			err = last_volume_of(v, id, &last);
+			if (!err)
+				err = check_session(v, &s, last);
+		}
+		session_row_release(&s);
+		if (err)
+			return err;
+	}
+	return more;
+}
+
+int verify_run(struct set *set, struct catalog *c,
+	       const struct verify_options *o, struct verify_result *result)
+{
+	struct verify v = {
+		.set = set, .catalog = c, .options = o, .result = result};
+	int err;
+
+	memset(result, 0, sizeof(*result));
+	err = totals(&v);
+	if (!err)
+		err = check_sessions(&v);
+	if (!err)
+		err = verify_name_hurt(&v);
+	free(v.hurt);
+	free(v.bad);
+	free(v.seen);
+	buffer_release(&v.parent_path);
+	buffer_release(&v.meta);
+	if (err)
+		return err;
+	if (v.missing)
+		log_error("a volume is missing; put it back and verify again");
+	if (result->damaged_files || result->damaged_places)
+		return REEL_EDAMAGED;
+	return v.missing ? REEL_EMEDIUM : 0;
+}

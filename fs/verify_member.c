@@ -1,0 +1,410 @@
+/* One member's header against the catalogue.
+ *
+ * After damage the decoder looks for the next header by itself and may find
+ * one inside a file that is an archive. So a member counts then only when it
+ * agrees with the catalogue in everything, data's place included. */
+#include "fs/verify_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "tape/error.h"
+#include "tape/text.h"
+#include "tape/trailer.h"
+#include "tape/xattrs.h"
+
+#define META_LIMIT (1u << 30)
+#define BLOCK	   65536
+#define NS	   1000000000
+
+uint64_t verify_hash(const struct verify *v, const char *path, size_t length)
+{
+	struct digest d;
+	uint64_t x;
+
+	digest_bytes(v->set->config.seed, path, length, &d);
+	memcpy(&x, d.b, sizeof(x));
+	return x;
+}
+
+static int see(struct verify *v, const char *path, size_t length)
+{
+	if (v->seen_count == v->seen_room) {
+		size_t room = v->seen_room ? 2 * v->seen_room : 4096;
+		uint64_t *more = realloc(v->seen, room * sizeof(*more));
+
+		if (!more)
+			return REEL_ENOMEM;
+		v->seen = more;
+		v->seen_room = room;
+	}
+	v->seen[v->seen_count++] = verify_hash(v, path, length);
+	return 0;
+}
+
+/* The directory of the last member is remembered: most have it in common. */
+static int find_entry(struct verify *v, const struct member *m,
+		      struct entry_row *e)
+{
+	const char *slash = memrchr(m->path, '/', m->path_length);
+	size_t up = slash ? (size_t)(slash - m->path) : 0;
+	struct buffer *known = &v->parent_path;
+	int err;
+
+	if (m->path_length == 0)
+		return tree_directory(v->catalog, v->session, TREE_ROOT, e);
+	if (!v->parent || known->length != up ||
+	    (up && memcmp(known->data, m->path, up) != 0)) {
+		v->parent = 0;
+		known->length = 0;
+		err = tree_resolve(v->catalog, v->session, m->path, up, e);
+		if (err)
+			return err;
+		if (up && !e->node)
+			return REEL_ENOTDIR;
+		err = buffer_append(known, m->path, up);
+		if (err)
+			return err;
+		v->parent = up ? e->node : TREE_ROOT;
+	}
+	slash = up ? slash + 1 : m->path;
+	return tree_lookup(v->catalog, v->session, v->parent, slash,
+			   m->path_length - (size_t)(slash - m->path), e);
+}
+
+static mode_t type_of(const struct member *m)
+{
+	switch (m->type) {
+	case MEMBER_SYMLINK:
+		return S_IFLNK;
+	case MEMBER_CHARACTER:
+		return S_IFCHR;
+	case MEMBER_BLOCK_DEVICE:
+		return S_IFBLK;
+	case MEMBER_DIRECTORY:
+		return S_IFDIR;
+	case MEMBER_FIFO:
+		return S_IFIFO;
+	default:
+		return S_IFREG;
+	}
+}
+
+static bool same_time(struct timespec t, int64_t ns)
+{
+	return (int64_t)t.tv_sec * NS + t.tv_nsec == ns;
+}
+
+static int same_xattrs(struct verify *v, const struct member *m,
+		       const struct inode_row *i)
+{
+	struct buffer b = {0};
+	int err = 0;
+
+	if (i->xattrs)
+		err = tree_xattrs(v->catalog, i->xattrs, &b);
+	if (!err)
+		err = b.length == m->xattrs_length &&
+		      (!b.length || !memcmp(b.data, m->xattrs, b.length));
+	buffer_release(&b);
+	return err;
+}
+
+/* 1 when the member's metadata are the entry's, 0 when not, or an error. */
+static int same_metadata(struct verify *v, const struct member *m,
+			 const struct inode_row *i)
+{
+	if ((i->mode & 07777) != m->mode || i->uid != m->uid ||
+	    i->gid != m->gid || !same_time(m->mtime, i->mtime))
+		return 0;
+	if (m->has_atime && i->has_atime && !same_time(m->atime, i->atime))
+		return 0;
+	if (m->type == MEMBER_SYMLINK &&
+	    (!i->target || i->target_length != m->link_length ||
+	     memcmp(i->target, m->link, m->link_length) != 0))
+		return 0;
+	if ((m->type == MEMBER_CHARACTER || m->type == MEMBER_BLOCK_DEVICE) &&
+	    (m->major != i->major || m->minor != i->minor))
+		return 0;
+	return same_xattrs(v, m, i);
+}
+
+/* A small content that was stored once more: it is not the one that the
+ * catalogue points to, so it is hashed here. */
+static int same_again(struct verify *v, struct member_decoder *d,
+		      const struct content_row *c)
+{
+	struct digester *digester;
+	struct digest digest;
+	uint8_t data[4096];
+	int64_t n;
+	int err = digester_new(v->set->config.seed, &digester);
+
+	if (err)
+		return err;
+	while ((n = member_data(d, data, sizeof(data))) > 0)
+		digester_add(digester, data, (size_t)n);
+	digester_result(digester, &digest);
+	digester_free(digester);
+	if (n < 0)
+		return n == REEL_EDAMAGED ? 0 : (int)n;
+	return memcmp(&digest, &c->digest, sizeof(digest)) == 0;
+}
+
+static int same_content(struct verify *v, struct member_decoder *d,
+			const struct member *m, const struct inode_row *i)
+{
+	uint64_t at = member_data_offset(d);
+	struct content_row c = {0};
+	int same = 1, err;
+
+	if (m->type != MEMBER_FILE)
+		return 1;
+	if (m->size != i->size)
+		return 0;
+	if (!i->content)
+		return m->size == 0;
+	err = tree_content(v->catalog, i->content, &c);
+	if (err)
+		return err == REEL_ENOENT ? 0 : err;
+	if (c.session != v->session ||
+	    (c.offset != at && c.offset + c.map_bytes != at))
+		same = v->astray ? 0 : same_again(v, d, &c);
+	content_row_release(&c);
+	return same;
+}
+
+static void blame(struct verify *v, uint64_t begin, uint64_t end)
+{
+	for (size_t i = 0; i < v->bad_count; i++)
+		if (v->bad[i].begin < end && v->bad[i].end > begin)
+			v->bad[i].named = true;
+}
+
+static int name_wrong(struct verify *v, const struct member *m, uint64_t begin,
+		      uint64_t end, const char *what)
+{
+	char *path = text_name(m->path, m->path_length);
+	uint32_t volume;
+	uint64_t position;
+
+	if (!path)
+		return REEL_ENOMEM;
+	verify_locate(v, begin, end, &volume, &position);
+	blame(v, begin, end);
+	verify_say(v, m->path_length ? path : ".", v->session, volume, position,
+		   what);
+	free(path);
+	return 0;
+}
+
+static int check_entry(struct verify *v, struct member_decoder *d,
+		       const struct member *m)
+{
+	uint64_t begin = member_header_offset(d);
+	uint64_t end = member_data_offset(d);
+	struct entry_row e;
+	int same, err;
+
+	err = find_entry(v, m, &e);
+	if (err == REEL_ENOENT || err == REEL_ENOTDIR) {
+		/* A name that was flipped; the right one will be missed. */
+		if (!v->astray)
+			blame(v, begin, end);
+		v->headers_hurt = true;
+		return 0;
+	}
+	if (err)
+		return err;
+	same = (e.inode.mode & S_IFMT) == type_of(m);
+	if (same)
+		same = same_metadata(v, m, &e.inode);
+	if (same == 1)
+		same = same_content(v, d, m, &e.inode);
+	if (same < 0)
+		return same;
+	if (same) {
+		v->astray = false;
+		return see(v, m->path, m->path_length);
+	}
+	if (v->astray)
+		return 0;
+	err = see(v, m->path, m->path_length);
+	if (err)
+		return err;
+	return name_wrong(v, m, begin, end + m->stored,
+			  "differs from the catalogue");
+}
+
+static int collect(struct member_decoder *d, struct buffer *to, uint64_t limit)
+{
+	int64_t n;
+	int err;
+
+	to->length = 0;
+	do {
+		err = buffer_reserve(to, BLOCK);
+		if (err)
+			return err;
+		n = member_data(d, to->data + to->length, BLOCK);
+		if (n > 0)
+			to->length += (size_t)n;
+	} while (n > 0 && to->length <= limit);
+	return n < 0 ? (int)n : 0;
+}
+
+static int take_index(struct verify *v, struct member_decoder *d)
+{
+	struct digester *digester;
+	uint8_t *block;
+	int64_t n;
+	int err = digester_new(0, &digester);
+
+	if (err)
+		return err;
+	v->index_offset = member_data_offset(d);
+	v->index_length = 0;
+	block = malloc(BLOCK);
+	if (!block) {
+		digester_free(digester);
+		return REEL_ENOMEM;
+	}
+	while ((n = member_data(d, block, BLOCK)) > 0) {
+		digester_add(digester, block, (size_t)n);
+		v->index_length += (uint64_t)n;
+	}
+	digester_result(digester, &v->index_digest);
+	v->index_seen = true;
+	free(block);
+	digester_free(digester);
+	return (int)n;
+}
+
+static int check_end(struct verify *v, struct member_decoder *d)
+{
+	uint8_t block[TRAILER_SIZE] = {0};
+	uint64_t at = member_header_offset(d);
+	struct trailer t;
+	uint32_t volume;
+	uint64_t position;
+	const char *what = NULL;
+
+	if (member_data(d, block, sizeof(block)) != (int64_t)sizeof(block) ||
+	    trailer_decode(block, &t) != 0)
+		what = "the end of the session is damaged";
+	else if (!v->index_seen || t.index_offset != v->index_offset ||
+		 t.index_length != v->index_length ||
+		 memcmp(&t.index_digest, &v->index_digest,
+			sizeof(t.index_digest)) != 0)
+		what = "the session's index is damaged";
+	if (!what)
+		return 0;
+	if (v->index_seen)
+		at = v->index_offset;
+	verify_locate(v, at, at + v->index_length + 1, &volume, &position);
+	blame(v, at, v->position);
+	verify_say(v, NULL, v->session, volume, position, what);
+	return 0;
+}
+
+static int reserved_member(struct verify *v, struct member_decoder *d,
+			   const struct member *m)
+{
+	char folder[64];
+	const char *rest;
+	size_t length;
+
+	snprintf(folder, sizeof(folder), "%s/s%06u/", v->set->reserved,
+		 v->session);
+	length = strlen(folder);
+	if (m->path_length <= length || memcmp(m->path, folder, length) != 0)
+		return 0;
+	rest = m->path + length;
+	length = m->path_length - length;
+	if (length == 9 && !memcmp(rest, "index.zst", 9))
+		return take_index(v, d);
+	if (length == 12 && !memcmp(rest, "meta.tar.zst", 12))
+		return collect(d, &v->meta, META_LIMIT);
+	if (length == 3 && !memcmp(rest, "end", 3))
+		return check_end(v, d);
+	return 0;
+}
+
+int verify_member(struct verify *v, struct member_decoder *d,
+		  const struct member *m)
+{
+	size_t length = strlen(v->set->reserved);
+
+	if (m->type == MEMBER_GLOBAL)
+		return 0;
+	v->result->members++;
+	if (m->path_length >= length &&
+	    !memcmp(m->path, v->set->reserved, length) &&
+	    (m->path_length == length || m->path[length] == '/'))
+		return reserved_member(v, d, m);
+	return check_entry(v, d, m);
+}
+
+struct memory {
+	const uint8_t *data;
+	size_t left;
+};
+
+static int64_t from_memory(void *context, void *to, size_t length)
+{
+	struct memory *m = context;
+
+	if (length > m->left)
+		length = m->left;
+	memcpy(to, m->data, length);
+	m->data += length;
+	m->left -= length;
+	return (int64_t)length;
+}
+
+static int check_carrier(struct verify *v, const struct member *m)
+{
+	struct entry_row e;
+	int same;
+	int err = find_entry(v, m, &e);
+
+	if (err == REEL_ENOENT || err == REEL_ENOTDIR)
+		return 0;
+	if (err)
+		return err;
+	same = same_metadata(v, m, &e.inode);
+	if (same < 0)
+		return same;
+	err = see(v, m->path, m->path_length);
+	if (err || same)
+		return err;
+	return name_wrong(v, m, 0, 0, "differs from the catalogue");
+}
+
+int verify_meta(struct verify *v)
+{
+	struct buffer archive = {0};
+	struct member_decoder *d = NULL;
+	struct memory memory;
+	struct member m;
+	int more, err;
+
+	if (!v->meta.length)
+		return 0;
+	err = frame_unpack(v->meta.data, v->meta.length, META_LIMIT, &archive);
+	memory = (struct memory){archive.data, archive.length};
+	if (!err)
+		err = member_decoder_new(from_memory, &memory, &d);
+	while (!err && (more = member_next(d, &m)) != 0)
+		err = more < 0 ? more : check_carrier(v, &m);
+	if (err == REEL_EDAMAGED || err == REEL_ERANGE) {
+		v->headers_hurt = true;
+		verify_say(v, NULL, v->session, 0, 0,
+			   "the session's list of metadata is damaged");
+		err = 0;
+	}
+	member_decoder_free(d);
+	buffer_release(&archive);
+	return err;
+}
