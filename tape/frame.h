@@ -53,9 +53,10 @@ int frame_unpack(const void *data, size_t length, uint64_t limit,
 int seek_table_encode(const struct frame *frames, size_t count,
 		      struct buffer *out);
 /* Reads the table at the end of an open volume file; *frames (heap) get
- * position, stored, length, checksum (0 where the table has none) and
- * stream offsets counted from 0. A damaged or missing table is rebuilt by
- * walking the frames: *rebuilt says so. REEL_EDAMAGED when that fails too. */
+ * position, stored, length, checksum and stream offsets counted from 0. A
+ * table that is damaged, missing or without checksums is rebuilt by walking
+ * the frames up to the first place that is none: *rebuilt says so.
+ * REEL_EDAMAGED when not even one frame is found. For zstd volumes only. */
 int seek_table_read(int fd, struct frame **frames, size_t *count,
 		    bool *rebuilt);
 

@@ -1,0 +1,479 @@
+/* Frames and the seek table of the zstd seekable format
+ * (contrib/seekable_format/zstd_seekable_compression_format.md, 0.1.0):
+ *
+ *     frame ... frame  skippable frame {
+ *         le32 0x184D2A5E, le32 bytes that follow
+ *         { le32 stored, le32 length, le32 checksum } for each frame
+ *         le32 number of frames, u8 descriptor, le32 0x8F92EAB1
+ *     }
+ *
+ * Bit 7 of the descriptor says that entries have checksums; bits 2 to 6 must
+ * be zero. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+#include "tape/bytes.h"
+#include "tape/digest.h"
+#include "tape/error.h"
+#include "tape/frame.h"
+
+#define TABLE_MAGIC	0x184D2A5Eu
+#define TABLE_END	0x8F92EAB1u
+#define TABLE_CHECKSUMS 0x80
+#define TABLE_RESERVED	0x7c
+#define SKIPPABLE_MAGIC 0x184D2A50u /* and fifteen more */
+#define PACK_LEVEL	3
+#define WALK_WINDOW	(320u << 10)
+
+struct seek_head {
+	struct le32 magic;
+	struct le32 size;
+};
+
+struct seek_entry {
+	struct le32 stored;
+	struct le32 length;
+	struct le32 checksum;
+};
+
+struct seek_foot {
+	struct le32 count;
+	uint8_t descriptor;
+	struct le32 magic;
+};
+
+_Static_assert(sizeof(struct seek_head) == 8, "seek_head");
+_Static_assert(sizeof(struct seek_entry) == 12, "seek_entry");
+_Static_assert(sizeof(struct seek_foot) == 9, "seek_foot");
+
+struct frame_codec {
+	enum compression compression;
+	int level;
+	ZSTD_CCtx *compress; /* made at first use */
+	ZSTD_DCtx *decompress;
+};
+
+/* ---- one frame ---- */
+
+int frame_codec_new(enum compression c, int level, struct frame_codec **out)
+{
+	struct frame_codec *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return REEL_ENOMEM;
+	k->compression = c;
+	k->level = level;
+	*out = k;
+	return 0;
+}
+
+void frame_codec_free(struct frame_codec *k)
+{
+	if (!k)
+		return;
+	ZSTD_freeCCtx(k->compress);
+	ZSTD_freeDCtx(k->decompress);
+	free(k);
+}
+
+size_t frame_bound(enum compression c, size_t length)
+{
+	return c == COMPRESSION_ZSTD ? ZSTD_compressBound(length) : length;
+}
+
+static int compressor(struct frame_codec *k)
+{
+	if (k->compress)
+		return 0;
+	k->compress = ZSTD_createCCtx();
+	if (!k->compress)
+		return REEL_ENOMEM;
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(
+		    k->compress, ZSTD_c_compressionLevel, k->level)))
+		return REEL_EINVAL;
+	return 0;
+}
+
+int64_t frame_encode(struct frame_codec *k, const void *from, size_t length,
+		     void *to, size_t room)
+{
+	size_t n;
+	int error;
+
+	if (length > FRAME_LIMIT)
+		return REEL_ERANGE;
+	if (k->compression == COMPRESSION_NONE) {
+		if (length > room)
+			return REEL_ERANGE;
+		memcpy(to, from, length);
+		return (int64_t)length;
+	}
+	error = compressor(k);
+	if (error)
+		return error;
+	n = ZSTD_compress2(k->compress, to, room, from, length);
+	return ZSTD_isError(n) ? REEL_ERANGE : (int64_t)n;
+}
+
+static int decode_zstd(struct frame_codec *k, const struct frame *f,
+		       const void *stored, void *to)
+{
+	size_t n;
+
+	if (!k->decompress)
+		k->decompress = ZSTD_createDCtx();
+	if (!k->decompress)
+		return REEL_ENOMEM;
+	n = ZSTD_decompressDCtx(k->decompress, to, f->length, stored,
+				f->stored);
+	return ZSTD_isError(n) || n != f->length ? REEL_EDAMAGED : 0;
+}
+
+int frame_decode(struct frame_codec *k, const struct frame *f,
+		 const void *stored, void *to)
+{
+	int error = 0;
+
+	if (f->length > FRAME_LIMIT || f->stored > FRAME_LIMIT)
+		return REEL_EDAMAGED;
+	if (k->compression == COMPRESSION_ZSTD)
+		error = decode_zstd(k, f, stored, to);
+	else if (f->stored != f->length)
+		error = REEL_EDAMAGED;
+	else if (to != stored)
+		memcpy(to, stored, f->length);
+	if (error)
+		return error;
+	return digest_checksum32(to, f->length) == f->checksum ? 0
+							       : REEL_EDAMAGED;
+}
+
+/* ---- small blobs ---- */
+
+int frame_pack(const void *data, size_t length, int level, struct buffer *out)
+{
+	size_t bound = ZSTD_compressBound(length);
+	size_t n;
+	int error;
+
+	if (ZSTD_isError(bound))
+		return REEL_ERANGE;
+	error = buffer_reserve(out, bound);
+	if (error)
+		return error;
+	n = ZSTD_compress(out->data + out->length, bound, data, length,
+			  level ? level : PACK_LEVEL);
+	if (ZSTD_isError(n))
+		return REEL_ENOMEM;
+	out->length += n;
+	return 0;
+}
+
+int frame_unpack(const void *data, size_t length, uint64_t limit,
+		 struct buffer *out)
+{
+	unsigned long long size = ZSTD_getFrameContentSize(data, length);
+	size_t n;
+	int error;
+
+	if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
+		return REEL_EDAMAGED;
+	if (size > limit || size > SIZE_MAX / 4)
+		return REEL_ERANGE;
+	error = buffer_reserve(out, (size_t)size + 1);
+	if (error)
+		return error;
+	n = ZSTD_decompress(out->data + out->length, (size_t)size, data,
+			    length);
+	if (ZSTD_isError(n) || n != size)
+		return REEL_EDAMAGED;
+	out->length += n;
+	return 0;
+}
+
+/* ---- the seek table ---- */
+
+int seek_table_encode(const struct frame *frames, size_t count,
+		      struct buffer *out)
+{
+	size_t size =
+		count * sizeof(struct seek_entry) + sizeof(struct seek_foot);
+	struct seek_head head = {le32_make(TABLE_MAGIC),
+				 le32_make((uint32_t)size)};
+	struct seek_foot foot = {le32_make((uint32_t)count), TABLE_CHECKSUMS,
+				 le32_make(TABLE_END)};
+	int error;
+
+	if (count > FRAME_COUNT_LIMIT)
+		return REEL_ERANGE;
+	error = buffer_reserve(out, sizeof(head) + size);
+	if (error)
+		return error;
+	buffer_append(out, &head, sizeof(head));
+	for (size_t i = 0; i < count; i++) {
+		struct seek_entry e = {le32_make(frames[i].stored),
+				       le32_make(frames[i].length),
+				       le32_make(frames[i].checksum)};
+
+		buffer_append(out, &e, sizeof(e));
+	}
+	return buffer_append(out, &foot, sizeof(foot));
+}
+
+/* Bytes read (short at the end of the file), or an error. */
+static int64_t read_at(int fd, void *to, size_t length, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t n = pread(fd, (uint8_t *)to + done, length - done,
+				  (off_t)(at + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_from_errno(errno);
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (int64_t)done;
+}
+
+/* Exactly `length` bytes, which the file's size says are there. */
+static int read_whole(int fd, void *to, size_t length, uint64_t at)
+{
+	int64_t n = read_at(fd, to, length, at);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == length ? 0 : REEL_EDAMAGED;
+}
+
+static int table_frames(const uint8_t *table, size_t count, uint64_t end,
+			struct frame **frames)
+{
+	struct frame *list = calloc(count ? count : 1, sizeof(*list));
+	uint64_t stream = 0, position = 0;
+
+	if (!list)
+		return REEL_ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		struct seek_entry e;
+
+		memcpy(&e, table + i * sizeof(e), sizeof(e));
+		list[i] = (struct frame){.stream = stream,
+					 .position = position,
+					 .stored = le32_get(e.stored),
+					 .length = le32_get(e.length),
+					 .checksum = le32_get(e.checksum)};
+		if (list[i].stored == 0 || list[i].stored > FRAME_LIMIT ||
+		    list[i].length > FRAME_LIMIT)
+			break;
+		stream += list[i].length;
+		position += list[i].stored;
+		if (i + 1 == count && position == end) {
+			*frames = list;
+			return 0;
+		}
+	}
+	free(list);
+	return REEL_EDAMAGED;
+}
+
+/* The table at the end; REEL_EDAMAGED when it is not there or not sound. A
+ * table without checksums is none of ours and counts as damaged. */
+static int table_read(int fd, uint64_t size, struct frame **frames,
+		      size_t *count)
+{
+	struct seek_foot foot;
+	struct seek_head head;
+	uint64_t length, n;
+	uint8_t *table;
+	int error;
+
+	if (size < sizeof(head) + sizeof(foot))
+		return REEL_EDAMAGED;
+	error = read_whole(fd, &foot, sizeof(foot), size - sizeof(foot));
+	if (error)
+		return error;
+	n = le32_get(foot.count);
+	length = n * sizeof(struct seek_entry) + sizeof(foot);
+	if (le32_get(foot.magic) != TABLE_END ||
+	    !(foot.descriptor & TABLE_CHECKSUMS) ||
+	    foot.descriptor & TABLE_RESERVED || n == 0 ||
+	    n > FRAME_COUNT_LIMIT || length + sizeof(head) > size)
+		return REEL_EDAMAGED;
+	error = read_whole(fd, &head, sizeof(head),
+			   size - length - sizeof(head));
+	if (error)
+		return error;
+	if (le32_get(head.magic) != TABLE_MAGIC ||
+	    le32_get(head.size) != length)
+		return REEL_EDAMAGED;
+	table = malloc(length);
+	if (!table)
+		return REEL_ENOMEM;
+	error = read_whole(fd, table, length, size - length);
+	if (!error)
+		error = table_frames(table, n, size - length - sizeof(head),
+				     frames);
+	if (!error)
+		*count = n;
+	free(table);
+	return error;
+}
+
+/* ---- walking a volume whose table is damaged ---- */
+
+struct walk_state {
+	int fd;
+	uint64_t size;
+	uint64_t at;
+	uint64_t stream;
+	struct frame_codec *codec;
+	uint8_t *window; /* the bytes at `at` */
+	size_t room;
+	size_t filled;
+	uint8_t *plain; /* FRAME_LIMIT */
+	struct buffer frames;
+};
+
+static int window_fill(struct walk_state *w, size_t want)
+{
+	int64_t n;
+
+	if (want > w->size - w->at)
+		want = w->size - w->at;
+	if (want > w->room) {
+		uint8_t *more = realloc(w->window, want);
+
+		if (!more)
+			return REEL_ENOMEM;
+		w->window = more;
+		w->room = want;
+	}
+	n = read_at(w->fd, w->window, want, w->at);
+	if (n < 0)
+		return (int)n;
+	w->filled = (size_t)n;
+	return 0;
+}
+
+/* 1: a skippable frame was passed. */
+static int walk_skip(struct walk_state *w)
+{
+	struct seek_head head;
+
+	if (w->filled < sizeof(head))
+		return 0;
+	memcpy(&head, w->window, sizeof(head));
+	if ((le32_get(head.magic) & ~15u) != SKIPPABLE_MAGIC)
+		return 0;
+	w->at += sizeof(head) + (uint64_t)le32_get(head.size);
+	return 1;
+}
+
+static int walk_add(struct walk_state *w, size_t stored)
+{
+	unsigned long long size = ZSTD_getFrameContentSize(w->window, stored);
+	struct frame f = {.stream = w->stream,
+			  .position = w->at,
+			  .stored = (uint32_t)stored};
+	int error = REEL_EDAMAGED;
+
+	if (stored > FRAME_LIMIT || size > FRAME_LIMIT ||
+	    w->frames.length / sizeof(f) >= FRAME_COUNT_LIMIT)
+		return REEL_EDAMAGED;
+	f.length = (uint32_t)size;
+	error = decode_zstd(w->codec, &f, w->window, w->plain);
+	if (error == REEL_ENOMEM)
+		return error;
+	/* One that does not decode stays in the list, so that those behind it
+	 * have their place; its checksum is then wrong as well. */
+	f.checksum = digest_checksum32(w->plain, f.length);
+	if (error)
+		f.checksum = ~f.checksum;
+	w->at += stored;
+	w->stream += f.length;
+	return buffer_append(&w->frames, &f, sizeof(f));
+}
+
+/* 1 when a frame was passed, 0 at the end or where nothing follows that is a
+ * frame. */
+static int walk_step(struct walk_state *w)
+{
+	size_t stored;
+	int error;
+
+	if (w->at >= w->size)
+		return 0;
+	error = window_fill(w, WALK_WINDOW);
+	if (error)
+		return error;
+	if (walk_skip(w))
+		return 1;
+	stored = ZSTD_findFrameCompressedSize(w->window, w->filled);
+	if (ZSTD_isError(stored) && w->size - w->at > w->filled) {
+		error = window_fill(w, FRAME_LIMIT);
+		if (error)
+			return error;
+		stored = ZSTD_findFrameCompressedSize(w->window, w->filled);
+	}
+	if (ZSTD_isError(stored) || stored == 0)
+		return 0;
+	error = walk_add(w, stored);
+	if (error == REEL_EDAMAGED)
+		return 0;
+	return error ? error : 1;
+}
+
+static int walk(int fd, uint64_t size, struct frame **frames, size_t *count)
+{
+	struct walk_state w = {.fd = fd, .size = size};
+	int error = frame_codec_new(COMPRESSION_ZSTD, PACK_LEVEL, &w.codec);
+	int step = 1;
+
+	w.plain = error ? NULL : calloc(1, FRAME_LIMIT);
+	if (!w.plain) {
+		error = REEL_ENOMEM;
+		goto out;
+	}
+	while (step > 0)
+		step = walk_step(&w);
+	error = step;
+	if (!error && w.frames.length == 0)
+		error = REEL_EDAMAGED;
+	if (error)
+		goto out;
+	*frames = (struct frame *)(void *)w.frames.data;
+	*count = w.frames.length / sizeof(**frames);
+	w.frames = (struct buffer){0};
+out:
+	buffer_release(&w.frames);
+	frame_codec_free(w.codec);
+	free(w.window);
+	free(w.plain);
+	return error;
+}
+
+int seek_table_read(int fd, struct frame **frames, size_t *count, bool *rebuilt)
+{
+	struct stat st;
+	int error;
+
+	if (fstat(fd, &st))
+		return error_from_errno(errno);
+	error = table_read(fd, (uint64_t)st.st_size, frames, count);
+	if (error != REEL_EDAMAGED) {
+		*rebuilt = false;
+		return error;
+	}
+	error = walk(fd, (uint64_t)st.st_size, frames, count);
+	if (!error)
+		*rebuilt = true;
+	return error;
+}
