@@ -416,7 +416,7 @@ static int find_target(struct archive *a, uint64_t content,
 /* A file whose content the set has: no member, a link member, or its bytes
  * again (A4). */
 static int put_copy(struct archive *a, struct item *i, struct member *m,
-		    const struct inode_row *row)
+		    const struct inode_row *row, struct link_group *g)
 {
 	static const char copy[] = "REEL copy";
 	struct buffer target = {0}, comment = {0};
@@ -426,10 +426,13 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 
 	if (row->size < ARCHIVE_COPY_LEAST)
 		return archive_store_again(a, i, m, row->content);
+	g->separated = !stays || i->old.source != row->source;
+	g->moved = g->separated;
 	if (stays)
-		return list_alone(a, i, m, i->old.source != row->source);
+		return list_alone(a, i, m, g->separated);
 	error = find_target(a, row->content, &target);
 	if (!error && !target.length) {
+		g->separated = false;
 		error = archive_store_again(a, i, m, row->content);
 		goto out;
 	}
@@ -497,18 +500,20 @@ static int put_hard_link(struct archive *a, struct item *i,
 	struct inode_row row;
 	int error = enter_name(a, i, g->inode);
 
-	if (error || shared)
+	if (error || (shared && !g->moved))
 		return error;
 	error = archive_need_folder(a, i->folder);
-	if (!error && stays) {
-		error = list(a, &a->copies, "l ", g->path, g->path_length);
-		return error ? error : archive_meta_folder(a, i->folder);
-	}
-	if (!error)
+	if (!error && !stays)
 		error = archive_lose_old(a, i, 0);
 	row_from_stat(&row, i, a->atime);
 	archive_fill(a, &m, &row, &i->xattrs);
-	return error ? error : archive_put_member(a, &m);
+	if (!error && !stays)
+		error = archive_put_member(a, &m);
+	if (!error && (stays || g->separated))
+		error = list(a, &a->copies, "l ", g->path, g->path_length);
+	if (!error && (stays || g->separated))
+		error = archive_meta_folder(a, i->folder);
+	return error;
 }
 
 static uint64_t device_of(const struct statx *st)
@@ -516,29 +521,30 @@ static uint64_t device_of(const struct statx *st)
 	return (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
 }
 
-static int remember_group(struct archive *a, struct item *i, uint64_t inode,
+static int remember_group(struct archive *a, struct item *i,
+			  struct link_group *g, uint64_t inode,
 			  uint64_t content)
 {
-	struct link_group g = {.device = device_of(&i->st),
-			       .source = i->st.stx_ino,
-			       .inode = inode,
-			       .old_inode = i->had ? i->old.id : 0,
-			       .content = content};
-
 	if (i->st.stx_nlink < 2)
 		return 0;
-	return groups_add(&a->groups, &g, i->st.stx_nlink, (char *)a->path.data,
+	g->device = device_of(&i->st);
+	g->source = i->st.stx_ino;
+	g->inode = inode;
+	g->old_inode = i->had ? i->old.id : 0;
+	g->content = content;
+	return groups_add(&a->groups, g, i->st.stx_nlink, (char *)a->path.data,
 			  a->path.length);
 }
 
 /* Bytes and members of a name that begins a group or stands alone. The member
  * is written before the row, which needs the content's number. */
 static int put_file(struct archive *a, struct item *i, struct member *m,
-		    struct inode_row *row)
+		    struct inode_row *row, struct link_group *g)
 {
 	struct stored_content stored;
 	int error;
 
+	g->moved = true;
 	error = archive_content(a, i, m, &stored);
 	if (error)
 		return error;
@@ -547,10 +553,12 @@ static int put_file(struct archive *a, struct item *i, struct member *m,
 		row->flags |= INODE_RACY;
 	if (!stored.existing)
 		return 0;
-	if (i->had && !i->old_node && looks_same(row, &i->old))
+	if (i->had && !i->old_node && looks_same(row, &i->old)) {
+		g->moved = false;
 		return 0;
+	}
 	error = archive_lose_old(a, i, stored.id);
-	return error ? error : put_copy(a, i, m, row);
+	return error ? error : put_copy(a, i, m, row, g);
 }
 
 static int put_other(struct archive *a, struct item *i, struct member *m)
@@ -569,6 +577,7 @@ static int put_first(struct archive *a, struct item *i)
 {
 	struct member m = {.path = (char *)a->path.data,
 			   .path_length = a->path.length};
+	struct link_group g = {.moved = true};
 	struct inode_row row;
 	uint64_t inode;
 	int error = 0;
@@ -581,7 +590,7 @@ static int put_first(struct archive *a, struct item *i)
 	if (!error)
 		error = archive_need_folder(a, i->folder);
 	if (!error && S_ISREG(row.mode))
-		error = put_file(a, i, &m, &row);
+		error = put_file(a, i, &m, &row, &g);
 	else if (!error)
 		error = put_other(a, i, &m);
 	if (error)
@@ -593,8 +602,7 @@ static int put_first(struct archive *a, struct item *i)
 	if (i->had && !i->old_node && looks_same(&row, &i->old) &&
 	    row.ctime == i->old.ctime && row.source == i->old.source &&
 	    S_ISREG(row.mode)) {
-		error = remember_group(a, i, i->old.id, row.content);
-		return error;
+		return remember_group(a, i, &g, i->old.id, row.content);
 	}
 	if (i->had)
 		a->changed++;
@@ -603,12 +611,12 @@ static int put_first(struct archive *a, struct item *i)
 	error = builder_inode(a->builder, &row, &inode);
 	if (!error)
 		error = enter_name(a, i, inode);
-	return error ? error : remember_group(a, i, inode, row.content);
+	return error ? error : remember_group(a, i, &g, inode, row.content);
 }
 
 static int take_name(struct archive *a, struct item *i)
 {
-	struct link_group *g = NULL;
+	struct link_group *g = NULL, fresh = {0};
 	int error = path_of(a, i->folder, i->name, i->name_length);
 
 	if (error)
@@ -616,7 +624,9 @@ static int take_name(struct archive *a, struct item *i)
 	if (i->st.stx_nlink > 1)
 		g = groups_find(&a->groups, device_of(&i->st), i->st.stx_ino);
 	if (i->unchanged)
-		error = g ? 0 : remember_group(a, i, i->old.id, i->old.content);
+		error = g ? 0
+			  : remember_group(a, i, &fresh, i->old.id,
+					   i->old.content);
 	else if (g)
 		error = put_hard_link(a, i, g);
 	else

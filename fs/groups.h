@@ -3,6 +3,7 @@
 #ifndef REEL_FS_GROUPS_H
 #define REEL_FS_GROUPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,9 @@ struct link_group {
 	uint64_t inode;	    /* its row in this session's catalogue */
 	uint64_t old_inode; /* the first name's row before; 0 none */
 	uint64_t content;
-	uint64_t left; /* names not yet seen */
+	bool moved;	/* the first name is another inode than before */
+	bool separated; /* by the copies list, after extraction */
+	uint64_t left;	/* names not yet seen */
 	size_t path_length;
 	char path[]; /* of the first name */
 };
