@@ -1,0 +1,686 @@
+/* A session's stream: a ring of frames between one producer, the compressors
+ * and one writer.
+ *
+ * A frame has a number, counted from 0; number n lives in slot n % slots and
+ * goes through
+ *
+ *     filling    the producer's               (n == submitted)
+ *     submitted  waits for a compressor       (n >= taken)
+ *     taken      a compressor works on it
+ *     ready      waits for its turn           (n >= written)
+ *     written    has its place on a volume
+ *
+ * P1 submitted, taken and written only grow; written <= taken <= submitted <=
+ *    written + slots - 1, so the producer's slot is never one in work.
+ * P2 Frames are written in order by the writer alone, which also cuts
+ *    volumes; only it knows a frame's place, since stored sizes are known late.
+ * P3 A slot's plain bytes stay until the producer fills it anew, so that the
+ *    producer reads the latest frames back without a lock.
+ * P4 After an error frames are passed on unwritten, so nobody waits for ever.
+ * P5 Every volume keeps room for one small frame behind its last: the frame
+ *    that ends the stream takes it, so the trailer lies on the volume that
+ *    stream_last_volume named before it was written.
+ *
+ * Without compression there are no compressors: the writer is the one that
+ * takes. */
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "tape/digest.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/stream.h"
+#include "tape/trailer.h"
+#include "tape/volume.h"
+
+#define VOLUME_SIZE_MIN (64u << 10)
+#define VOLUME_FRAMES	4 /* at least, in a volume that is cut */
+#define LAST_ROOM	(2 * TRAILER_TAIL)
+#define THREADS_LIMIT	64
+#define BACK_FRAMES	96 /* decoded frames kept for reading back */
+
+struct slot {
+	uint8_t *plain;
+	uint8_t *packed; /* zstd only */
+	uint64_t stream;
+	uint32_t length;
+	int64_t stored; /* or an error */
+	uint32_t checksum;
+	bool ready;
+};
+
+/* Frames decoded for reading back; the producer's. */
+struct back {
+	struct frame_codec *codec;
+	uint8_t *stored;
+	uint64_t numbers[BACK_FRAMES]; /* frame number + 1; 0 is empty */
+	uint64_t used[BACK_FRAMES];
+	uint8_t *plain[BACK_FRAMES];
+	uint64_t clock;
+	unsigned latest;
+};
+
+struct stream_writer {
+	struct stream_options options;
+	size_t frame_size;
+	size_t slot_count;
+	struct slot *slots;
+	size_t thread_count;
+	pthread_t threads[THREADS_LIMIT]; /* compressors */
+	pthread_t writer;
+	bool writing; /* the writer was started */
+
+	/* the producer's */
+	uint64_t offset;
+	size_t filled; /* of the slot of number `submitted` */
+	struct back back;
+
+	/* the writer's */
+	size_t volume_begin; /* first frame of the present volume */
+	uint64_t position;   /* in it */
+
+	atomic_ullong stored;
+	atomic_int error;
+
+	pthread_mutex_t lock; /* of all below and slot.ready */
+	pthread_cond_t work;  /* submitted or stop changed */
+	pthread_cond_t ready; /* a slot became ready, or stop */
+	pthread_cond_t moved; /* written changed */
+	uint64_t submitted;
+	uint64_t taken;
+	uint64_t written;
+	bool last; /* the newest frame ends the stream */
+	bool stop;
+	struct frame *frames;
+	size_t frame_count;
+	size_t frame_room;
+
+	struct volumes volumes;
+};
+
+static void fail(struct stream_writer *w, int error)
+{
+	int none = 0;
+
+	if (error)
+		atomic_compare_exchange_strong(&w->error, &none, error);
+}
+
+/* ---- compressors ---- */
+
+static void encode(struct stream_writer *w, struct frame_codec *k,
+		   struct slot *s)
+{
+	if (atomic_load_explicit(&w->error, memory_order_relaxed)) {
+		s->stored = 0;
+		return;
+	}
+	s->checksum = digest_checksum32(s->plain, s->length);
+	s->stored = s->length;
+	if (w->options.compression != COMPRESSION_NONE)
+		s->stored = frame_encode(
+			k, s->plain, s->length, s->packed,
+			frame_bound(w->options.compression, w->frame_size));
+}
+
+static void *compress_frames(void *context)
+{
+	struct stream_writer *w = context;
+	struct frame_codec *k = NULL;
+
+	fail(w, frame_codec_new(w->options.compression, w->options.level, &k));
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		struct slot *s;
+
+		while (w->taken == w->submitted && !w->stop)
+			pthread_cond_wait(&w->work, &w->lock);
+		if (w->taken == w->submitted)
+			break;
+		s = &w->slots[w->taken++ % w->slot_count];
+		pthread_mutex_unlock(&w->lock);
+		encode(w, k, s);
+		pthread_mutex_lock(&w->lock);
+		s->ready = true;
+		pthread_cond_signal(&w->ready);
+	}
+	pthread_mutex_unlock(&w->lock);
+	frame_codec_free(k);
+	return NULL;
+}
+
+/* ---- the writer ---- */
+
+static uint64_t table_size(const struct stream_writer *w, size_t count)
+{
+	if (w->options.compression == COMPRESSION_NONE)
+		return 0;
+	return 8 + 12 * (uint64_t)count + 9;
+}
+
+/* Whether the present volume ends before a frame of this size. */
+static bool must_cut(const struct stream_writer *w, uint64_t stored, bool last)
+{
+	size_t count = w->frame_count - w->volume_begin;
+	uint64_t end = w->position + stored;
+
+	if (count == 0)
+		return false;
+	if (count >= FRAME_COUNT_LIMIT)
+		return true;
+	if (!w->options.volume_size)
+		return false;
+	count++;
+	if (!last) {
+		end += frame_bound(w->options.compression, LAST_ROOM);
+		count++;
+	}
+	return end + table_size(w, count) > w->options.volume_size;
+}
+
+static int end_volume(struct stream_writer *w)
+{
+	size_t count = w->frame_count - w->volume_begin;
+	struct buffer table = {0};
+	int error;
+
+	if (w->options.compression == COMPRESSION_NONE || count == 0)
+		return 0;
+	error = seek_table_encode(w->frames + w->volume_begin, count, &table);
+	if (!error)
+		error = volumes_append(&w->volumes, table.data, table.length);
+	if (!error)
+		atomic_fetch_add(&w->stored, table.length);
+	buffer_release(&table);
+	return error;
+}
+
+static int begin_volume(struct stream_writer *w)
+{
+	w->volume_begin = w->frame_count;
+	w->position = 0;
+	return volumes_begin(&w->volumes);
+}
+
+static int note_frame(struct stream_writer *w, const struct frame *f)
+{
+	size_t room = w->frame_room ? 2 * w->frame_room : 1024;
+	int error = 0;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->frame_count == w->frame_room) {
+		struct frame *more = realloc(w->frames, room * sizeof(*more));
+
+		if (more) {
+			w->frames = more;
+			w->frame_room = room;
+		} else {
+			error = REEL_ENOMEM;
+		}
+	}
+	if (!error)
+		w->frames[w->frame_count++] = *f;
+	pthread_mutex_unlock(&w->lock);
+	return error;
+}
+
+static int put_frame(struct stream_writer *w, const struct slot *s, bool last)
+{
+	bool plain = w->options.compression == COMPRESSION_NONE;
+	struct frame f = {.stream = s->stream,
+			  .stored = (uint32_t)s->stored,
+			  .length = s->length,
+			  .checksum = s->checksum};
+	bool cut;
+	int error = 0;
+
+	if (s->stored < 0)
+		return (int)s->stored;
+	cut = w->volumes.count && must_cut(w, f.stored, last);
+	if (cut)
+		error = end_volume(w);
+	if (!error && (cut || !w->volumes.count))
+		error = begin_volume(w);
+	if (!error)
+		error = volumes_append(&w->volumes,
+				       plain ? s->plain : s->packed, f.stored);
+	if (error)
+		return error;
+	f.volume = w->options.first_volume + (uint32_t)w->volumes.count - 1;
+	f.position = w->position;
+	w->position += f.stored;
+	atomic_fetch_add(&w->stored, f.stored);
+	return note_frame(w, &f);
+}
+
+static void *write_frames(void *context)
+{
+	struct stream_writer *w = context;
+	bool plain = w->options.compression == COMPRESSION_NONE;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		struct slot *s = &w->slots[w->written % w->slot_count];
+		bool last;
+
+		while (!(plain ? w->taken < w->submitted : s->ready) &&
+		       !(w->stop && w->written == w->submitted))
+			pthread_cond_wait(plain ? &w->work : &w->ready,
+					  &w->lock);
+		if (w->written == w->submitted)
+			break;
+		w->taken += plain;
+		last = w->last && w->written + 1 == w->submitted;
+		pthread_mutex_unlock(&w->lock);
+		if (plain)
+			encode(w, NULL, s);
+		if (!atomic_load(&w->error))
+			fail(w, put_frame(w, s, last));
+		pthread_mutex_lock(&w->lock);
+		s->ready = false;
+		w->written++;
+		pthread_cond_signal(&w->moved);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static int make_slots(struct stream_writer *w)
+{
+	bool plain = w->options.compression == COMPRESSION_NONE;
+	size_t bound = frame_bound(w->options.compression, w->frame_size);
+
+	w->slots = calloc(w->slot_count, sizeof(*w->slots));
+	if (!w->slots)
+		return REEL_ENOMEM;
+	for (size_t i = 0; i < w->slot_count; i++) {
+		struct slot *s = &w->slots[i];
+
+		s->plain = malloc(w->frame_size);
+		s->packed = plain ? NULL : malloc(bound);
+		if (!s->plain || (!plain && !s->packed))
+			return REEL_ENOMEM;
+	}
+	return 0;
+}
+
+static int start_threads(struct stream_writer *w, size_t count)
+{
+	if (pthread_create(&w->writer, NULL, write_frames, w))
+		return REEL_ENOMEM;
+	w->writing = true;
+	while (w->thread_count < count) {
+		if (pthread_create(&w->threads[w->thread_count], NULL,
+				   compress_frames, w))
+			return w->thread_count ? 0 : REEL_ENOMEM;
+		w->thread_count++;
+	}
+	return 0;
+}
+
+static size_t compressors(const struct stream_options *o)
+{
+	long n = o->threads > 0 ? o->threads : sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (o->compression == COMPRESSION_NONE)
+		return 0;
+	if (n < 1)
+		n = 1;
+	return n > THREADS_LIMIT ? THREADS_LIMIT : (size_t)n;
+}
+
+int stream_open(const struct stream_options *o, struct stream_writer **out)
+{
+	size_t threads = compressors(o);
+	struct stream_writer *w;
+	int error;
+
+	if (o->volume_size && o->volume_size < VOLUME_SIZE_MIN)
+		return REEL_EINVAL;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return REEL_ENOMEM;
+	error = volumes_init(&w->volumes, o->directory, o->compression, o->sync,
+			     o->first_volume);
+	if (error) {
+		free(w);
+		return error;
+	}
+	w->options = *o;
+	w->frame_size = FRAME_SIZE;
+	if (o->volume_size && o->volume_size / VOLUME_FRAMES < FRAME_SIZE)
+		w->frame_size = (size_t)(o->volume_size / VOLUME_FRAMES);
+	w->slot_count = 8 + 2 * threads;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->work, NULL);
+	pthread_cond_init(&w->ready, NULL);
+	pthread_cond_init(&w->moved, NULL);
+	error = make_slots(w);
+	if (!error)
+		error = start_threads(w, threads);
+	if (error) {
+		stream_close(w);
+		return error;
+	}
+	*out = w;
+	return 0;
+}
+
+static void back_release(struct back *b)
+{
+	frame_codec_free(b->codec);
+	free(b->stored);
+	for (size_t i = 0; i < BACK_FRAMES; i++)
+		free(b->plain[i]);
+}
+
+void stream_close(struct stream_writer *w)
+{
+	if (!w)
+		return;
+	/* What is in the ring still goes its way, but not to a volume. */
+	if (!w->volumes.published)
+		fail(w, REEL_ESTOPPED);
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->work);
+	pthread_cond_broadcast(&w->ready);
+	pthread_mutex_unlock(&w->lock);
+	for (size_t i = 0; i < w->thread_count; i++)
+		pthread_join(w->threads[i], NULL);
+	if (w->writing)
+		pthread_join(w->writer, NULL);
+	for (size_t i = 0; w->slots && i < w->slot_count; i++) {
+		free(w->slots[i].plain);
+		free(w->slots[i].packed);
+	}
+	back_release(&w->back);
+	volumes_release(&w->volumes);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->ready);
+	pthread_cond_destroy(&w->moved);
+	free(w->slots);
+	free(w->frames);
+	free(w);
+}
+
+/* ---- the producer ---- */
+
+static struct slot *present(struct stream_writer *w)
+{
+	return &w->slots[w->submitted % w->slot_count];
+}
+
+/* Hands the present frame on and waits until the next slot is free. */
+static void submit(struct stream_writer *w, bool last)
+{
+	struct slot *s = present(w);
+
+	s->stream = w->offset - w->filled;
+	s->length = (uint32_t)w->filled;
+	w->filled = 0;
+	pthread_mutex_lock(&w->lock);
+	w->last = last;
+	w->submitted++;
+	pthread_cond_signal(&w->work);
+	while (w->submitted - w->written >= w->slot_count)
+		pthread_cond_wait(&w->moved, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+int stream_reserve(struct stream_writer *w, void **room, size_t *length)
+{
+	int error = atomic_load_explicit(&w->error, memory_order_relaxed);
+
+	if (error)
+		return error;
+	*room = present(w)->plain + w->filled;
+	*length = w->frame_size - w->filled;
+	return 0;
+}
+
+int stream_commit(struct stream_writer *w, size_t length)
+{
+	assert(length <= w->frame_size - w->filled);
+	w->filled += length;
+	w->offset += length;
+	if (w->filled == w->frame_size)
+		submit(w, false);
+	return atomic_load_explicit(&w->error, memory_order_relaxed);
+}
+
+int stream_write(struct stream_writer *w, const void *data, size_t length)
+{
+	const uint8_t *from = data;
+	int error = atomic_load_explicit(&w->error, memory_order_relaxed);
+
+	while (length && !error) {
+		size_t n = w->frame_size - w->filled;
+
+		if (n > length)
+			n = length;
+		memcpy(present(w)->plain + w->filled, from, n);
+		from += n;
+		length -= n;
+		error = stream_commit(w, n);
+	}
+	return error;
+}
+
+uint64_t stream_offset(const struct stream_writer *w)
+{
+	return w->offset;
+}
+
+static int settle(struct stream_writer *w, bool last)
+{
+	if (w->filled)
+		submit(w, last);
+	pthread_mutex_lock(&w->lock);
+	while (w->written < w->submitted)
+		pthread_cond_wait(&w->moved, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	return atomic_load(&w->error);
+}
+
+int stream_flush(struct stream_writer *w, const struct frame **frames,
+		 size_t *count)
+{
+	int error = settle(w, false);
+
+	if (error)
+		return error;
+	*frames = w->frames;
+	*count = w->frame_count;
+	return 0;
+}
+
+int stream_publish(struct stream_writer *w)
+{
+	int error = settle(w, w->filled <= LAST_ROOM);
+
+	if (!error && !w->volumes.published)
+		error = end_volume(w);
+	if (!error)
+		error = volumes_publish(&w->volumes);
+	fail(w, error);
+	return error;
+}
+
+uint32_t stream_last_volume(const struct stream_writer *w)
+{
+	size_t n = w->volumes.count;
+
+	return w->options.first_volume + (n ? (uint32_t)n - 1 : 0);
+}
+
+uint64_t stream_stored(const struct stream_writer *w)
+{
+	return atomic_load_explicit(&w->stored, memory_order_relaxed);
+}
+
+/* ---- reading back ---- */
+
+/* The frame that holds `offset`, which was written; its number. */
+static uint64_t find_frame(struct stream_writer *w, uint64_t offset,
+			   struct frame *out)
+{
+	size_t low = 0, high;
+
+	pthread_mutex_lock(&w->lock);
+	high = w->frame_count;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (w->frames[middle].stream <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	*out = w->frames[low];
+	pthread_mutex_unlock(&w->lock);
+	return low;
+}
+
+static int back_prepare(struct stream_writer *w)
+{
+	struct back *b = &w->back;
+	int error = 0;
+
+	if (!b->codec)
+		error = frame_codec_new(w->options.compression,
+					w->options.level, &b->codec);
+	if (!error && !b->stored)
+		b->stored = malloc(
+			frame_bound(w->options.compression, w->frame_size));
+	return !error && !b->stored ? REEL_ENOMEM : error;
+}
+
+static int back_load(struct stream_writer *w, const struct frame *f,
+		     uint8_t *plain)
+{
+	char name[32];
+	int error = volumes_read(&w->volumes, f->volume, f->position,
+				 w->back.stored, f->stored);
+
+	if (!error)
+		error = frame_decode(w->back.codec, f, w->back.stored, plain);
+	if (!error)
+		return 0;
+	volume_name(f->volume, w->options.compression, name);
+	log_error("volume %s cannot be read back at byte %llu: %s", name,
+		  (unsigned long long)f->position, error_text(error));
+	return error;
+}
+
+static int back_get(struct stream_writer *w, uint64_t number,
+		    const struct frame *f, const uint8_t **plain)
+{
+	struct back *b = &w->back;
+	unsigned i = b->latest, oldest = 0;
+	int error;
+
+	if (b->numbers[i] != number + 1) {
+		for (i = 0; i < BACK_FRAMES; i++) {
+			if (b->numbers[i] == number + 1)
+				break;
+			if (b->used[i] < b->used[oldest])
+				oldest = i;
+		}
+	}
+	if (i == BACK_FRAMES) {
+		i = oldest;
+		error = back_prepare(w);
+		if (!error && !b->plain[i])
+			b->plain[i] = malloc(w->frame_size);
+		if (!error && !b->plain[i])
+			error = REEL_ENOMEM;
+		b->numbers[i] = 0;
+		if (!error)
+			error = back_load(w, f, b->plain[i]);
+		if (error)
+			return error;
+		b->numbers[i] = number + 1;
+	}
+	b->used[i] = ++b->clock;
+	b->latest = i;
+	*plain = b->plain[i];
+	return 0;
+}
+
+/* P3: the slots behind the producer's still have the latest frames. */
+static const struct slot *recent(struct stream_writer *w, uint64_t offset)
+{
+	for (uint64_t back = 1; back < w->slot_count; back++) {
+		const struct slot *s;
+
+		if (back > w->submitted)
+			break;
+		s = &w->slots[(w->submitted - back) % w->slot_count];
+		if (s->stream <= offset)
+			return offset - s->stream < s->length ? s : NULL;
+	}
+	return NULL;
+}
+
+/* Up to `length` bytes; how many, or an error. */
+static int64_t read_some(struct stream_writer *w, uint64_t offset, void *to,
+			 size_t length)
+{
+	uint64_t open = w->offset - w->filled;
+	const uint8_t *plain = NULL;
+	struct frame f = {0};
+	const struct slot *s;
+	uint64_t number;
+	int error = 0;
+
+	if (offset >= open) {
+		memcpy(to, present(w)->plain + (offset - open), length);
+		return (int64_t)length;
+	}
+	s = recent(w, offset);
+	if (s) {
+		f.stream = s->stream;
+		f.length = s->length;
+		plain = s->plain;
+	} else {
+		number = find_frame(w, offset, &f);
+		if (w->options.compression != COMPRESSION_NONE)
+			error = back_get(w, number, &f, &plain);
+	}
+	if (length > f.stream + f.length - offset)
+		length = (size_t)(f.stream + f.length - offset);
+	if (plain)
+		memcpy(to, plain + (offset - f.stream), length);
+	else if (!error)
+		error = volumes_read(&w->volumes, f.volume,
+				     f.position + (offset - f.stream), to,
+				     length);
+	return error ? error : (int64_t)length;
+}
+
+int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
+		     size_t length)
+{
+	uint8_t *into = to;
+
+	if (offset > w->offset || length > w->offset - offset)
+		return REEL_EINVAL;
+	while (length) {
+		int error = atomic_load(&w->error);
+		int64_t n = error ? error : read_some(w, offset, into, length);
+
+		if (n < 0)
+			return (int)n;
+		into += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
