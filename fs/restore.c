@@ -562,12 +562,11 @@ static void totals(struct walk *w)
 int restore_run(struct set *set, struct catalog *c, struct library *l,
 		const struct restore_options *o, struct restore_result *result)
 {
-	struct restore r = {.options = o, .library = l, .root = -1};
+	struct restore r = {.options = o, .set = set, .library = l, .root = -1};
 	struct walk w = {.r = &r, .c = c};
 	bool fresh;
 	int err;
 
-	(void)set;
 	memset(result, 0, sizeof(*result));
 	find_umask(&r);
 	err = open_target(o, &r.root, &fresh);

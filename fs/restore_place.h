@@ -35,6 +35,7 @@ struct restore_clones;
 /* What every part of one run shares. */
 struct restore {
 	const struct restore_options *options;
+	struct set *set;
 	struct library *library;
 	struct restore_clones *clones;
 	int root; /* fd of the target; -1 in a dry run that finds none */

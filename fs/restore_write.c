@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "fs/salvage.h"
 #include "tape/error.h"
 
 #define TEMPORARY	".reel-tmp-"
@@ -93,6 +94,48 @@ static int pour(struct restore *r, int fd, uint32_t session, uint64_t offset,
 	return 0;
 }
 
+/* The same, byte for byte, past a frame's failed checksum. */
+static int pour_salvaged(int fd, struct salvage *s, const struct content_row *c,
+			 uint64_t from, uint64_t length, uint64_t at)
+{
+	uint8_t block[65536];
+
+	while (length) {
+		size_t n =
+			length < sizeof(block) ? (size_t)length : sizeof(block);
+		int err = salvage_read(s, c, from, block, n);
+
+		if (!err)
+			err = write_all(fd, block, n, at);
+		if (err)
+			return err;
+		from += n;
+		at += n;
+		length -= n;
+	}
+	return 0;
+}
+
+static int fill_salvaged(struct restore *r, int fd, const struct content_row *c)
+{
+	uint64_t from = c->map_bytes;
+	struct salvage *s;
+	int err = salvage_open(r->set, &s);
+
+	if (err)
+		return err;
+	err = salvage_check(s, c);
+	if (!err && !c->sparse)
+		err = pour_salvaged(fd, s, c, 0, c->size, 0);
+	for (size_t i = 0; i < c->run_count && c->sparse && !err; i++) {
+		err = pour_salvaged(fd, s, c, from, c->runs[i].length,
+				    c->runs[i].offset);
+		from += c->runs[i].length;
+	}
+	salvage_close(s);
+	return err;
+}
+
 static int fill_sparse(struct restore *r, int fd, const struct content_row *c)
 {
 	uint64_t offset = c->offset + c->map_bytes;
@@ -117,6 +160,7 @@ static int fill_sparse(struct restore *r, int fd, const struct content_row *c)
 static int fill(struct restore *r, int fd, const struct restore_entry *e)
 {
 	const struct content_row *c = &e->content;
+	int err;
 
 	if (e->inode.size == 0)
 		return 0;
@@ -125,8 +169,13 @@ static int fill(struct restore *r, int fd, const struct restore_entry *e)
 	if (clones_try(r, fd, c))
 		return 0;
 	if (c->sparse)
-		return fill_sparse(r, fd, c);
-	return pour(r, fd, c->session, c->offset, c->size, 0);
+		err = fill_sparse(r, fd, c);
+	else
+		err = pour(r, fd, c->session, c->offset, c->size, 0);
+	if (err == REEL_EDAMAGED &&
+	    r->set->config.compression == COMPRESSION_NONE)
+		err = fill_salvaged(r, fd, c);
+	return err;
 }
 
 /* The mode to create with, so that most files need no chmod, and no others'

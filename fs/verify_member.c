@@ -12,11 +12,13 @@
 #include "tape/error.h"
 #include "tape/text.h"
 #include "tape/trailer.h"
+#include "tape/unpack.h"
 #include "tape/xattrs.h"
 
-#define META_LIMIT (1u << 30)
-#define BLOCK	   65536
-#define NS	   1000000000
+#define CARRIER_LIMIT (64u << 20)
+#define META_LIMIT    (1u << 30)
+#define BLOCK	      65536
+#define NS	      1000000000
 
 uint64_t verify_hash(const struct verify *v, const char *path, size_t length)
 {
@@ -308,6 +310,51 @@ static int check_end(struct verify *v, struct member_decoder *d)
 	return 0;
 }
 
+/* Names that stayed what they were but for their link group: they have
+ * neither member nor carrier, only a line `l PATH<TAB>TARGET`. */
+static int see_line(struct verify *v, const char *line, size_t length)
+{
+	const char *tab = memchr(line, '\t', length);
+	struct buffer path = {0};
+	int err = 0;
+
+	if (length > 2 && line[0] == 'l' && line[1] == ' ' && tab)
+		err = text_unescape(&path, line + 2, (size_t)(tab - line) - 2);
+	if (!err && path.length)
+		err = see(v, (char *)path.data, path.length);
+	buffer_release(&path);
+	return err == REEL_EDAMAGED ? 0 : err;
+}
+
+static int take_copies(struct verify *v, struct member_decoder *d)
+{
+	struct buffer text = {0};
+	int err = 0;
+	int64_t n;
+
+	do {
+		const char *at, *end;
+		size_t left;
+
+		err = buffer_reserve(&text, BLOCK);
+		n = err ? err : member_data(d, text.data + text.length, BLOCK);
+		if (n > 0)
+			text.length += (size_t)n;
+		at = (char *)text.data;
+		left = text.length;
+		while (!err && left && (end = memchr(at, '\n', left))) {
+			err = see_line(v, at, (size_t)(end - at));
+			left -= (size_t)(end - at) + 1;
+			at = end + 1;
+		}
+		if (left)
+			memmove(text.data, at, left);
+		text.length = left;
+	} while (!err && n > 0 && text.length < 4 * MEMBER_PATH_LIMIT);
+	buffer_release(&text);
+	return n < 0 ? (int)n : err;
+}
+
 static int reserved_member(struct verify *v, struct member_decoder *d,
 			   const struct member *m)
 {
@@ -326,6 +373,8 @@ static int reserved_member(struct verify *v, struct member_decoder *d,
 		return take_index(v, d);
 	if (length == 12 && !memcmp(rest, "meta.tar.zst", 12))
 		return collect(d, &v->meta, META_LIMIT);
+	if (length == 6 && !memcmp(rest, "copies", 6))
+		return take_copies(v, d);
 	if (length == 3 && !memcmp(rest, "end", 3))
 		return check_end(v, d);
 	return 0;
@@ -344,23 +393,6 @@ int verify_member(struct verify *v, struct member_decoder *d,
 	    (m->path_length == length || m->path[length] == '/'))
 		return reserved_member(v, d, m);
 	return check_entry(v, d, m);
-}
-
-struct memory {
-	const uint8_t *data;
-	size_t left;
-};
-
-static int64_t from_memory(void *context, void *to, size_t length)
-{
-	struct memory *m = context;
-
-	if (length > m->left)
-		length = m->left;
-	memcpy(to, m->data, length);
-	m->data += length;
-	m->left -= length;
-	return (int64_t)length;
 }
 
 static int check_carrier(struct verify *v, const struct member *m)
@@ -384,27 +416,23 @@ static int check_carrier(struct verify *v, const struct member *m)
 
 int verify_meta(struct verify *v)
 {
-	struct buffer archive = {0};
+	struct unpack packed = {.data = v->meta.data,
+				.length = v->meta.length,
+				.limit = CARRIER_LIMIT};
 	struct member_decoder *d = NULL;
-	struct memory memory;
 	struct member m;
 	int more, err;
 
 	if (!v->meta.length)
 		return 0;
-	err = frame_unpack(v->meta.data, v->meta.length, META_LIMIT, &archive);
-	memory = (struct memory){archive.data, archive.length};
-	if (!err)
-		err = member_decoder_new(from_memory, &memory, &d);
+	err = member_decoder_new(unpack_read, &packed, &d);
 	while (!err && (more = member_next(d, &m)) != 0)
 		err = more < 0 ? more : check_carrier(v, &m);
 	if (err == REEL_EDAMAGED || err == REEL_ERANGE) {
 		v->headers_hurt = true;
-		verify_say(v, NULL, v->session, 0, 0,
-			   "the session's list of metadata is damaged");
 		err = 0;
 	}
 	member_decoder_free(d);
-	buffer_release(&archive);
+	unpack_release(&packed);
 	return err;
 }

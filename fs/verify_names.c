@@ -55,8 +55,12 @@ static int unseen(void *context, const struct entry_row *e)
 	struct naming *n = context;
 	struct verify *v = n->v;
 	uint64_t hash;
-	int err = path_of(n, e);
+	int err;
 
+	/* a root that was not named has no member */
+	if (e->parent == 0)
+		return 0;
+	err = path_of(n, e);
 	if (err == REEL_ENOENT)
 		return 0;
 	if (err)

@@ -1,0 +1,135 @@
+#include "fs/salvage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "tape/error.h"
+#include "tape/stream.h"
+
+#define BLOCK (256u << 10)
+
+struct salvage {
+	struct set *set;
+	struct catalog *catalog;
+	uint32_t volume; /* open now; 0 none */
+	int fd;
+	uint64_t checked; /* the last content that was found whole */
+};
+
+int salvage_open(struct set *set, struct salvage **out)
+{
+	struct salvage *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return REEL_ENOMEM;
+	s->set = set;
+	s->fd = -1;
+	err = catalog_open_reader(set, &s->catalog);
+	if (err) {
+		free(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void salvage_close(struct salvage *s)
+{
+	if (!s)
+		return;
+	catalog_close(s->catalog);
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s);
+}
+
+static int open_volume(struct salvage *s, uint32_t volume)
+{
+	char name[32];
+
+	if (s->volume == volume)
+		return 0;
+	if (s->fd >= 0)
+		close(s->fd);
+	volume_name(volume, s->set->config.compression, name);
+	s->fd = openat(s->set->volumes, name, O_RDONLY | O_CLOEXEC);
+	s->volume = s->fd < 0 ? 0 : volume;
+	return s->fd < 0 ? REEL_EMEDIUM : 0;
+}
+
+int salvage_read(struct salvage *s, const struct content_row *content,
+		 uint64_t from, void *to, size_t length)
+{
+	uint64_t at = content->offset + from;
+	uint8_t *out = to;
+
+	if (s->set->config.compression != COMPRESSION_NONE)
+		return REEL_EDAMAGED;
+	while (length) {
+		struct frame f;
+		size_t n;
+		ssize_t got;
+		int err = catalog_find_frame(s->catalog, content->session, at,
+					     &f);
+
+		if (!err)
+			err = open_volume(s, f.volume);
+		if (err)
+			return err == REEL_ENOENT ? REEL_EDAMAGED : err;
+		if (at < f.stream || at - f.stream >= f.length)
+			return REEL_EDAMAGED;
+		n = (size_t)(f.length - (at - f.stream));
+		if (n > length)
+			n = length;
+		got = pread(s->fd, out, n,
+			    (off_t)(f.position + (at - f.stream)));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? REEL_EIO : REEL_EDAMAGED;
+		out += got;
+		at += (uint64_t)got;
+		length -= (size_t)got;
+	}
+	return 0;
+}
+
+int salvage_check(struct salvage *s, const struct content_row *content)
+{
+	uint64_t stored = content_stored(content);
+	struct digester *digester;
+	struct digest digest;
+	uint8_t *block;
+	int err;
+
+	if (s->set->config.compression != COMPRESSION_NONE)
+		return REEL_EDAMAGED;
+	if (content->id && content->id == s->checked)
+		return 0;
+	block = malloc(BLOCK);
+	if (!block)
+		return REEL_ENOMEM;
+	err = digester_new(s->set->config.seed, &digester);
+	if (err) {
+		free(block);
+		return err;
+	}
+	for (uint64_t at = 0; at < stored && !err; at += BLOCK) {
+		size_t n = stored - at < BLOCK ? (size_t)(stored - at) : BLOCK;
+
+		err = salvage_read(s, content, at, block, n);
+		if (!err)
+			digester_add(digester, block, n);
+	}
+	digester_result(digester, &digest);
+	digester_free(digester);
+	free(block);
+	if (!err && memcmp(&digest, &content->digest, sizeof(digest)) != 0)
+		err = REEL_EDAMAGED;
+	if (!err)
+		s->checked = content->id;
+	return err;
+}
