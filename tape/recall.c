@@ -457,8 +457,12 @@ static int find_frame(struct recall *r, uint32_t session, uint64_t offset,
 	if (error)
 		return error;
 	if (f->length > FRAME_LIMIT || f->stored > FRAME_LIMIT ||
-	    f->position > INT64_MAX - FRAME_LIMIT || !covers(f, offset))
+	    f->position > INT64_MAX - FRAME_LIMIT || !covers(f, offset)) {
+		log_error("the catalogue's place of session %u, stream byte "
+			  "%llu, is damaged; try reel catalog rebuild",
+			  (unsigned)session, (unsigned long long)offset);
 		return REEL_EDAMAGED;
+	}
 	return 0;
 }
 
