@@ -40,7 +40,6 @@
 #define VOLUME_FRAMES	4 /* at least, in a volume that is cut */
 #define LAST_ROOM	(2 * TRAILER_TAIL)
 #define THREADS_LIMIT	64
-#define BACK_FRAMES	96 /* decoded frames kept for reading back */
 
 struct slot {
 	uint8_t *plain;
@@ -50,17 +49,6 @@ struct slot {
 	int64_t stored; /* or an error */
 	uint32_t checksum;
 	bool ready;
-};
-
-/* Frames decoded for reading back; the producer's. */
-struct back {
-	struct frame_codec *codec;
-	uint8_t *stored;
-	uint64_t numbers[BACK_FRAMES]; /* frame number + 1; 0 is empty */
-	uint64_t used[BACK_FRAMES];
-	uint8_t *plain[BACK_FRAMES];
-	uint64_t clock;
-	unsigned latest;
 };
 
 struct stream_writer {
@@ -76,7 +64,6 @@ struct stream_writer {
 	/* the producer's */
 	uint64_t offset;
 	size_t filled; /* of the slot of number `submitted` */
-	struct back back;
 
 	/* the writer's */
 	size_t volume_begin; /* first frame of the present volume */
@@ -371,14 +358,6 @@ int stream_open(const struct stream_options *o, struct stream_writer **out)
 	return 0;
 }
 
-static void back_release(struct back *b)
-{
-	frame_codec_free(b->codec);
-	free(b->stored);
-	for (size_t i = 0; i < BACK_FRAMES; i++)
-		free(b->plain[i]);
-}
-
 void stream_close(struct stream_writer *w)
 {
 	if (!w)
@@ -399,7 +378,6 @@ void stream_close(struct stream_writer *w)
 		free(w->slots[i].plain);
 		free(w->slots[i].packed);
 	}
-	back_release(&w->back);
 	volumes_release(&w->volumes);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->work);
@@ -527,9 +505,9 @@ uint64_t stream_stored(const struct stream_writer *w)
 
 /* ---- reading back ---- */
 
-/* The frame that holds `offset`, which was written; its number. */
-static uint64_t find_frame(struct stream_writer *w, uint64_t offset,
-			   struct frame *out)
+/* The frame that holds `offset`, which was written. */
+static void find_frame(struct stream_writer *w, uint64_t offset,
+		       struct frame *out)
 {
 	size_t low = 0, high;
 
@@ -545,73 +523,6 @@ static uint64_t find_frame(struct stream_writer *w, uint64_t offset,
 	}
 	*out = w->frames[low];
 	pthread_mutex_unlock(&w->lock);
-	return low;
-}
-
-static int back_prepare(struct stream_writer *w)
-{
-	struct back *b = &w->back;
-	int error = 0;
-
-	if (!b->codec)
-		error = frame_codec_new(w->options.compression,
-					w->options.level, &b->codec);
-	if (!error && !b->stored)
-		b->stored = malloc(
-			frame_bound(w->options.compression, w->frame_size));
-	return !error && !b->stored ? REEL_ENOMEM : error;
-}
-
-static int back_load(struct stream_writer *w, const struct frame *f,
-		     uint8_t *plain)
-{
-	char name[32];
-	int error = volumes_read(&w->volumes, f->volume, f->position,
-				 w->back.stored, f->stored);
-
-	if (!error)
-		error = frame_decode(w->back.codec, f, w->back.stored, plain);
-	if (!error)
-		return 0;
-	volume_name(f->volume, w->options.compression, name);
-	log_error("volume %s cannot be read back at byte %llu: %s", name,
-		  (unsigned long long)f->position, error_text(error));
-	return error;
-}
-
-static int back_get(struct stream_writer *w, uint64_t number,
-		    const struct frame *f, const uint8_t **plain)
-{
-	struct back *b = &w->back;
-	unsigned i = b->latest, oldest = 0;
-	int error;
-
-	if (b->numbers[i] != number + 1) {
-		for (i = 0; i < BACK_FRAMES; i++) {
-			if (b->numbers[i] == number + 1)
-				break;
-			if (b->used[i] < b->used[oldest])
-				oldest = i;
-		}
-	}
-	if (i == BACK_FRAMES) {
-		i = oldest;
-		error = back_prepare(w);
-		if (!error && !b->plain[i])
-			b->plain[i] = malloc(w->frame_size);
-		if (!error && !b->plain[i])
-			error = REEL_ENOMEM;
-		b->numbers[i] = 0;
-		if (!error)
-			error = back_load(w, f, b->plain[i]);
-		if (error)
-			return error;
-		b->numbers[i] = number + 1;
-	}
-	b->used[i] = ++b->clock;
-	b->latest = i;
-	*plain = b->plain[i];
-	return 0;
 }
 
 /* P3: the slots behind the producer's still have the latest frames. */
@@ -637,7 +548,6 @@ static int64_t read_some(struct stream_writer *w, uint64_t offset, void *to,
 	const uint8_t *plain = NULL;
 	struct frame f = {0};
 	const struct slot *s;
-	uint64_t number;
 	int error = 0;
 
 	if (offset >= open) {
@@ -650,9 +560,9 @@ static int64_t read_some(struct stream_writer *w, uint64_t offset, void *to,
 		f.length = s->length;
 		plain = s->plain;
 	} else {
-		number = find_frame(w, offset, &f);
+		find_frame(w, offset, &f);
 		if (w->options.compression != COMPRESSION_NONE)
-			error = back_get(w, number, &f, &plain);
+			error = volumes_frame(&w->volumes, &f, &plain);
 	}
 	if (length > f.stream + f.length - offset)
 		length = (size_t)(f.stream + f.length - offset);

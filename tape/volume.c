@@ -77,6 +77,14 @@ int volumes_init(struct volumes *v, int directory, enum compression c,
 	return pthread_mutex_init(&v->lock, NULL) ? REEL_ENOMEM : 0;
 }
 
+static void back_release(struct volume_back *b)
+{
+	frame_codec_free(b->codec);
+	free(b->stored);
+	for (size_t i = 0; i < VOLUME_BACK; i++)
+		free(b->plain[i]);
+}
+
 void volumes_release(struct volumes *v)
 {
 	char name[PARTIAL_ROOM];
@@ -94,6 +102,7 @@ void volumes_release(struct volumes *v)
 			partial_name(v, i, name);
 		unlinkat(v->directory, name, 0);
 	}
+	back_release(&v->back);
 	free(v->files);
 	pthread_mutex_destroy(&v->lock);
 }
@@ -254,6 +263,74 @@ int volumes_read(struct volumes *v, uint32_t volume, uint64_t at, void *to,
 out:
 	pthread_mutex_unlock(&v->lock);
 	return error;
+}
+
+static int room_for(uint8_t **data, size_t *room, size_t want)
+{
+	uint8_t *more;
+
+	if (want <= *room)
+		return 0;
+	more = realloc(*data, want);
+	if (!more)
+		return REEL_ENOMEM;
+	*data = more;
+	*room = want;
+	return 0;
+}
+
+static int back_load(struct volumes *v, const struct frame *f, unsigned i)
+{
+	struct volume_back *b = &v->back;
+	char name[NAME_ROOM];
+	int error = 0;
+
+	if (!b->codec)
+		error = frame_codec_new(v->compression, 0, &b->codec);
+	if (!error)
+		error = room_for(&b->stored, &b->stored_room, f->stored);
+	if (!error)
+		error = room_for(&b->plain[i], &b->room[i], f->length);
+	if (error)
+		return error;
+	error = volumes_read(v, f->volume, f->position, b->stored, f->stored);
+	if (!error)
+		error = frame_decode(b->codec, f, b->stored, b->plain[i]);
+	if (!error)
+		return 0;
+	volume_name(f->volume, v->compression, name);
+	log_error("volume %s, byte %llu, cannot be read back: %s", name,
+		  (unsigned long long)f->position, error_text(error));
+	return error;
+}
+
+int volumes_frame(struct volumes *v, const struct frame *f,
+		  const uint8_t **plain)
+{
+	struct volume_back *b = &v->back;
+	unsigned i = b->latest, oldest = 0;
+	int error;
+
+	if (b->streams[i] != f->stream + 1) {
+		for (i = 0; i < VOLUME_BACK; i++) {
+			if (b->streams[i] == f->stream + 1)
+				break;
+			if (b->used[i] < b->used[oldest])
+				oldest = i;
+		}
+	}
+	if (i == VOLUME_BACK) {
+		i = oldest;
+		b->streams[i] = 0;
+		error = back_load(v, f, i);
+		if (error)
+			return error;
+		b->streams[i] = f->stream + 1;
+	}
+	b->used[i] = ++b->clock;
+	b->latest = i;
+	*plain = b->plain[i];
+	return 0;
 }
 
 /* ---- publishing ---- */
