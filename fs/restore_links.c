@@ -8,8 +8,8 @@
 
 #define LATE (INODE_IMMUTABLE | INODE_APPEND | INODE_NODUMP)
 
-struct group {
-	struct group *next;
+struct restore_group {
+	struct restore_group *next;
 	uint64_t inode;
 	uint64_t names; /* not met yet */
 	uint32_t flags;
@@ -17,7 +17,7 @@ struct group {
 };
 
 struct restore_links {
-	struct group **buckets;
+	struct restore_group **buckets;
 	size_t mask;
 	size_t count;
 };
@@ -44,7 +44,7 @@ void links_free(struct restore_links *l)
 		return;
 	for (size_t i = 0; i <= l->mask; i++) {
 		while (l->buckets[i]) {
-			struct group *g = l->buckets[i];
+			struct restore_group *g = l->buckets[i];
 
 			l->buckets[i] = g->next;
 			free(g);
@@ -59,9 +59,9 @@ static size_t place_of(const struct restore_links *l, uint64_t inode)
 	return (size_t)(inode * 0x9e3779b97f4a7c15u >> 20) & l->mask;
 }
 
-static struct group **find(struct restore_links *l, uint64_t inode)
+static struct restore_group **find(struct restore_links *l, uint64_t inode)
 {
-	struct group **at = &l->buckets[place_of(l, inode)];
+	struct restore_group **at = &l->buckets[place_of(l, inode)];
 
 	while (*at && (*at)->inode != inode)
 		at = &(*at)->next;
@@ -70,7 +70,7 @@ static struct group **find(struct restore_links *l, uint64_t inode)
 
 const char *links_find(struct restore_links *l, uint64_t inode)
 {
-	struct group *g = *find(l, inode);
+	struct restore_group *g = *find(l, inode);
 
 	return g ? g->path : NULL;
 }
@@ -78,8 +78,9 @@ const char *links_find(struct restore_links *l, uint64_t inode)
 static void grow(struct restore_links *l)
 {
 	size_t old = l->mask;
-	struct group **buckets = calloc(2 * (old + 1), sizeof(*buckets));
-	struct group **from = l->buckets;
+	struct restore_group **buckets =
+		calloc(2 * (old + 1), sizeof(*buckets));
+	struct restore_group **from = l->buckets;
 
 	if (!buckets)
 		return;
@@ -87,7 +88,7 @@ static void grow(struct restore_links *l)
 	l->buckets = buckets;
 	for (size_t i = 0; i <= old; i++) {
 		while (from[i]) {
-			struct group *g = from[i];
+			struct restore_group *g = from[i];
 			size_t to = place_of(l, g->inode);
 
 			from[i] = g->next;
@@ -102,7 +103,7 @@ int links_add(struct restore_links *l, uint64_t inode, uint64_t names,
 	      uint32_t flags, const char *path)
 {
 	size_t length = strlen(path) + 1;
-	struct group *g = malloc(sizeof(*g) + length), **at;
+	struct restore_group *g = malloc(sizeof(*g) + length), **at;
 
 	if (!g)
 		return REEL_ENOMEM;
@@ -121,7 +122,7 @@ int links_add(struct restore_links *l, uint64_t inode, uint64_t names,
 
 void links_met(struct restore_links *l, uint64_t inode)
 {
-	struct group **at = find(l, inode), *g = *at;
+	struct restore_group **at = find(l, inode), *g = *at;
 
 	if (!g || (g->names && --g->names) || (g->flags & LATE))
 		return;
@@ -136,7 +137,7 @@ void links_each_flags(struct restore_links *l,
 		      void *context)
 {
 	for (size_t i = 0; i <= l->mask; i++)
-		for (struct group *g = l->buckets[i]; g; g = g->next)
+		for (struct restore_group *g = l->buckets[i]; g; g = g->next)
 			if (g->flags & LATE)
 				each(context, g->path, g->flags);
 }

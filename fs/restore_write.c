@@ -255,7 +255,7 @@ static int rename_over(const struct place *p, const char *from, const char *to)
 	if (errno == EISDIR && unlinkat(p->fd, to, AT_REMOVEDIR) == 0 &&
 	    renameat(p->fd, from, p->fd, to) == 0)
 		return 0;
-	return error_from_errno(errno);
+	return errno == ENOTEMPTY ? REEL_EEXIST : error_from_errno(errno);
 }
 
 static int replace(struct restore *r, const struct place *p, const char *name,
