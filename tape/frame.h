@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include "tape/buffer.h"
 
-#define FRAME_SIZE  (256u << 10)       /* stream bytes in a frame we write */
-#define FRAME_LIMIT (16u << 20)        /* largest that we read, either side */
+#define FRAME_SIZE	  (256u << 10) /* stream bytes in a frame we write */
+#define FRAME_LIMIT	  (16u << 20)  /* largest that we read, either side */
 #define FRAME_COUNT_LIMIT (1u << 27)   /* frames in one volume */
 
 enum compression {
