@@ -26,6 +26,9 @@
 #define TABLE_RESERVED	0x7c
 #define SKIPPABLE_MAGIC 0x184D2A50u /* and fifteen more */
 #define PACK_LEVEL	3
+#define WALK_CHUNK	(1u << 20)
+#define WALK_TRIES	64  /* beginnings tried behind a gap */
+#define WALK_GAPS	256 /* in one volume */
 #define WALK_WINDOW	(320u << 10)
 
 struct seek_head {
@@ -335,100 +338,176 @@ struct walk_state {
 	uint64_t at;
 	uint64_t stream;
 	struct frame_codec *codec;
-	uint8_t *window; /* the bytes at `at` */
-	size_t room;
+	uint8_t *window; /* bytes of the file from `base` on */
+	uint64_t base;
 	size_t filled;
+	size_t room;
 	uint8_t *plain; /* FRAME_LIMIT */
+	unsigned gaps;
 	struct buffer frames;
 };
 
-static int window_fill(struct walk_state *w, size_t want)
+/* The bytes at w->at: `want` of them, or what there is. */
+static int window_get(struct walk_state *w, size_t want, const uint8_t **data,
+		      size_t *length)
 {
+	uint64_t end = w->base + w->filled;
+	size_t have = end > w->at ? (size_t)(end - w->at) : 0;
 	int64_t n;
 
 	if (want > w->size - w->at)
-		want = w->size - w->at;
-	if (want > w->room) {
-		uint8_t *more = realloc(w->window, want);
+		want = (size_t)(w->size - w->at);
+	if (have < want) {
+		size_t chunk = want > WALK_CHUNK ? want : WALK_CHUNK;
 
-		if (!more)
-			return REEL_ENOMEM;
-		w->window = more;
-		w->room = want;
+		if (chunk > w->room) {
+			free(w->window);
+			w->room = 0;
+			w->filled = 0;
+			w->window = malloc(chunk);
+			if (!w->window)
+				return REEL_ENOMEM;
+			w->room = chunk;
+		}
+		n = read_at(w->fd, w->window, chunk, w->at);
+		if (n < 0)
+			return (int)n;
+		w->base = w->at;
+		w->filled = (size_t)n;
+		have = w->filled;
 	}
-	n = read_at(w->fd, w->window, want, w->at);
-	if (n < 0)
-		return (int)n;
-	w->filled = (size_t)n;
+	*data = w->window + (w->at - w->base);
+	*length = have;
 	return 0;
 }
 
-/* 1: a skippable frame was passed. */
-static int walk_skip(struct walk_state *w)
+static int walk_note(struct walk_state *w, struct frame *f)
 {
-	struct seek_head head;
-
-	if (w->filled < sizeof(head))
-		return 0;
-	memcpy(&head, w->window, sizeof(head));
-	if ((le32_get(head.magic) & ~15u) != SKIPPABLE_MAGIC)
-		return 0;
-	w->at += sizeof(head) + (uint64_t)le32_get(head.size);
-	return 1;
-}
-
-static int walk_add(struct walk_state *w, size_t stored)
-{
-	unsigned long long size = ZSTD_getFrameContentSize(w->window, stored);
-	struct frame f = {.stream = w->stream,
-			  .position = w->at,
-			  .stored = (uint32_t)stored};
-	int error = REEL_EDAMAGED;
-
-	if (stored > FRAME_LIMIT || size > FRAME_LIMIT ||
-	    w->frames.length / sizeof(f) >= FRAME_COUNT_LIMIT)
+	if (w->frames.length / sizeof(*f) >= FRAME_COUNT_LIMIT)
 		return REEL_EDAMAGED;
-	f.length = (uint32_t)size;
-	error = decode_zstd(w->codec, &f, w->window, w->plain);
-	if (error == REEL_ENOMEM)
-		return error;
-	/* One that does not decode stays in the list, so that those behind it
-	 * have their place; its checksum is then wrong as well. */
-	f.checksum = digest_checksum32(w->plain, f.length);
-	if (error)
-		f.checksum = ~f.checksum;
-	w->at += stored;
-	w->stream += f.length;
-	return buffer_append(&w->frames, &f, sizeof(f));
+	f->stream = w->stream;
+	f->position = w->at;
+	w->at += f->stored;
+	w->stream += f->length;
+	return buffer_append(&w->frames, f, sizeof(*f));
 }
 
-/* 1 when a frame was passed, 0 at the end or where nothing follows that is a
- * frame. */
+/* A frame that does not decode stays in the list, so that those behind it have
+ * their place; its checksum is then wrong as well. */
+static int walk_note_damaged(struct walk_state *w, size_t stored,
+			     uint64_t length)
+{
+	struct frame f = {.stored = (uint32_t)stored,
+			  .length = (uint32_t)length};
+
+	f.checksum = ~digest_checksum32(w->plain, f.length);
+	return walk_note(w, &f);
+}
+
+/* Where the next frame begins that decodes; 0 when there is none near. */
+static size_t next_start(struct walk_state *w, const uint8_t *data,
+			 size_t length)
+{
+	const struct le32 magic = le32_make(ZSTD_MAGICNUMBER);
+	const uint8_t *at = data + 1;
+
+	for (int tries = 0; tries < WALK_TRIES; tries++, at++) {
+		size_t left = length - (size_t)(at - data);
+		struct frame f = {0};
+		size_t stored;
+
+		at = memmem(at, left, &magic, sizeof(magic));
+		if (!at)
+			return 0;
+		left = length - (size_t)(at - data);
+		stored = ZSTD_findFrameCompressedSize(at, left);
+		if (ZSTD_isError(stored) || stored > FRAME_LIMIT)
+			continue;
+		f.stored = (uint32_t)stored;
+		f.length = FRAME_SIZE;
+		if (ZSTD_getFrameContentSize(at, left) < FRAME_SIZE)
+			f.length = (uint32_t)ZSTD_getFrameContentSize(at, left);
+		if (!decode_zstd(w->codec, &f, at, w->plain))
+			return (size_t)(at - data);
+	}
+	return 0;
+}
+
+/* Passes a damaged place up to the next frame: 1, or 0 when there is none. It
+ * counts as one frame, of the length that its header says or else of the usual
+ * one. `stored`: what the place seems to take, 0 when it is no frame at all. */
+static int walk_gap(struct walk_state *w, size_t stored)
+{
+	unsigned long long size;
+	const uint8_t *data;
+	size_t length, gap = 0;
+	int error = window_get(w, WALK_CHUNK, &data, &length);
+
+	if (error)
+		return error;
+	/* A damaged frame may seem to reach far into those behind it. */
+	if (length > 1 && w->gaps++ < WALK_GAPS)
+		gap = next_start(w, data, length);
+	if (!gap)
+		gap = stored;
+	if (!gap)
+		return 0;
+	size = ZSTD_getFrameContentSize(data, length);
+	error = walk_note_damaged(w, gap,
+				  size <= FRAME_LIMIT ? size : FRAME_SIZE);
+	return error ? error : 1;
+}
+
+/* 1, or an error. */
+static int walk_frame(struct walk_state *w, const uint8_t *data, size_t stored)
+{
+	unsigned long long size = ZSTD_getFrameContentSize(data, stored);
+	struct frame f = {.stored = (uint32_t)stored, .length = (uint32_t)size};
+	int error;
+
+	if (stored > FRAME_LIMIT || size > FRAME_LIMIT)
+		return walk_gap(w, 0);
+	error = decode_zstd(w->codec, &f, data, w->plain);
+	if (error == REEL_EDAMAGED)
+		return walk_gap(w, stored);
+	if (error)
+		return error;
+	f.checksum = digest_checksum32(w->plain, f.length);
+	error = walk_note(w, &f);
+	return error ? error : 1;
+}
+
+/* 1 when something was passed, 0 at the end or where nothing follows that is
+ * a frame. */
 static int walk_step(struct walk_state *w)
 {
-	size_t stored;
+	const uint8_t *data;
+	struct seek_head head;
+	size_t stored, length;
 	int error;
 
 	if (w->at >= w->size)
 		return 0;
-	error = window_fill(w, WALK_WINDOW);
-	if (error)
+	error = window_get(w, WALK_WINDOW, &data, &length);
+	if (error || length == 0)
 		return error;
-	if (walk_skip(w))
-		return 1;
-	stored = ZSTD_findFrameCompressedSize(w->window, w->filled);
-	if (ZSTD_isError(stored) && w->size - w->at > w->filled) {
-		error = window_fill(w, FRAME_LIMIT);
+	if (length >= sizeof(head)) {
+		memcpy(&head, data, sizeof(head));
+		if ((le32_get(head.magic) & ~15u) == SKIPPABLE_MAGIC) {
+			w->at += sizeof(head) + (uint64_t)le32_get(head.size);
+			return 1;
+		}
+	}
+	stored = ZSTD_findFrameCompressedSize(data, length);
+	if (ZSTD_isError(stored) && w->size - w->at > length) {
+		error = window_get(w, FRAME_LIMIT, &data, &length);
 		if (error)
 			return error;
-		stored = ZSTD_findFrameCompressedSize(w->window, w->filled);
+		stored = ZSTD_findFrameCompressedSize(data, length);
 	}
-	if (ZSTD_isError(stored) || stored == 0)
-		return 0;
-	error = walk_add(w, stored);
-	if (error == REEL_EDAMAGED)
-		return 0;
-	return error ? error : 1;
+	if (ZSTD_isError(stored))
+		return walk_gap(w, 0);
+	return walk_frame(w, data, stored);
 }
 
 static int walk(int fd, uint64_t size, struct frame **frames, size_t *count)

@@ -55,8 +55,9 @@ int seek_table_encode(const struct frame *frames, size_t count,
 /* Reads the table at the end of an open volume file; *frames (heap) get
  * position, stored, length, checksum and stream offsets counted from 0. A
  * table that is damaged, missing or without checksums is rebuilt by walking
- * the frames up to the first place that is none: *rebuilt says so.
- * REEL_EDAMAGED when not even one frame is found. For zstd volumes only. */
+ * the frames, where a place that is none counts as one damaged frame (with
+ * the usual length when its header is damaged): *rebuilt says so.
+ * REEL_EDAMAGED when not one frame is found. For zstd volumes only. */
 int seek_table_read(int fd, struct frame **frames, size_t *count,
 		    bool *rebuilt);
 

@@ -218,6 +218,42 @@ static void damaged_tables(void)
 	buffer_release(&volume);
 }
 
+/* Without a table and with a damaged frame, the others are found in place. */
+static void gaps(void)
+{
+	struct buffer volume = {0};
+	struct frame want[FRAMES], *got = NULL;
+
+	make_volume(&volume, want);
+	for (size_t i = 0; i < want[2].stored; i++) {
+		size_t at = want[2].position + i;
+		bool rebuilt = false;
+		size_t count = 0;
+		int fd;
+
+		volume.data[at] ^= 0x10;
+		fd = file_of(volume.data, volume.length - 9);
+		CU_ASSERT_EQUAL_FATAL(
+			seek_table_read(fd, &got, &count, &rebuilt), 0);
+		CU_ASSERT_TRUE(rebuilt);
+		CU_ASSERT_EQUAL_FATAL(count, FRAMES);
+		check_frames(got, want, 2);
+		for (size_t k = 2; k < FRAMES; k++) {
+			CU_ASSERT_EQUAL(got[k].position, want[k].position);
+			CU_ASSERT_EQUAL(got[k].stored, want[k].stored);
+			if (k > 2)
+				CU_ASSERT_EQUAL(got[k].checksum,
+						want[k].checksum);
+			if (i > 7)
+				CU_ASSERT_EQUAL(got[k].stream, want[k].stream);
+		}
+		free(got);
+		close(fd);
+		volume.data[at] ^= 0x10;
+	}
+	buffer_release(&volume);
+}
+
 static void hostile_tables(void)
 {
 	static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 0x80,
@@ -259,5 +295,6 @@ void suite_frame(void)
 	CU_add_test(s, "table", table);
 	CU_add_test(s, "cut tables", cut_tables);
 	CU_add_test(s, "damaged tables", damaged_tables);
+	CU_add_test(s, "gaps", gaps);
 	CU_add_test(s, "hostile tables", hostile_tables);
 }
