@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include "tape/frame.h"
 
-#define VOLUME_BACK 96 /* decoded frames kept for reading back */
+#define VOLUME_BACK 128 /* decoded frames kept for reading back */
 
 struct volume_file {
 	int fd; /* -1: closed, its bytes were synced */
