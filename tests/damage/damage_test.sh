@@ -1,0 +1,184 @@
+#!/bin/bash
+# Random single-byte flips over volumes and the catalogue.
+#
+#     damage_test.sh REEL WORKDIR
+#
+# FLIPS (30) flips of each kind, SEED (1) says which. For each flip of a
+# volume: verify ends with 5, and names every file that can no longer be
+# restored as it was; what is restored is right to the byte; a flip that hits
+# one uncompressed file names that file and no other. For each flip of the
+# catalogue: no crash, and either the right answer or a message.
+set -u
+LC_ALL=C
+reel=$(realpath "$1")
+work=$2
+flips=${FLIPS:-30}
+seed=${SEED:-1}
+failures=0
+RANDOM=$seed
+
+fail()
+{
+	echo "damage: $*" >&2
+	failures=$((failures + 1))
+}
+
+die()
+{
+	echo "damage: $*" >&2
+	exit 2
+}
+
+random_below() # N, up to 2^45
+{
+	echo $(((RANDOM << 30 | RANDOM << 15 | RANDOM) % $1))
+}
+
+make_tree()
+{
+	local i
+	mkdir -p "$1"/small "$1"/deep/er/est "$1"/empty
+	for i in $(seq 1 60); do
+		head -c $((i * 137 % 5000 + 1)) /dev/urandom >"$1/small/f$i"
+	done
+	head -c 700000 /dev/urandom >"$1/large"
+	yes 'a line of text that packs well' | head -c 900000 >"$1/text"
+	cp "$1/large" "$1/deep/copy of large"
+	cp "$1/small/f7" "$1/deep/er/copy"
+	chmod 600 "$1/deep/er/copy"
+	ln "$1/small/f9" "$1/deep/er/hard"
+	ln -s ../text "$1/deep/symlink"
+	: >"$1/empty/nothing"
+	truncate -s 3M "$1/sparse"
+	head -c 9000 /dev/urandom |
+		dd of="$1/sparse" bs=4096 seek=300 conv=notrunc status=none
+}
+
+change_tree()
+{
+	head -c 3000 /dev/urandom >"$1/small/new"
+	head -c 4000 /dev/urandom >"$1/small/f3"
+	chmod 640 "$1/text"
+	rm "$1/small/f5"
+	cp "$1/text" "$1/text again"
+	touch -d 2001-02-03 "$1/small/f11"
+}
+
+# Turns over one bit; prints the byte's offset.
+flip() # FILE OFFSET BIT
+{
+	local old
+	old=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+	printf "\\x$(printf %x $((old ^ 1 << $3)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# Names and sums of a tree; directories and links by name.
+sums()
+{
+	(cd "$1" && find . -type f -print0 | sort -z | xargs -0r sha256sum
+	cd "$1" && find . ! -type f -printf '%y  %p %l\n' | sort)
+}
+
+named() # PATH: verify named it
+{
+	grep -qF "\"path\":\"$1\"" "$work/said" ||
+		grep -qF "\"path\": \"$1\"" "$work/said"
+}
+
+crashed()
+{
+	[ "$1" -ge 128 ] && [ "$1" -ne 130 ]
+}
+
+# Differences of what was restored from what should have been.
+compare_restored() # WHERE
+{
+	local line path
+	sums "$work/restored" >"$work/have"
+	while IFS= read -r line; do
+		path=${line#*  ./}
+		[ "$path" = "$line" ] && continue
+		path=${path% }
+		if grep -qF "  ./$path" "$work/have"; then
+			fail "$1: $path has wrong bytes"
+		elif ! named "$path"; then
+			fail "$1: $path is gone, verify did not name it"
+		fi
+	done < <(comm -23 <(sort "$work/want") <(sort "$work/have"))
+}
+
+try_volume() # SET FILE
+{
+	local size offset bit rc where
+	size=$(stat -c %s "$2")
+	offset=$(random_below "$size")
+	bit=$((RANDOM % 8))
+	where="$(basename "$2") offset $offset bit $bit"
+	flip "$2" "$offset" "$bit"
+	"$reel" verify --json "$1" >"$work/said" 2>"$work/errors"
+	rc=$?
+	[ $rc -eq 5 ] || fail "$where: verify ended with $rc"
+	rm -rf "$work/restored"
+	"$reel" restore "$1" --to "$work/restored" >/dev/null \
+		2>"$work/errors"
+	rc=$?
+	crashed $rc && fail "$where: restore ended with $rc"
+	compare_restored "$where"
+	flip "$2" "$offset" "$bit"
+}
+
+try_catalog() # SET
+{
+	local size offset bit rc command
+	size=$(stat -c %s "$1/catalog.db")
+	offset=$(random_below "$size")
+	bit=$((RANDOM % 8))
+	flip "$1/catalog.db" "$offset" "$bit"
+	for command in snapshots "ls -R" info verify; do
+		# shellcheck disable=SC2086
+		timeout 60 "$reel" $command "$1" >"$work/said" 2>"$work/errors"
+		rc=$?
+		crashed $rc && fail "catalog.db offset $offset bit $bit:" \
+			"$command ended with $rc"
+		[ $rc -eq 124 ] && fail "catalog.db offset $offset bit $bit:" \
+			"$command hangs"
+		[ $rc -ne 0 ] && [ ! -s "$work/errors" ] &&
+			[ ! -s "$work/said" ] &&
+			fail "catalog.db offset $offset bit $bit:" \
+				"$command ended with $rc, silent"
+	done
+	flip "$1/catalog.db" "$offset" "$bit"
+}
+
+try_set() # COMPRESSION
+{
+	local set=$work/set-$1 i volumes
+	rm -rf "$set" "$work/tree"
+	make_tree "$work/tree"
+	"$reel" init "$set" --compress "$1" || die "init"
+	"$reel" backup "$set" -C "$work/tree" . >/dev/null || die "backup"
+	change_tree "$work/tree"
+	"$reel" backup "$set" -C "$work/tree" . >/dev/null || die "backup"
+	"$reel" verify "$set" >/dev/null || die "verify of a whole set"
+	rm -rf "$work/restored"
+	"$reel" restore "$set" --to "$work/restored" >/dev/null ||
+		die "restore of a whole set"
+	sums "$work/restored" >"$work/want"
+	sums "$work/tree" | cmp -s - "$work/want" || die "restored wrongly"
+	volumes=("$set"/volumes/*)
+	for i in $(seq 1 "$flips"); do
+		try_volume "$set" "${volumes[RANDOM % ${#volumes[@]}]}"
+	done
+	for i in $(seq 1 "$flips"); do
+		try_catalog "$set"
+	done
+	"$reel" verify "$set" >/dev/null || fail "not whole after all"
+}
+
+mkdir -p "$work" || die "$work"
+work=$(realpath "$work")
+try_set none
+try_set zstd
+echo "damage: $((4 * flips)) flips (seed $seed), $failures failures"
+[ "$failures" -eq 0 ]
