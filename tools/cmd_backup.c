@@ -1,0 +1,205 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "fs/capture.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tools/figures.h"
+#include "tools/json.h"
+#include "tools/options.h"
+#include "tools/progress.h"
+#include "tools/signals.h"
+#include "tools/target.h"
+
+struct backup {
+	struct capture_options capture;
+	bool wait;
+	bool json;
+	struct progress progress;
+	uint64_t expected; /* entries that the snapshot before has */
+};
+
+static void on_progress(void *context, const struct capture_progress *p)
+{
+	struct backup *b = context;
+	struct progress_state s = {
+		.done = p->entries,
+		.total = b->expected,
+		.entries = p->entries,
+		.bytes = p->bytes,
+		.path = p->path,
+	};
+
+	/* A tree that grew since the last time has no end in sight. */
+	if (p->entries > b->expected)
+		s.total = 0;
+	progress_update(&b->progress, &s);
+}
+
+static void expect(struct backup *b, struct catalog *c)
+{
+	struct session_row row;
+	uint32_t newest;
+
+	if (catalog_newest(c, &newest) || !newest ||
+	    catalog_session(c, newest, &row))
+		return;
+	b->expected = row.files + row.directories;
+	session_row_release(&row);
+}
+
+static void say_json(const struct capture_result *r, const char *name,
+		     bool dry_run)
+{
+	const struct session_row *s = &r->session;
+	struct json j;
+
+	json_begin(&j);
+	json_bool(&j, "dry_run", dry_run);
+	if (s->id) {
+		json_text(&j, "name", name);
+		json_number(&j, "session", s->id);
+		json_time(&j, "time", s->time);
+		if (s->label)
+			json_text(&j, "label", s->label);
+		json_number(&j, "files", s->files);
+		json_number(&j, "directories", s->directories);
+		json_number(&j, "size", s->bytes);
+		json_number(&j, "new_files", s->new_files);
+		json_number(&j, "new_size", s->new_bytes);
+		json_number(&j, "unique_size", s->unique_bytes);
+		json_number(&j, "copies", s->copies);
+		json_number(&j, "stored", r->stored);
+	}
+	json_number(&j, "added", r->added);
+	json_number(&j, "changed", r->changed);
+	json_number(&j, "removed", r->removed);
+	json_number(&j, "unchanged", r->unchanged);
+	json_number(&j, "problems", r->problems);
+	json_end(&j);
+}
+
+static void say_text(const struct capture_result *r, const char *name,
+		     bool dry_run)
+{
+	const struct session_row *s = &r->session;
+	char a[FIGURE_SIZE], b[FIGURE_SIZE], c[FIGURE_SIZE];
+
+	if (s->id)
+		printf("snapshot %s (session %" PRIu32 ")%s%s\n", name, s->id,
+		       s->label ? ": " : "", s->label ? s->label : "");
+	printf("%s%" PRIu64 " added, %" PRIu64 " changed, %" PRIu64
+	       " removed, %" PRIu64 " unchanged\n",
+	       dry_run ? "would be: " : "", r->added, r->changed, r->removed,
+	       r->unchanged);
+	if (s->id)
+		printf("%s in %" PRIu64 " files; %s read, %s stored\n",
+		       figure_human(s->bytes, a), s->files,
+		       figure_human(s->new_bytes, b),
+		       figure_human(r->stored, c));
+}
+
+static int report(struct backup *b, struct target *t,
+		  const struct capture_result *r)
+{
+	char name[40] = "";
+	int error = 0;
+
+	if (r->session.id)
+		error = catalog_session_name(t->catalog, r->session.id, name);
+	if (error)
+		return target_trouble(t, NULL, error);
+	if (b->json)
+		say_json(r, name, b->capture.dry_run);
+	else
+		say_text(r, name, b->capture.dry_run);
+	if (r->problems)
+		log_note("%s: %" PRIu64 " %s left out or changed while read",
+			 t->name, r->problems,
+			 r->problems == 1 ? "entry was" : "entries were");
+	return 0;
+}
+
+static int capture(struct backup *b, struct target *t)
+{
+	struct capture_result result;
+	int error, status;
+
+	expect(b, t->catalog);
+	b->capture.stop = signals_flag();
+	b->capture.progress = on_progress;
+	b->capture.context = b;
+	progress_init(&b->progress, false);
+	error = capture_run(t->set, t->catalog, &b->capture, &result);
+	progress_end(&b->progress);
+	status = error_exit(error);
+	if (error && result.session.id)
+		log_error("%s: session %" PRIu32 " is written, but: %s",
+			  t->name, result.session.id, error_text(error));
+	else if (error)
+		log_error("%s: no snapshot was made: %s", t->name,
+			  error_text(error));
+	if (!error || result.session.id)
+		error = report(b, t, &result);
+	if (!status && error)
+		status = error_exit(error);
+	if (!status && result.problems)
+		status = EXIT_INCOMPLETE;
+	session_row_release(&result.session);
+	return status;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct backup b = {0};
+	struct capture_options *c = &b.capture;
+	const struct option_spec specs[] = {
+		{NULL, 'C', OPTION_TEXT, &c->directory, "DIR",
+		 "paths are relative to DIR"},
+		{"label", 'l', OPTION_TEXT, &c->label, "TEXT",
+		 "a word to find the snapshot by"},
+		{"full", 0, OPTION_FLAG, &c->full, NULL,
+		 "store everything again: needs no older volume"},
+		{"reread", 0, OPTION_FLAG, &c->reread, NULL,
+		 "read unchanged files too"},
+		{"verify", 0, OPTION_FLAG, &c->verify, NULL,
+		 "read back what was written"},
+		{"atime", 0, OPTION_FLAG, &c->atime, NULL,
+		 "keep times of last access"},
+		{"one-file-system", 'x', OPTION_FLAG, &c->one_file_system, NULL,
+		 "do not go into other filesystems"},
+		{"dry-run", 'n', OPTION_FLAG, &c->dry_run, NULL,
+		 "only say what would be done"},
+		{"wait", 0, OPTION_FLAG, &b.wait, NULL,
+		 "wait while the set is locked"},
+		{"json", 0, OPTION_FLAG, &b.json, NULL,
+		 "the result as a JSON object"},
+		{0}};
+	struct target t;
+	int status, error;
+
+	if (!options_parse(self, specs, 2, -1, &argc, &argv, &status))
+		return status;
+	c->paths = (const char *const *)argv + 1;
+	c->path_count = argc - 1;
+	error = target_open_whole(&t, argv[0],
+				  c->dry_run ? SET_READ : SET_WRITE, b.wait);
+	if (error)
+		return error_exit(error);
+	status = capture(&b, &t);
+	target_close(&t);
+	return status;
+}
+
+const struct command command_backup = {
+	.name = "backup",
+	.synopsis = "SET [-C DIR] PATH... [OPTIONS]",
+	.summary = "back paths up as a new snapshot",
+	.details =
+		"A path is kept as given, without a slash in front. What the\n"
+		"snapshot before has outside these paths stays in the new "
+		"one.\n"
+		"Files whose size, times and inode are as they were are not "
+		"read.\n",
+	.run = run,
+};

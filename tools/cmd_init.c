@@ -1,0 +1,122 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "catalog/catalog.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tools/options.h"
+
+#define DEFAULT_COMPRESSION "zstd:3"
+#define SMALLEST_VOLUME	    (1u << 20)
+
+struct init {
+	const char *name;
+	const char *media;
+	const char *compress;
+	uint64_t volume_size;
+};
+
+/* Version 4, variant 1 (RFC 4122, 4.4). */
+static int fill_random(struct set_config *config)
+{
+	if (getrandom(config->uuid, sizeof(config->uuid), 0) !=
+		    (ssize_t)sizeof(config->uuid) ||
+	    getrandom(&config->seed, sizeof(config->seed), 0) !=
+		    (ssize_t)sizeof(config->seed))
+		return REEL_EIO;
+	config->uuid[6] = (uint8_t)((config->uuid[6] & 0x0f) | 0x40);
+	config->uuid[8] = (uint8_t)((config->uuid[8] & 0x3f) | 0x80);
+	return 0;
+}
+
+/* The last component, for want of a name. */
+static char *default_name(const char *path)
+{
+	size_t end = strlen(path);
+	size_t begin;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	begin = end;
+	while (begin > 0 && path[begin - 1] != '/')
+		begin--;
+	return end > begin ? strndup(path + begin, end - begin) : strdup("set");
+}
+
+/* The set begins with an empty catalogue, so that readers find one. */
+static int make_catalog(const char *path)
+{
+	struct catalog *c = NULL;
+	struct set *set;
+	int error = set_open(path, SET_WRITE, false, &set);
+
+	if (error)
+		return error;
+	error = catalog_open(set, &c);
+	catalog_close(c);
+	set_close(set);
+	return error;
+}
+
+static int check(const struct command *self, const struct init *o,
+		 struct set_config *config)
+{
+	if (strcmp(o->media, "dir"))
+		return options_misuse(self, "--media %s: only `dir` is known",
+				      o->media);
+	if (set_parse_compression(o->compress, &config->compression,
+				  &config->level))
+		return options_misuse(self,
+				      "--compress %s: give none, zstd or "
+				      "zstd:LEVEL",
+				      o->compress);
+	if (o->volume_size && o->volume_size < SMALLEST_VOLUME)
+		return options_misuse(self,
+				      "--volume-size: volumes have 1M or more");
+	if (o->name && (!*o->name || strpbrk(o->name, "\n\r")))
+		return options_misuse(self, "--name: one line of text");
+	return 0;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct init o = {.media = "dir", .compress = DEFAULT_COMPRESSION};
+	const struct option_spec specs[] = {
+		{"name", 0, OPTION_TEXT, &o.name, "NAME",
+		 "what the set is called (default: its directory)"},
+		{"media", 0, OPTION_TEXT, &o.media, "MEDIA",
+		 "dir: volumes are files in SET/volumes (default)"},
+		{"compress", 0, OPTION_TEXT, &o.compress, "HOW",
+		 "none or zstd[:LEVEL] (default zstd:3)"},
+		{"volume-size", 0, OPTION_SIZE, &o.volume_size, "SIZE",
+		 "begin a new volume file after SIZE bytes"},
+		{0}};
+	struct set_config config = {0};
+	int status, error;
+
+	if (!options_parse(self, specs, 1, 1, &argc, &argv, &status))
+		return status;
+	status = check(self, &o, &config);
+	if (status)
+		return status;
+	config.volume_size = o.volume_size;
+	config.name = o.name ? strdup(o.name) : default_name(argv[0]);
+	error = config.name ? fill_random(&config) : REEL_ENOMEM;
+	if (error)
+		log_error("%s: %s", argv[0], error_text(error));
+	else
+		error = set_create(argv[0], &config);
+	if (!error)
+		error = make_catalog(argv[0]);
+	free(config.name);
+	return error_exit(error);
+}
+
+const struct command command_init = {
+	.name = "init",
+	.synopsis = "SET [--name NAME] [--media dir] [--compress none|zstd[:N]]"
+		    " [--volume-size N]",
+	.summary = "make a new set",
+	.details = "SET is a directory that does not exist or is empty.\n",
+	.run = run,
+};

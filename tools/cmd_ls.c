@@ -1,0 +1,144 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/text.h"
+#include "tools/listing.h"
+#include "tools/options.h"
+#include "tools/traverse.h"
+
+struct ls {
+	struct target target;
+	struct listing listing;
+	uint32_t session;
+	bool recursive;
+};
+
+static int list(struct ls *ls, uint64_t node, const char *path)
+{
+	struct traverse t;
+	int error =
+		traverse_init(&t, ls->target.catalog, ls->session, node, path);
+	int more;
+
+	if (error)
+		return error;
+	while ((more = traverse_next(&t)) == 1 && !error) {
+		if (!ls->recursive)
+			traverse_skip(&t);
+		error = listing_print(&ls->listing, (const char *)t.path.data,
+				      &t.entry);
+	}
+	if (error || more < 0)
+		target_trouble(&ls->target, (const char *)t.path.data,
+			       error ? error : more);
+	traverse_release(&t);
+	return error ? error : more < 0 ? more : 0;
+}
+
+/* A set's root has no row until it was backed up itself. */
+static int resolve(struct ls *ls, const char *path, struct entry_row *e)
+{
+	int error;
+
+	if (!*path) {
+		memset(e, 0, sizeof(*e));
+		e->node = TREE_ROOT;
+		return 0;
+	}
+	error = tree_resolve(ls->target.catalog, ls->session, path,
+			     strlen(path), e);
+	if (error)
+		target_trouble(&ls->target, path, error);
+	return error;
+}
+
+static int list_path(struct ls *ls, const char *given)
+{
+	struct entry_row e;
+	char *path, *target;
+	int error = target_path(given, &path);
+
+	if (error)
+		return error;
+	error = resolve(ls, path, &e);
+	if (!error && e.node) {
+		error = list(ls, e.node, path);
+	} else if (!error) {
+		target = e.inode.target ? strndup(e.inode.target,
+						  e.inode.target_length)
+					: NULL;
+		e.inode.target = target;
+		error = listing_print(&ls->listing, path, &e);
+		free(target);
+	}
+	free(path);
+	return error;
+}
+
+/* One path that is missing does not keep the others from being listed. */
+static int list_all(struct ls *ls, int count, char **paths)
+{
+	int first = 0;
+
+	if (!count)
+		return list_path(ls, "");
+	for (int i = 0; i < count; i++) {
+		int error = list_path(ls, paths[i]);
+
+		if (error && !first)
+			first = error;
+	}
+	return first;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct ls ls = {0};
+	bool details = false, json = false;
+	const struct option_spec specs[] = {
+		{NULL, 'l', OPTION_FLAG, &details, NULL,
+		 "mode, links, owners, size and time too"},
+		{NULL, 'R', OPTION_FLAG, &ls.recursive, NULL,
+		 "all that is below too"},
+		{"json", 0, OPTION_FLAG, &json, NULL, "an object for each"},
+		{0}};
+	int status, error;
+
+	if (!options_parse(self, specs, 1, -1, &argc, &argv, &status))
+		return status;
+	error = target_open(&ls.target, argv[0]);
+	if (error)
+		return error_exit(error);
+	error = target_session(&ls.target, ls.target.snapped, &ls.session);
+	if (!error)
+		error = listing_init(&ls.listing, &ls.target, ls.session);
+	if (!error) {
+		ls.listing.details = details;
+		ls.listing.json = json;
+		error = list_all(&ls, argc - 1, argv + 1);
+	}
+	listing_release(&ls.listing);
+	target_close(&ls.target);
+	return error_exit(error);
+}
+
+const struct command command_ls = {
+	.name = "ls",
+	.synopsis = "SET[@SNAP] [PATH...] [-l] [-R] [--json]",
+	.summary = "list directories of a snapshot",
+	.details =
+		"One path a line, from the root of the snapshot, in the byte "
+		"order of names;\n`ls -R SET` lists a whole snapshot. On a "
+		"terminal control characters and\nbackslashes are shown as "
+		"\\0NNN (octal); in a pipe names are as they are.\n"
+		"\n"
+		"--json: path, type (file, directory, symlink, character, "
+		"block, fifo), mode\n(octal text), uid, gid, user, group, "
+		"size, mtime, inode (as st_ino in a mount),\nlinks, hash "
+		"(files: the hex digest of the content), target (symlinks).\n"
+		"A name that is not UTF-8 has U+FFFD for each wrong byte, and "
+		"all its bytes\nin path_base64 (target_base64) besides.\n",
+	.run = run,
+};

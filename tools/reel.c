@@ -1,0 +1,148 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "tape/log.h"
+#include "tools/command.h"
+#include "tools/signals.h"
+
+#define OUTPUT_BUFFER (64 << 10)
+
+static const struct command *const commands[] = {
+	&command_init,
+	&command_backup,
+	&command_mount,
+	&command_umount,
+	&command_snapshots,
+	&command_ls,
+	&command_find,
+	&command_diff,
+	&command_history,
+	&command_info,
+	&command_restore,
+	&command_verify,
+	&command_catalog_rebuild,
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char epilogue[] =
+	"\n"
+	"`reel COMMAND --help` says more. SET is a directory; SET@SNAP one of\n"
+	"its snapshots, by name, number, label, time or its beginning, or\n"
+	"`latest`, which is also meant when @SNAP is missing.\n"
+	"\n"
+	"exit status: 0 done, 1 done but something was left out or changed\n"
+	"meanwhile, 2 failed, 3 the set is locked, 4 a medium is needed,\n"
+	"5 damage found, 130 interrupted; diff: 0 same, 1 different, 2 "
+	"trouble\n";
+
+static int help(void)
+{
+	printf("reel presents backups as a filesystem.\n\n"
+	       "usage: reel COMMAND ...\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		printf("  %-16s %s\n", commands[i]->name, commands[i]->summary);
+	fputs(epilogue, stdout);
+	return 0;
+}
+
+/* Words of argv that name the command; 0 when they do not. */
+static int matches(const struct command *c, int argc, char **argv)
+{
+	size_t first = strcspn(c->name, " ");
+
+	if (argc < 1 || strlen(argv[0]) != first ||
+	    memcmp(argv[0], c->name, first))
+		return 0;
+	if (!c->name[first])
+		return 1;
+	return argc > 1 && !strcmp(argv[1], c->name + first + 1) ? 2 : 0;
+}
+
+static const struct command *find(int argc, char **argv, int *words)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		*words = matches(commands[i], argc, argv);
+		if (*words)
+			return commands[i];
+	}
+	return NULL;
+}
+
+static int unknown(char **argv)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		size_t first = strcspn(commands[i]->name, " ");
+
+		if (strlen(argv[0]) == first &&
+		    !memcmp(argv[0], commands[i]->name, first)) {
+			log_error("%s what? `reel %s` is understood", argv[0],
+				  commands[i]->name);
+			return EXIT_FAILED;
+		}
+	}
+	log_error("there is no command %s; `reel help` lists them", argv[0]);
+	return EXIT_FAILED;
+}
+
+static int help_for(int argc, char **argv)
+{
+	char option[] = "--help";
+	char *help_argv[] = {argv[0], option, NULL};
+	const struct command *c;
+	int words;
+
+	if (argc < 1)
+		return help();
+	c = find(argc, argv, &words);
+	if (!c)
+		return unknown(argv);
+	return c->run(c, 2, help_argv);
+}
+
+static int run(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	const struct command *c;
+	int words;
+
+	if (!strcmp(slash ? slash + 1 : argv[0], "mount.reel"))
+		return command_mount.run(&command_mount, argc, argv);
+	argc--;
+	argv++;
+	if (argc < 1) {
+		log_error("which command? `reel help` lists them");
+		return EXIT_FAILED;
+	}
+	if (!strcmp(argv[0], "--version")) {
+		printf("reel %s\n", REEL_VERSION);
+		return 0;
+	}
+	if (!strcmp(argv[0], "help") || !strcmp(argv[0], "--help") ||
+	    !strcmp(argv[0], "-h"))
+		return help_for(argc - 1, argv + 1);
+	c = find(argc, argv, &words);
+	if (!c)
+		return unknown(argv);
+	return c->run(c, argc - words + 1, argv + words - 1);
+}
+
+/* What was printed must have arrived: a full disk is no success. */
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	log_error("the output cannot be written: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	static char buffer[OUTPUT_BUFFER];
+
+	if (argc < 1)
+		return EXIT_FAILED;
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	signals_begin();
+	return finish(run(argc, argv));
+}
