@@ -1,9 +1,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "fs/capture.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/text.h"
 #include "tools/figures.h"
 #include "tools/json.h"
 #include "tools/options.h"
@@ -84,10 +86,12 @@ static void say_text(const struct capture_result *r, const char *name,
 {
 	const struct session_row *s = &r->session;
 	char a[FIGURE_SIZE], b[FIGURE_SIZE], c[FIGURE_SIZE];
+	char *label = s->label ? text_name(s->label, strlen(s->label)) : NULL;
 
 	if (s->id)
 		printf("snapshot %s (session %" PRIu32 ")%s%s\n", name, s->id,
-		       s->label ? ": " : "", s->label ? s->label : "");
+		       label ? ": " : "", label ? label : "");
+	free(label);
 	printf("%s%" PRIu64 " added, %" PRIu64 " changed, %" PRIu64
 	       " removed, %" PRIu64 " unchanged\n",
 	       dry_run ? "would be: " : "", r->added, r->changed, r->removed,

@@ -252,40 +252,30 @@ static int merge(struct diff *d)
 	return error;
 }
 
-/* The walk of a side begins at the path; one that is not a directory there,
- * or is missing, is told from its parent's listing. */
-static int begin(struct diff *d, struct side *s, uint64_t *node)
+/* A path that is not there has nothing below it. */
+static int begin(struct diff *d, struct side *s, bool *there)
 {
-	struct entry_row e;
-	int error;
+	int error =
+		traverse_init(&s->walk, s->target.catalog, s->session, d->path);
 
-	*node = TREE_ROOT;
-	if (*d->path) {
-		error = tree_resolve(s->target.catalog, s->session, d->path,
-				     strlen(d->path), &e);
-		if (error)
-			return target_trouble(&s->target, d->path, error);
-		*node = e.node;
-		if (!e.node) {
-			log_error("%s: %s is no directory in both snapshots",
-				  s->target.name, d->path);
-			return REEL_ENOTDIR;
-		}
-	}
-	return traverse_init(&s->walk, s->target.catalog, s->session, *node,
-			     d->path);
+	*there = !error;
+	if (error && error != REEL_ENOENT && error != REEL_ENOTDIR)
+		return target_trouble(&s->target, d->path, error);
+	return 0;
 }
 
 static int diff(struct diff *d)
 {
-	uint64_t node;
+	bool in_a = false, in_b = false;
 	int error = listing_init(&d->listing, &d->a.target, d->a.session);
 
 	d->listing.json = d->json;
 	if (!error)
-		error = begin(d, &d->a, &node);
+		error = begin(d, &d->a, &in_a);
 	if (!error)
-		error = begin(d, &d->b, &node);
+		error = begin(d, &d->b, &in_b);
+	if (!error && !in_a && !in_b)
+		error = target_trouble(&d->a.target, d->path, REEL_ENOENT);
 	if (!error)
 		error = merge(d);
 	traverse_release(&d->a.walk);
@@ -363,7 +353,7 @@ const struct command command_diff = {
 	.synopsis = "SET@A SET@B|B [PATH] [--json]",
 	.summary = "what differs between two snapshots of a set",
 	.details = "+ added, - removed, ~ other content, m other metadata, t "
-		   "other type; with PATH\nonly what is below that directory. "
+		   "other type; with PATH\nonly that and what is below it. "
 		   "--json has the fields of `reel ls` and\nchange: added, "
 		   "removed, content, metadata, type.\nExit status: 0 same, 1 "
 		   "different, 2 trouble.\n",

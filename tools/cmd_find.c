@@ -54,47 +54,12 @@ static bool fits(const struct find *f, const char *name,
 	       name_fits(f, name);
 }
 
-static const char *last_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* The start itself, as find(1) has it; a set's root is not listed. */
-static int start(struct find *f, uint64_t *node)
-{
-	struct entry_row e;
-	char *target;
-	int error;
-
-	*node = TREE_ROOT;
-	if (!*f->path)
-		return 0;
-	error = tree_resolve(f->target.catalog, f->session, f->path,
-			     strlen(f->path), &e);
-	if (error)
-		return target_trouble(&f->target, f->path, error);
-	*node = e.node;
-	if (!fits(f, last_name(f->path), &e.inode))
-		return 0;
-	target = e.inode.target ? strndup(e.inode.target, e.inode.target_length)
-				: NULL;
-	e.inode.target = target;
-	error = listing_print(&f->listing, f->path, &e);
-	free(target);
-	return error;
-}
-
 static int find_below(struct find *f)
 {
 	struct traverse t;
-	uint64_t node;
-	int more, error = start(f, &node);
+	int more, error = traverse_init(&t, f->target.catalog, f->session,
+					f->path);
 
-	if (error || !node)
-		return error;
-	error = traverse_init(&t, f->target.catalog, f->session, node, f->path);
 	if (error)
 		return target_trouble(&f->target, f->path, error);
 	while (!error && (more = traverse_next(&t)) != 0) {

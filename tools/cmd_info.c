@@ -74,25 +74,22 @@ static void count_session(struct info *i, const struct session_row *s,
 /* All sessions, or with `only` that one. */
 static int sum(struct info *i, uint32_t only)
 {
-	struct session_row row = {0}, next = {0};
-	uint32_t id = 0, epoch = 0;
+	struct session_row row = {0}, next;
+	uint32_t epoch = 0;
 	int more;
 
 	do {
-		more = catalog_session_after(i->target.catalog, id, &next);
-		if (more < 0)
-			break;
-		if (id && (!only || id == only)) {
+		memset(&next, 0, sizeof(next));
+		more = catalog_session_after(i->target.catalog, row.id, &next);
+		if (more >= 0 && row.id && (!only || row.id == only)) {
 			count_session(i, &row, more ? next.first_volume : 0);
 			i->epochs += row.epoch != epoch;
 			epoch = row.epoch;
 		}
 		session_row_release(&row);
 		row = next;
-		id = row.id;
-	} while (more);
-	session_row_release(more < 0 ? &row : &next);
-	return more < 0 ? more : 0;
+	} while (more == 1);
+	return more;
 }
 
 static const char *compression_text(const struct set_config *c, char *text,

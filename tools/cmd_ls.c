@@ -15,63 +15,44 @@ struct ls {
 	bool recursive;
 };
 
-static int list(struct ls *ls, uint64_t node, const char *path)
+static int list(struct ls *ls, struct traverse *t)
 {
-	struct traverse t;
-	int error =
-		traverse_init(&t, ls->target.catalog, ls->session, node, path);
-	int more;
+	int error = 0, more = 1;
 
-	if (error)
-		return error;
-	while ((more = traverse_next(&t)) == 1 && !error) {
+	/* The first entry is the start: of a directory, what is in it is
+	 * listed. */
+	if (t->first && t->entry.node)
+		more = traverse_next(t);
+	while (more == 1 && !error) {
+		more = traverse_next(t);
+		if (more != 1)
+			break;
 		if (!ls->recursive)
-			traverse_skip(&t);
-		error = listing_print(&ls->listing, (const char *)t.path.data,
-				      &t.entry);
+			traverse_skip(t);
+		error = listing_print(&ls->listing, (const char *)t->path.data,
+				      &t->entry);
 	}
-	if (error || more < 0)
-		target_trouble(&ls->target, (const char *)t.path.data,
-			       error ? error : more);
-	traverse_release(&t);
-	return error ? error : more < 0 ? more : 0;
-}
-
-/* A set's root has no row until it was backed up itself. */
-static int resolve(struct ls *ls, const char *path, struct entry_row *e)
-{
-	int error;
-
-	if (!*path) {
-		memset(e, 0, sizeof(*e));
-		e->node = TREE_ROOT;
-		return 0;
-	}
-	error = tree_resolve(ls->target.catalog, ls->session, path,
-			     strlen(path), e);
+	if (!error && more < 0)
+		error = more;
 	if (error)
-		target_trouble(&ls->target, path, error);
+		target_trouble(&ls->target, (const char *)t->path.data, error);
 	return error;
 }
 
 static int list_path(struct ls *ls, const char *given)
 {
-	struct entry_row e;
-	char *path, *target;
+	struct traverse t;
+	char *path;
 	int error = target_path(given, &path);
 
 	if (error)
 		return error;
-	error = resolve(ls, path, &e);
-	if (!error && e.node) {
-		error = list(ls, e.node, path);
-	} else if (!error) {
-		target = e.inode.target ? strndup(e.inode.target,
-						  e.inode.target_length)
-					: NULL;
-		e.inode.target = target;
-		error = listing_print(&ls->listing, path, &e);
-		free(target);
+	error = traverse_init(&t, ls->target.catalog, ls->session, path);
+	if (error) {
+		target_trouble(&ls->target, path, error);
+	} else {
+		error = list(ls, &t);
+		traverse_release(&t);
 	}
 	free(path);
 	return error;

@@ -92,7 +92,7 @@ static int restore(struct restoring *r, struct target *t)
 	else
 		report(r, &result);
 	if (!error && result.problems) {
-		log_note("%s: %" PRIu64 " problems while restoring", t->name,
+		log_note("%s: problems while restoring: %" PRIu64, t->name,
 			 result.problems);
 		status = EXIT_INCOMPLETE;
 	}

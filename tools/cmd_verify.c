@@ -1,8 +1,10 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include "fs/verify.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/text.h"
 #include "tools/figures.h"
 #include "tools/json.h"
 #include "tools/options.h"
@@ -28,6 +30,18 @@ static void on_progress(void *context, const struct verify_progress *p)
 	progress_update(&v->progress, &s);
 }
 
+/* The engine hands paths over escaped. */
+static void put_path(struct json *j, const char *path)
+{
+	struct buffer raw = {0};
+
+	if (text_unescape(&raw, path, strlen(path)) == 0)
+		json_bytes(j, "path", raw.data, raw.length);
+	else
+		json_text(j, "path", path);
+	buffer_release(&raw);
+}
+
 static void on_damage(void *context, const char *path, uint32_t session,
 		      uint32_t volume, uint64_t offset, const char *what)
 {
@@ -44,7 +58,7 @@ static void on_damage(void *context, const char *path, uint32_t session,
 	}
 	json_begin(&j);
 	if (path)
-		json_text(&j, "path", path);
+		put_path(&j, path);
 	json_number(&j, "session", session);
 	json_number(&j, "volume", volume);
 	json_number(&j, "offset", offset);
@@ -70,7 +84,7 @@ static void report(const struct verifying *v, const struct verify_result *r)
 	printf("%" PRIu64 " members and %" PRIu64 " contents read, %s: ",
 	       r->members, r->contents, figure_human(r->bytes, bytes));
 	if (r->damaged_files || r->damaged_places)
-		printf("%" PRIu64 " files in %" PRIu64 " places damaged\n",
+		printf("damaged: %" PRIu64 " files, %" PRIu64 " places\n",
 		       r->damaged_files, r->damaged_places);
 	else
 		puts("all is well");

@@ -95,6 +95,8 @@ static bool put_string(const uint8_t *text, size_t length)
 		put((const char *)text + begin, i - begin);
 		if (n == 0)
 			put_text("\xef\xbf\xbd");
+		else if (c == '"' || c == '\\')
+			fprintf(stdout, "\\%c", c);
 		else
 			fprintf(stdout, "\\u%04x", c);
 		exact = exact && n;

@@ -78,8 +78,30 @@ static int terminate(struct buffer *b)
 	return error;
 }
 
-/* Takes over what is borrowed from the cursor. */
-static int take(struct traverse *t, const struct entry_row *row, size_t above)
+/* Takes over what is borrowed; t->path is there. */
+static int take(struct traverse *t, const struct entry_row *row)
+{
+	int error = terminate(&t->path);
+
+	t->target.length = 0;
+	if (!error && row->inode.target)
+		error = buffer_append(&t->target, row->inode.target,
+				      row->inode.target_length);
+	if (!error)
+		error = terminate(&t->target);
+	if (error)
+		return error;
+	t->entry = *row;
+	t->entry.name = traverse_name(t);
+	t->entry.name_length = strlen(t->entry.name);
+	if (row->inode.target)
+		t->entry.inode.target = (const char *)t->target.data;
+	t->enter = row->node != 0;
+	return 0;
+}
+
+static int take_child(struct traverse *t, const struct entry_row *row,
+		      size_t above)
 {
 	int error = 0;
 
@@ -91,19 +113,7 @@ static int take(struct traverse *t, const struct entry_row *row, size_t above)
 		error = buffer_append(&t->path, "/", 1);
 	if (!error)
 		error = buffer_append(&t->path, row->name, row->name_length);
-	if (!error)
-		error = terminate(&t->path);
-	t->target.length = 0;
-	if (!error && row->inode.target)
-		error = buffer_append(&t->target, row->inode.target,
-				      row->inode.target_length);
-	if (!error)
-		error = terminate(&t->target);
-	t->entry = *row;
-	t->entry.name = traverse_name(t);
-	t->entry.inode.target =
-		row->inode.target ? (const char *)t->target.data : NULL;
-	return error;
+	return error ? error : take(t, row);
 }
 
 /* Whether the directory is where it says. */
@@ -114,6 +124,8 @@ static int check_place(struct traverse *t)
 	struct entry_row at;
 	int error;
 
+	if (t->depth == 0)
+		return 0;
 	if (t->entry.node == t->top)
 		return REEL_EDAMAGED;
 	error = tree_directory(t->catalog, t->session, t->entry.node, &at);
@@ -126,19 +138,28 @@ static int check_place(struct traverse *t)
 }
 
 int traverse_init(struct traverse *t, struct catalog *c, uint32_t session,
-		  uint64_t node, const char *path)
+		  const char *path)
 {
+	struct entry_row row;
 	int error;
 
 	memset(t, 0, sizeof(*t));
 	t->catalog = c;
 	t->session = session;
-	t->top = node;
+	t->top = TREE_ROOT;
 	error = buffer_append(&t->path, path, strlen(path));
 	if (!error)
 		error = terminate(&t->path);
-	if (!error)
-		error = push(t, node);
+	if (!error && !*path) {
+		error = push(t, TREE_ROOT);
+	} else if (!error) {
+		error = tree_resolve(c, session, path, strlen(path), &row);
+		if (!error)
+			error = take(t, &row);
+		if (!error)
+			t->top = row.node;
+		t->first = true;
+	}
 	if (error)
 		traverse_release(t);
 	return error;
@@ -158,6 +179,10 @@ int traverse_next(struct traverse *t)
 {
 	int error = 0;
 
+	if (t->first) {
+		t->first = false;
+		return 1;
+	}
 	if (t->enter) {
 		t->enter = false;
 		error = check_place(t);
@@ -172,8 +197,7 @@ int traverse_next(struct traverse *t)
 		if (more < 0)
 			return more;
 		if (more) {
-			error = take(t, &row, l->path);
-			t->enter = row.node != 0;
+			error = take_child(t, &row, l->path);
 			return error ? error : 1;
 		}
 		error = pop(t);

@@ -18,18 +18,19 @@ struct traverse {
 	uint32_t session;
 	struct traverse_level *levels;
 	size_t depth, room;
-	size_t base;		/* bytes of `path` that are the start */
 	uint64_t top;		/* node of the start */
+	bool first;		/* the start itself is still to come */
 	bool enter;		/* the last entry is a directory to go into */
 	struct entry_row entry; /* the last one; target is ours */
 	struct buffer path;	/* its path, NUL-terminated behind length */
 	struct buffer target;
 };
 
-/* What is below the directory `node`, whose path is `path`; the directory
- * itself is not among it. */
+/* Begins at a path as target_path makes it: the first entry is the start
+ * itself (but not a set's root, which may have none), then all below it.
+ * REEL_ENOENT, REEL_ENOTDIR. */
 int traverse_init(struct traverse *t, struct catalog *c, uint32_t session,
-		  uint64_t node, const char *path);
+		  const char *path);
 void traverse_release(struct traverse *t);
 /* 1: t->entry and t->path are the next; 0 at the end; REEL_EDAMAGED … */
 int traverse_next(struct traverse *t);
