@@ -1,0 +1,470 @@
+#include "catalog/set.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "tape/buffer.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+#define CONFIG_FILE   "set.conf"
+#define CONFIG_LIMIT  65536
+#define FORMAT        1
+#define DEFAULT_LEVEL 3
+
+void set_uuid_text(const uint8_t uuid[16], char text[37])
+{
+	int at = 0;
+
+	for (int n = 0; n < 16; n++) {
+		if (n == 4 || n == 6 || n == 8 || n == 10)
+			text[at++] = '-';
+		at += sprintf(text + at, "%02x", uuid[n]);
+	}
+}
+
+int set_uuid_parse(const char *text, uint8_t uuid[16])
+{
+	uint8_t parsed[16];
+	char again[37];
+
+	for (int n = 0, at = 0; n < 16; n++) {
+		unsigned byte;
+
+		if (n == 4 || n == 6 || n == 8 || n == 10)
+			at++;
+		if (strlen(text) != 36 ||
+		    sscanf(text + at, "%2x", &byte) != 1)
+			return REEL_EINVAL;
+		parsed[n] = (uint8_t)byte;
+		at += 2;
+	}
+	set_uuid_text(parsed, again);
+	if (strcasecmp(text, again))
+		return REEL_EINVAL;
+	memcpy(uuid, parsed, 16);
+	return 0;
+}
+
+int set_parse_compression(const char *text, enum compression *c, int *level)
+{
+	char *end;
+
+	if (!strcmp(text, "none")) {
+		*c = COMPRESSION_NONE;
+		*level = 0;
+		return 0;
+	}
+	if (strncmp(text, "zstd", 4) || (text[4] && text[4] != ':'))
+		return REEL_EINVAL;
+	long n = text[4] ? strtol(text + 5, &end, 10) : DEFAULT_LEVEL;
+	if (text[4] && (end == text + 5 || *end))
+		return REEL_EINVAL;
+	if (n < 1 || n > 19)
+		return REEL_EINVAL;
+	*c = COMPRESSION_ZSTD;
+	*level = (int)n;
+	return 0;
+}
+
+int set_parse_size(const char *text, uint64_t *size)
+{
+	static const char units[] = "KMGTP";
+	char *end;
+	double value;
+	int power = 0;
+
+	if (!isdigit((unsigned char)*text))
+		return REEL_EINVAL;
+	value = strtod(text, &end);
+	if (*end) {
+		const char *unit = strchr(units, toupper((unsigned char)*end));
+
+		if (!unit)
+			return REEL_EINVAL;
+		power = 10 * (int)(unit - units + 1);
+		end++;
+		if (*end == 'i')
+			end++;
+		if (*end == 'B')
+			end++;
+		if (*end)
+			return REEL_EINVAL;
+	}
+	value = ldexp(value, power);
+	if (!(value >= 0) || value > 9e18)
+		return REEL_EINVAL;
+	*size = (uint64_t)value;
+	return 0;
+}
+
+/* ---- set.conf ---- */
+
+static int config_text(const struct set_config *c, struct buffer *out)
+{
+	char uuid[37];
+	int error;
+
+	set_uuid_text(c->uuid, uuid);
+	error = buffer_printf(out,
+			      "# reel set; only its owner may read this\n"
+			      "format = %d\n"
+			      "name = %s\n"
+			      "uuid = %s\n"
+			      "media = dir\n",
+			      FORMAT, c->name, uuid);
+	if (!error && c->compression == COMPRESSION_ZSTD)
+		error = buffer_printf(out, "compression = zstd:%d\n", c->level);
+	else if (!error)
+		error = buffer_printf(out, "compression = none\n");
+	if (!error)
+		error = buffer_printf(
+			out, "volume-size = %llu\nseed = %016llx\n",
+			(unsigned long long)c->volume_size,
+			(unsigned long long)c->seed);
+	if (!error)
+		error = buffer_printf(out, "digest = %s\n",
+				      c->sha256 ? "sha256" : "xxh3");
+	return error;
+}
+
+static int write_all(int fd, const void *data, size_t length)
+{
+	const char *at = data;
+
+	while (length) {
+		ssize_t n = write(fd, at, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_from_errno(errno);
+		at += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int config_write(int directory, const struct set_config *c)
+{
+	struct buffer text = {0};
+	int error = config_text(c, &text);
+	int fd = openat(directory, CONFIG_FILE ".new",
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (!error && fd < 0)
+		error = error_from_errno(errno);
+	if (!error)
+		error = write_all(fd, text.data, text.length);
+	if (!error && fsync(fd))
+		error = error_from_errno(errno);
+	if (fd >= 0)
+		close(fd);
+	if (!error && renameat(directory, CONFIG_FILE ".new", directory,
+			       CONFIG_FILE))
+		error = error_from_errno(errno);
+	if (!error && fsync(directory))
+		error = error_from_errno(errno);
+	buffer_release(&text);
+	return error;
+}
+
+static int config_value(struct set_config *c, const char *key,
+			const char *value)
+{
+	char *end = NULL;
+
+	if (!strcmp(key, "format"))
+		return atoi(value) == FORMAT ? 0 : REEL_EVERSION;
+	if (!strcmp(key, "name")) {
+		free(c->name);
+		c->name = strdup(value);
+		return c->name ? 0 : REEL_ENOMEM;
+	}
+	if (!strcmp(key, "uuid"))
+		return set_uuid_parse(value, c->uuid);
+	if (!strcmp(key, "media"))
+		return strcmp(value, "dir") ? REEL_EVERSION : 0;
+	if (!strcmp(key, "compression"))
+		return set_parse_compression(value, &c->compression,
+					     &c->level);
+	if (!strcmp(key, "volume-size")) {
+		c->volume_size = strtoull(value, &end, 10);
+		return *end ? REEL_EINVAL : 0;
+	}
+	if (!strcmp(key, "seed")) {
+		c->seed = strtoull(value, &end, 16);
+		return *end ? REEL_EINVAL : 0;
+	}
+	if (!strcmp(key, "digest")) {
+		c->sha256 = !strcmp(value, "sha256");
+		return strcmp(value, "xxh3") ? REEL_EVERSION : 0;
+	}
+	return REEL_EVERSION;
+}
+
+static char *trim(char *text)
+{
+	char *end = text + strlen(text);
+
+	while (end > text && isspace((unsigned char)end[-1]))
+		*--end = '\0';
+	while (isspace((unsigned char)*text))
+		text++;
+	return text;
+}
+
+static int config_parse(const char *path, char *text, struct set_config *c)
+{
+	bool have_uuid = false, have_format = false;
+	char *save = NULL;
+	int number = 0;
+
+	for (char *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *key = trim(line), *value = strchr(key, '=');
+		int error;
+
+		number++;
+		if (!*key || *key == '#')
+			continue;
+		if (value)
+			*value++ = '\0';
+		key = trim(key);
+		error = value ? config_value(c, key, trim(value)) : REEL_EINVAL;
+		if (error == REEL_EVERSION)
+			log_error("%s/%s: `%s` is from a newer version of "
+				  "reel; use that version",
+				  path, CONFIG_FILE, key);
+		else if (error)
+			log_error("%s/%s, line %d: `%s` is not understood",
+				  path, CONFIG_FILE, number, key);
+		if (error)
+			return error;
+		have_uuid |= !strcmp(key, "uuid");
+		have_format |= !strcmp(key, "format");
+	}
+	if (have_uuid && have_format && c->name)
+		return 0;
+	log_error("%s/%s: format, name or uuid is missing", path, CONFIG_FILE);
+	return REEL_EINVAL;
+}
+
+static int config_read(struct set *s)
+{
+	char *text = calloc(1, CONFIG_LIMIT + 1);
+	int fd = openat(s->directory, CONFIG_FILE, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 || !text ? -1 : read(fd, text, CONFIG_LIMIT);
+	int error;
+
+	if (n < 0) {
+		error = text ? error_from_errno(errno) : REEL_ENOMEM;
+		if (error == REEL_ENOENT)
+			log_error("%s is no set (it has no %s); `reel init` "
+				  "makes one",
+				  s->path, CONFIG_FILE);
+		else
+			log_error("%s/%s: %s", s->path, CONFIG_FILE,
+				  error_text(error));
+	} else {
+		error = config_parse(s->path, text, &s->config);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(text);
+	return error;
+}
+
+/* ---- making and opening ---- */
+
+static bool is_zero(const uint8_t *b, size_t length)
+{
+	while (length && !b[length - 1])
+		length--;
+	return !length;
+}
+
+static int fill_random(struct set_config *c)
+{
+	if (is_zero(c->uuid, sizeof(c->uuid))) {
+		if (getrandom(c->uuid, sizeof(c->uuid), 0) !=
+		    sizeof(c->uuid))
+			return REEL_EIO;
+		c->uuid[6] = (uint8_t)((c->uuid[6] & 0x0f) | 0x40);
+		c->uuid[8] = (uint8_t)((c->uuid[8] & 0x3f) | 0x80);
+	}
+	if (!c->seed &&
+	    getrandom(&c->seed, sizeof(c->seed), 0) != sizeof(c->seed))
+		return REEL_EIO;
+	return 0;
+}
+
+static int make_directory(const char *path)
+{
+	if (mkdir(path, 0777) && errno != EEXIST) {
+		log_error("%s: cannot be made: %s", path, strerror(errno));
+		return error_from_errno(errno);
+	}
+	if (!rmdir(path) && !mkdir(path, 0777))
+		return 0;
+	if (errno == ENOTEMPTY || errno == EEXIST)
+		log_error("%s is not empty; a new set needs a directory of "
+			  "its own",
+			  path);
+	else if (errno == EBUSY)
+		return 0; /* a mount point: checked by what is made in it */
+	else
+		log_error("%s: %s", path, strerror(errno));
+	return REEL_EEXIST;
+}
+
+int set_create(const char *path, const struct set_config *config)
+{
+	struct set_config c = *config;
+	const char *slash = strrchr(path, '/');
+	int error = fill_random(&c);
+	int fd;
+
+	if (!c.name)
+		c.name = (char *)(slash && slash[1] ? slash + 1 : path);
+	if (!error)
+		error = make_directory(path);
+	if (error)
+		return error;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || mkdirat(fd, "volumes", 0777) ||
+	    mkdirat(fd, "spool", 0700)) {
+		error = error_from_errno(errno);
+		log_error("%s: %s", path, strerror(errno));
+	}
+	if (!error && (error = config_write(fd, &c)))
+		log_error("%s/%s: %s", path, CONFIG_FILE, error_text(error));
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static void say_locked(const struct set *s)
+{
+	char text[512] = "";
+	int fd = openat(s->directory, "lock", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	log_error("the set %s is locked by %s; wait for it (--wait) or stop "
+		  "it",
+		  s->path, *text ? text : "another program");
+}
+
+/* pid, host and command, for whoever finds the set locked. */
+static void sign_lock(const struct set *s)
+{
+	char host[128] = "?", command[256] = "", text[512];
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, command, sizeof(command) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	for (ssize_t at = 0; at + 1 < n; at++)
+		if (!command[at] || command[at] == '\n')
+			command[at] = ' ';
+	gethostname(host, sizeof(host) - 1);
+	n = snprintf(text, sizeof(text), "pid %ld on %s: %s\n", (long)getpid(),
+		     host, command);
+	if (ftruncate(s->lock, 0) || write(s->lock, text, (size_t)n) != n)
+		log_warning("%s/lock cannot be written", s->path);
+}
+
+static int take_lock(struct set *s, bool wait)
+{
+	s->lock = openat(s->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC,
+			 0600);
+	if (s->lock < 0) {
+		int error = error_from_errno(errno);
+
+		log_error("%s cannot be written: %s", s->path,
+			  strerror(errno));
+		return errno == EROFS || errno == EACCES ? REEL_EROFS : error;
+	}
+	while (flock(s->lock, LOCK_EX | (wait ? 0 : LOCK_NB))) {
+		if (errno == EINTR && !wait)
+			continue;
+		if (errno == EINTR)
+			return REEL_ESTOPPED;
+		if (errno != EWOULDBLOCK)
+			return error_from_errno(errno);
+		say_locked(s);
+		return REEL_ELOCKED;
+	}
+	sign_lock(s);
+	return 0;
+}
+
+int set_open(const char *path, enum set_access access, bool wait,
+	     struct set **out)
+{
+	struct set *s = calloc(1, sizeof(*s));
+	int error = 0;
+
+	if (!s)
+		return REEL_ENOMEM;
+	s->directory = s->volumes = s->lock = -1;
+	s->path = realpath(path, NULL);
+	if (s->path)
+		s->directory = open(s->path, O_RDONLY | O_DIRECTORY |
+						     O_CLOEXEC);
+	if (s->directory < 0) {
+		error = error_from_errno(errno);
+		log_error("%s: cannot be opened: %s", path, strerror(errno));
+	}
+	if (!error)
+		error = config_read(s);
+	if (!error) {
+		s->volumes = openat(s->directory, "volumes",
+				    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		s->read_only = faccessat(s->directory, ".", W_OK, AT_EACCESS);
+		snprintf(s->reserved, sizeof(s->reserved),
+			 ".reel-%02x%02x%02x%02x", s->config.uuid[0],
+			 s->config.uuid[1], s->config.uuid[2],
+			 s->config.uuid[3]);
+	}
+	if (!error && s->volumes < 0) {
+		error = REEL_EMEDIUM;
+		log_error("%s/volumes is missing: put the set's volumes back",
+			  s->path);
+	}
+	if (!error && access == SET_WRITE)
+		error = take_lock(s, wait);
+	if (error) {
+		set_close(s);
+		return error;
+	}
+	*out = s;
+	return 0;
+}
+
+void set_close(struct set *s)
+{
+	if (!s)
+		return;
+	if (s->lock >= 0)
+		close(s->lock);
+	if (s->volumes >= 0)
+		close(s->volumes);
+	if (s->directory >= 0)
+		close(s->directory);
+	free(s->config.name);
+	free(s->path);
+	free(s);
+}
