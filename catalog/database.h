@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "catalog/catalog.h"
+#include "tape/buffer.h"
 
 #define CATALOG_FILE    "catalog.db"
 #define CATALOG_VERSION 1
@@ -61,12 +62,18 @@ struct catalog {
 	sqlite3_stmt *statements[S_COUNT];
 	sqlite3_stmt *lists[CATALOG_CURSORS];
 	sqlite3_stmt *past_lists[CATALOG_CURSORS];
+	/* symlink target and name given last: statements are reset at once, so
+	 * that no read transaction outlives a request */
+	struct buffer target, name;
 	/* the run decoded last */
 	uint32_t run_session;
 	uint64_t run_start, run_end;
 	struct frame *run_frames;
 	size_t run_count;
 };
+
+extern const char statement_list[];
+extern const char statement_list_past[];
 
 /* The statement, reset and ready for binding. NULL: logged. */
 sqlite3_stmt *catalog_statement(struct catalog *c, enum statement s);
@@ -83,6 +90,10 @@ uint64_t column_u64(struct column_reader *r, int column, uint64_t limit);
 int64_t column_time(struct column_reader *r, int column);
 const void *column_blob(struct column_reader *r, int column, size_t limit,
 			size_t *length);
+
+struct content_row;
+/* tree.c: the columns of S_CONTENT. */
+int content_read_row(sqlite3_stmt *s, struct content_row *out);
 
 /* ingest.c: puts a session's index (an open, unpacked database file) into the
  * catalogue in one transaction. */

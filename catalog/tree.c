@@ -1,0 +1,631 @@
+#include "catalog/tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "catalog/database.h"
+#include "tape/buffer.h"
+#include "tape/bytes.h"
+#include "tape/error.h"
+#include "tape/xattrs.h"
+
+#define INODE_AT     3 /* first column of the inode in a statement */
+#define AFTER_INODE  (INODE_AT + 16)
+#define TARGET_LIMIT 65536
+#define DEPTH_LIMIT  65536 /* of a path, in directories */
+#define ID_LIMIT     ((UINT64_C(1) << TREE_ID_BITS) - 1)
+
+static uint64_t default_blocks(uint64_t size)
+{
+	return (size + 4095) / 4096 * 8;
+}
+
+static int read_inode(struct column_reader *r, int at, struct inode_row *i)
+{
+	uint64_t rdev;
+	size_t length;
+
+	i->id = column_u64(r, at, ID_LIMIT);
+	i->mode = (mode_t)column_u64(r, at + 1, UINT32_MAX);
+	i->uid = (uint32_t)column_u64(r, at + 2, UINT32_MAX);
+	i->gid = (uint32_t)column_u64(r, at + 3, UINT32_MAX);
+	i->size = column_u64(r, at + 4, INT64_MAX);
+	i->mtime = column_time(r, at + 5);
+	i->has_atime = sqlite3_column_type(r->s, at + 6) != SQLITE_NULL;
+	i->atime = i->has_atime ? column_time(r, at + 6) : i->mtime;
+	i->ctime = column_time(r, at + 7);
+	i->nlink = column_u64(r, at + 8, UINT32_MAX);
+	i->source = (uint64_t)sqlite3_column_int64(r->s, at + 9);
+	rdev = (uint64_t)sqlite3_column_int64(r->s, at + 10);
+	i->major = (uint32_t)(rdev >> 32);
+	i->minor = (uint32_t)rdev;
+	i->blocks = sqlite3_column_type(r->s, at + 11) == SQLITE_NULL
+			    ? default_blocks(i->size)
+			    : column_u64(r, at + 11, INT64_MAX);
+	i->flags = (uint32_t)column_u64(r, at + 12, UINT32_MAX);
+	i->xattrs = column_u64(r, at + 13, INT64_MAX);
+	i->content = column_u64(r, at + 14, INT64_MAX);
+	i->target = column_blob(r, at + 15, TARGET_LIMIT, &length);
+	i->target_length = length;
+	if (!i->id || !(i->mode & S_IFMT))
+		r->error = REEL_EDAMAGED;
+	return r->error;
+}
+
+static int read_entry(struct column_reader *r, struct entry_row *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->node = column_u64(r, 0, ID_LIMIT);
+	e->since = (uint32_t)column_u64(r, 1, TREE_SESSIONS);
+	e->until = (uint32_t)column_u64(r, 2, TREE_SESSIONS);
+	read_inode(r, INODE_AT, &e->inode);
+	if (!r->error && !!e->node != !!S_ISDIR(e->inode.mode) && e->since)
+		r->error = REEL_EDAMAGED;
+	return r->error;
+}
+
+static int damaged(struct catalog *c, int error)
+{
+	if (error == REEL_EDAMAGED)
+		database_error(c->db, c->path, SQLITE_CORRUPT);
+	return error;
+}
+
+/* Text that lives in the connection until the next call. */
+static int hold(struct buffer *b, const char **text, size_t length)
+{
+	b->length = 0;
+	int error = buffer_append(b, *text, length);
+
+	*text = (char *)b->data;
+	return error;
+}
+
+/* Steps a bound statement that gives one row at most, and resets it. */
+static int one_entry(struct catalog *c, sqlite3_stmt *s, struct entry_row *out)
+{
+	struct column_reader r = {s, 0};
+	int result = sqlite3_step(s);
+	int error;
+
+	if (result == SQLITE_DONE) {
+		sqlite3_reset(s);
+		return REEL_ENOENT;
+	}
+	if (result != SQLITE_ROW)
+		return database_error(c->db, c->path, result);
+	error = read_entry(&r, out);
+	if (!error && out->inode.target_length)
+		error = hold(&c->target, &out->inode.target,
+			     out->inode.target_length);
+	if (!error && sqlite3_column_count(s) > AFTER_INODE) {
+		out->parent = column_u64(&r, AFTER_INODE, ID_LIMIT);
+		out->name = column_blob(&r, AFTER_INODE + 1, TREE_NAME_LIMIT,
+					&out->name_length);
+		error = r.error ? r.error
+				: hold(&c->name, &out->name, out->name_length);
+	}
+	sqlite3_reset(s);
+	return damaged(c, error);
+}
+
+static int look_up(struct catalog *c, enum statement which, uint32_t session,
+		   uint64_t parent, const char *name, size_t length,
+		   struct entry_row *out)
+{
+	sqlite3_stmt *s = catalog_statement(c, which);
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)parent);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length,
+			  SQLITE_STATIC);
+	sqlite3_bind_int64(s, 3, session);
+	int error = one_entry(c, s, out);
+	out->parent = parent;
+	return error;
+}
+
+int tree_lookup(struct catalog *c, uint32_t session, uint64_t parent,
+		const char *name, size_t length, struct entry_row *out)
+{
+	int error = look_up(c, S_LOOKUP, session, parent, name, length, out);
+
+	if (error == REEL_ENOENT)
+		error = look_up(c, S_LOOKUP_PAST, session, parent, name,
+				length, out);
+	return error;
+}
+
+int tree_directory(struct catalog *c, uint32_t session, uint64_t node,
+		   struct entry_row *out)
+{
+	const enum statement which[] = {S_DIRECTORY, S_DIRECTORY_PAST};
+	int error = REEL_ENOENT;
+
+	for (int n = 0; n < 2 && error == REEL_ENOENT; n++) {
+		sqlite3_stmt *s = catalog_statement(c, which[n]);
+
+		if (!s)
+			return REEL_EDAMAGED;
+		sqlite3_bind_int64(s, 1, (int64_t)node);
+		sqlite3_bind_int64(s, 2, session);
+		error = one_entry(c, s, out);
+	}
+	return error;
+}
+
+int tree_inode(struct catalog *c, uint64_t id, struct inode_row *out)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_INODE);
+	struct entry_row e;
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)id);
+	int error = one_entry(c, s, &e);
+	if (!error)
+		*out = e.inode;
+	return error;
+}
+
+int tree_inodes_after(struct catalog *c, uint64_t after, int count,
+		      int (*each)(void *context, const struct inode_row *i),
+		      void *context)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_INODES);
+	struct column_reader r = {s, 0};
+	int result, error = 0;
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)after);
+	sqlite3_bind_int(s, 2, count);
+	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
+		struct inode_row i;
+
+		error = damaged(c, read_inode(&r, INODE_AT, &i));
+		if (!error)
+			error = each(context, &i);
+	}
+	if (!error)
+		error = database_error(c->db, c->path, result);
+	sqlite3_reset(s);
+	return error;
+}
+
+int tree_resolve(struct catalog *c, uint32_t session, const char *path,
+		 size_t length, struct entry_row *out)
+{
+	const char *end = path + length;
+	int error = tree_directory(c, session, TREE_ROOT, out);
+
+	while (!error && path < end) {
+		const char *slash = memchr(path, '/', (size_t)(end - path));
+		size_t n = (size_t)((slash ? slash : end) - path);
+
+		if (n && !(n == 1 && *path == '.')) {
+			if (!out->node)
+				return REEL_ENOTDIR;
+			error = tree_lookup(c, session, out->node, path, n,
+					    out);
+			out->name = path;
+			out->name_length = n;
+		}
+		path += n + (slash != NULL);
+	}
+	return error;
+}
+
+static void reverse(uint8_t *data, size_t length)
+{
+	for (size_t n = 0; n < length / 2; n++) {
+		uint8_t byte = data[n];
+
+		data[n] = data[length - 1 - n];
+		data[length - 1 - n] = byte;
+	}
+}
+
+/* Names are gathered from the leaf up, reversed, and turned at the end. */
+static int append_reversed(struct buffer *b, const char *name, size_t length)
+{
+	size_t before = b->length;
+	int error = before ? buffer_append(b, "/", 1) : 0;
+
+	if (!error)
+		error = buffer_append(b, name, length);
+	if (!error)
+		reverse(b->data + b->length - length, length);
+	return error;
+}
+
+int tree_path(struct catalog *c, uint32_t session, uint64_t parent,
+	      const char *name, size_t length, struct buffer *out)
+{
+	struct buffer path = {0};
+	int error = length ? append_reversed(&path, name, length) : 0;
+
+	for (int depth = 0; !error && parent > TREE_ROOT; depth++) {
+		struct entry_row e;
+
+		error = depth < DEPTH_LIMIT
+				? tree_directory(c, session, parent, &e)
+				: REEL_EDAMAGED;
+		if (!error)
+			error = append_reversed(&path, e.name, e.name_length);
+		parent = e.parent;
+	}
+	if (!error) {
+		reverse(path.data, path.length);
+		error = buffer_append(out, path.data, path.length);
+	}
+	buffer_release(&path);
+	return error;
+}
+
+/* ---- listings: two ordered statements, merged ---- */
+
+struct side {
+	sqlite3_stmt *s;
+	sqlite3_stmt **home; /* where it is kept for use again; NULL: nowhere */
+	bool have;
+	const char *name;
+	size_t length;
+};
+
+struct tree_cursor {
+	struct catalog *c;
+	uint64_t parent;
+	struct side live, past;
+	struct side *given; /* the side whose row was given last */
+};
+
+static int side_open(struct catalog *c, struct side *side, const char *sql,
+		     sqlite3_stmt **pool)
+{
+	for (int n = 0; n < CATALOG_CURSORS; n++) {
+		if (!pool[n])
+			continue;
+		side->s = pool[n];
+		side->home = pool;
+		pool[n] = NULL;
+		return 0;
+	}
+	side->home = pool;
+	int result = sqlite3_prepare_v3(c->db, sql, -1,
+					SQLITE_PREPARE_PERSISTENT, &side->s,
+					NULL);
+	return database_error(c->db, c->path, result);
+}
+
+static void side_close(struct side *side)
+{
+	if (!side->s)
+		return;
+	sqlite3_reset(side->s);
+	sqlite3_clear_bindings(side->s);
+	for (int n = 0; n < CATALOG_CURSORS; n++) {
+		if (!side->home[n]) {
+			side->home[n] = side->s;
+			return;
+		}
+	}
+	sqlite3_finalize(side->s);
+}
+
+static int side_step(struct catalog *c, struct side *side)
+{
+	struct column_reader r = {side->s, 0};
+	int result = sqlite3_step(side->s);
+
+	side->have = result == SQLITE_ROW;
+	if (!side->have)
+		return database_error(c->db, c->path, result);
+	side->name = column_blob(&r, AFTER_INODE, TREE_NAME_LIMIT,
+				 &side->length);
+	if (!side->length && !r.error)
+		return side_step(c, side); /* the root's own entry */
+	return damaged(c, r.error);
+}
+
+static int side_begin(struct tree_cursor *t, struct side *side,
+		      uint32_t session, const char *after, size_t length)
+{
+	sqlite3_bind_int64(side->s, 1, (int64_t)t->parent);
+	sqlite3_bind_int64(side->s, 2, session);
+	sqlite3_bind_blob(side->s, 3, length ? after : "", (int)length,
+			  SQLITE_TRANSIENT);
+	return side_step(t->c, side);
+}
+
+static int has_past(struct catalog *c, uint64_t parent, bool *has)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_HAS_PAST);
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)parent);
+	int result = sqlite3_step(s);
+	*has = result == SQLITE_ROW;
+	int error = database_error(c->db, c->path, result);
+	sqlite3_reset(s);
+	return error;
+}
+
+int tree_list_after(struct catalog *c, uint32_t session, uint64_t parent,
+		    const char *after, size_t length, struct tree_cursor **out)
+{
+	struct tree_cursor *t = calloc(1, sizeof(*t));
+	bool past;
+	int error;
+
+	if (!t)
+		return REEL_ENOMEM;
+	t->c = c;
+	t->parent = parent;
+	error = has_past(c, parent, &past);
+	if (!error)
+		error = side_open(c, &t->live, statement_list, c->lists);
+	if (!error)
+		error = side_begin(t, &t->live, session, after, length);
+	if (!error && past)
+		error = side_open(c, &t->past, statement_list_past,
+				  c->past_lists);
+	if (!error && past)
+		error = side_begin(t, &t->past, session, after, length);
+	if (error) {
+		tree_end(t);
+		return error;
+	}
+	*out = t;
+	return 0;
+}
+
+int tree_list(struct catalog *c, uint32_t session, uint64_t parent,
+	      struct tree_cursor **out)
+{
+	return tree_list_after(c, session, parent, "", 0, out);
+}
+
+static int compare_sides(const struct tree_cursor *t)
+{
+	size_t shorter = t->live.length < t->past.length ? t->live.length
+							 : t->past.length;
+	int d = memcmp(t->live.name, t->past.name, shorter);
+
+	return d ? d
+		 : (t->live.length > t->past.length) -
+			   (t->live.length < t->past.length);
+}
+
+int tree_step(struct tree_cursor *t, struct entry_row *out)
+{
+	int error = t->given ? side_step(t->c, t->given) : 0;
+
+	if (error)
+		return error;
+	if (t->live.have && t->past.have)
+		t->given = compare_sides(t) < 0 ? &t->live : &t->past;
+	else
+		t->given = t->live.have ? &t->live : &t->past;
+	if (!t->given->have) {
+		t->given = NULL;
+		t->live.have = t->past.have = false;
+		return 0;
+	}
+	struct column_reader r = {t->given->s, 0};
+	error = damaged(t->c, read_entry(&r, out));
+	if (error)
+		return error;
+	out->parent = t->parent;
+	out->name = t->given->name;
+	out->name_length = t->given->length;
+	if (memchr(out->name, '/', out->name_length) ||
+	    memchr(out->name, '\0', out->name_length))
+		return damaged(t->c, REEL_EDAMAGED);
+	return 1;
+}
+
+void tree_end(struct tree_cursor *t)
+{
+	if (!t)
+		return;
+	side_close(&t->live);
+	side_close(&t->past);
+	free(t);
+}
+
+int tree_versions(struct catalog *c, uint64_t parent, const char *name,
+		  size_t length,
+		  int (*each)(void *context, const struct entry_row *e),
+		  void *context)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_VERSIONS);
+	struct column_reader r = {s, 0};
+	int result = SQLITE_DONE, error = 0;
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)parent);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length,
+			  SQLITE_STATIC);
+	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
+		struct entry_row e;
+
+		error = damaged(c, read_entry(&r, &e));
+		e.parent = parent;
+		e.name = name;
+		e.name_length = length;
+		if (!error)
+			error = each(context, &e);
+	}
+	if (!error)
+		error = database_error(c->db, c->path, result);
+	sqlite3_reset(s);
+	return error;
+}
+
+/* ---- contents, xattrs, owners ---- */
+
+void content_row_release(struct content_row *r)
+{
+	free(r->runs);
+	memset(r, 0, sizeof(*r));
+}
+
+uint64_t content_stored(const struct content_row *r)
+{
+	uint64_t bytes = r->map_bytes;
+
+	if (!r->sparse)
+		return r->size;
+	for (size_t n = 0; n < r->run_count; n++)
+		bytes += r->runs[n].length;
+	return bytes;
+}
+
+static int read_runs(const uint8_t *blob, size_t length,
+		     struct content_row *out)
+{
+	uint64_t at = 0;
+
+	if (length % 16 || length / 16 > MEMBER_SPARSE_LIMIT)
+		return REEL_EDAMAGED;
+	out->run_count = length / 16;
+	out->runs = malloc(length + 1);
+	if (!out->runs)
+		return REEL_ENOMEM;
+	for (size_t n = 0; n < out->run_count; n++) {
+		struct le64 offset, size;
+
+		memcpy(&offset, blob + 16 * n, 8);
+		memcpy(&size, blob + 16 * n + 8, 8);
+		out->runs[n] = (struct sparse_run){le64_get(offset),
+						   le64_get(size)};
+		if (out->runs[n].offset < at ||
+		    out->runs[n].offset > out->size ||
+		    out->runs[n].length > out->size - out->runs[n].offset)
+			return REEL_EDAMAGED;
+		at = out->runs[n].offset + out->runs[n].length;
+	}
+	return 0;
+}
+
+int content_read_row(sqlite3_stmt *s, struct content_row *out)
+{
+	struct column_reader r = {s, 0};
+	size_t length;
+	const void *digest, *runs;
+
+	memset(out, 0, sizeof(*out));
+	out->id = column_u64(&r, 0, INT64_MAX);
+	out->size = column_u64(&r, 1, INT64_MAX);
+	digest = column_blob(&r, 2, DIGEST_SIZE, &length);
+	if (length == DIGEST_SIZE)
+		memcpy(out->digest.b, digest, DIGEST_SIZE);
+	else
+		r.error = REEL_EDAMAGED;
+	out->session = (uint32_t)column_u64(&r, 3, TREE_SESSIONS);
+	out->offset = column_u64(&r, 4, INT64_MAX);
+	out->sparse = sqlite3_column_type(s, 5) != SQLITE_NULL;
+	out->map_bytes = column_u64(&r, 6, INT64_MAX);
+	runs = column_blob(&r, 5, INT32_MAX, &length);
+	if (!r.error && out->sparse)
+		r.error = read_runs(runs, length, out);
+	if (r.error)
+		content_row_release(out);
+	return r.error;
+}
+
+int tree_content(struct catalog *c, uint64_t id, struct content_row *out)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_CONTENT);
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)id);
+	int result = sqlite3_step(s);
+	if (result != SQLITE_ROW) {
+		sqlite3_reset(s);
+		return result == SQLITE_DONE
+			       ? REEL_ENOENT
+			       : database_error(c->db, c->path, result);
+	}
+	int error = damaged(c, content_read_row(s, out));
+	sqlite3_reset(s);
+	return error;
+}
+
+int tree_content_copies(struct catalog *c, uint64_t id, uint64_t *copies)
+{
+	char sql[200];
+	int64_t count = 0;
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT count(*) FROM entry WHERE node IS NULL AND inode IN "
+		 "(SELECT id FROM inode WHERE content = %lld)",
+		 (long long)id);
+	int error = database_integer(c->db, sql, &count);
+	*copies = (uint64_t)count;
+	return error;
+}
+
+int tree_xattrs(struct catalog *c, uint64_t id, struct buffer *out)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_XATTRS);
+	struct column_reader r = {s, 0};
+	size_t length;
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int64(s, 1, (int64_t)id);
+	int result = sqlite3_step(s);
+	if (result == SQLITE_DONE)
+		return damaged(c, REEL_EDAMAGED);
+	if (result != SQLITE_ROW)
+		return database_error(c->db, c->path, result);
+	const void *packed = column_blob(&r, 0, XATTR_SET_LIMIT, &length);
+	int error = damaged(c, r.error);
+	if (!error)
+		error = buffer_append(out, packed, length);
+	sqlite3_reset(s);
+	return error;
+}
+
+int tree_has_xattrs(struct catalog *c, bool *xattrs, bool *acls)
+{
+	int64_t any = 0, some = 0;
+	int error = database_integer(
+		c->db, "SELECT EXISTS (SELECT 1 FROM xattrs)", &any);
+
+	if (!error)
+		error = database_integer(
+			c->db,
+			"SELECT EXISTS (SELECT 1 FROM xattrs WHERE "
+			"instr(packed, CAST('system.posix_acl_' AS BLOB)))",
+			&some);
+	*xattrs = any;
+	*acls = some;
+	return error;
+}
+
+int tree_owner_name(struct catalog *c, bool group, uint32_t id, char **name)
+{
+	sqlite3_stmt *s = catalog_statement(c, S_OWNER);
+
+	if (!s)
+		return REEL_EDAMAGED;
+	sqlite3_bind_int(s, 1, group);
+	sqlite3_bind_int64(s, 2, id);
+	int result = sqlite3_step(s);
+	if (result == SQLITE_DONE)
+		return REEL_ENOENT;
+	if (result != SQLITE_ROW)
+		return database_error(c->db, c->path, result);
+	const char *text = (const char *)sqlite3_column_text(s, 0);
+	*name = strdup(text ? text : "");
+	sqlite3_reset(s);
+	return *name ? 0 : REEL_ENOMEM;
+}
