@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "catalog/catalog.h"
 #include "tape/buffer.h"
 
@@ -59,6 +60,7 @@ struct catalog {
 	char *path;
 	sqlite3 *db;
 	bool writer;
+	ino_t file; /* of the database when it was opened */
 	sqlite3_stmt *statements[S_COUNT];
 	sqlite3_stmt *lists[CATALOG_CURSORS];
 	sqlite3_stmt *past_lists[CATALOG_CURSORS];
@@ -79,6 +81,11 @@ extern const char statement_list_past[];
 sqlite3_stmt *catalog_statement(struct catalog *c, enum statement s);
 /* Closes and opens the connection again (after the file was replaced). */
 int catalog_reopen(struct catalog *c);
+/* Whether another file has taken the catalogue's name since. */
+bool catalog_replaced(const struct catalog *c);
+/* Gives a whole database file the catalogue's name: synced, renamed, synced;
+ * the connection is closed before. */
+int catalog_install(struct catalog *c, const char *path);
 void catalog_forget_statements(struct catalog *c);
 
 /* Columns, checked: REEL_EDAMAGED for what cannot be. */

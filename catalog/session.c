@@ -12,11 +12,13 @@
 
 int catalog_newest(struct catalog *c, uint32_t *session)
 {
-	sqlite3_stmt *s = catalog_statement(c, S_NEWEST);
+	int replaced = !c->writer && catalog_replaced(c) ? catalog_reopen(c)
+							 : 0;
+	sqlite3_stmt *s = replaced ? NULL : catalog_statement(c, S_NEWEST);
 	struct column_reader r = {s, 0};
 
 	if (!s)
-		return REEL_EDAMAGED;
+		return replaced ? replaced : REEL_EDAMAGED;
 	int result = sqlite3_step(s);
 	*session = result == SQLITE_ROW
 			   ? (uint32_t)column_u64(&r, 0, TREE_SESSIONS)

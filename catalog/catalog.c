@@ -1,0 +1,199 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "catalog/database.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+static int check_version(struct catalog *c)
+{
+	int64_t version = 0;
+	int error = database_integer(c->db, "PRAGMA user_version", &version);
+
+	if (error)
+		return database_error(c->db, c->path, SQLITE_CORRUPT);
+	if (version > CATALOG_VERSION) {
+		log_error("%s was made by a newer version of reel; use that "
+			  "version",
+			  c->path);
+		return REEL_EVERSION;
+	}
+	if (version != CATALOG_VERSION)
+		return database_error(NULL, c->path, SQLITE_NOTADB);
+	return 0;
+}
+
+static void remember_file(struct catalog *c)
+{
+	struct stat st;
+
+	c->file = stat(c->path, &st) ? 0 : st.st_ino;
+}
+
+static int connect_to(struct catalog *c)
+{
+	enum database_mode mode = c->writer	       ? DATABASE_WRITE
+				  : c->set->read_only ? DATABASE_IMMUTABLE
+						      : DATABASE_READ;
+	int error;
+
+	remember_file(c);
+	error = database_open(c->path, mode, &c->db);
+	return error ? error : check_version(c);
+}
+
+static void disconnect(struct catalog *c)
+{
+	catalog_forget_statements(c);
+	sqlite3_close(c->db);
+	c->db = NULL;
+	c->run_session = 0;
+}
+
+int catalog_reopen(struct catalog *c)
+{
+	disconnect(c);
+	return connect_to(c);
+}
+
+bool catalog_replaced(const struct catalog *c)
+{
+	struct stat st;
+
+	return !stat(c->path, &st) && st.st_ino != c->file;
+}
+
+static struct catalog *new_catalog(struct set *set, bool writer)
+{
+	struct catalog *c = calloc(1, sizeof(*c));
+	size_t room = strlen(set->path) + sizeof("/" CATALOG_FILE);
+
+	if (!c || !(c->path = malloc(room))) {
+		free(c);
+		return NULL;
+	}
+	snprintf(c->path, room, "%s/%s", set->path, CATALOG_FILE);
+	c->set = set;
+	c->writer = writer;
+	return c;
+}
+
+void catalog_close(struct catalog *c)
+{
+	if (!c)
+		return;
+	disconnect(c);
+	buffer_release(&c->target);
+	buffer_release(&c->name);
+	free(c->run_frames);
+	free(c->path);
+	free(c);
+}
+
+int catalog_open_reader(struct set *set, struct catalog **out)
+{
+	struct catalog *c = new_catalog(set, false);
+	int error;
+
+	if (!c)
+		return REEL_ENOMEM;
+	if (access(c->path, F_OK) && errno == ENOENT) {
+		log_error("%s is missing; `reel catalog rebuild %s` makes it "
+			  "from the media",
+			  c->path, set->path);
+		catalog_close(c);
+		return REEL_ENOENT;
+	}
+	error = connect_to(c);
+	if (error) {
+		catalog_close(c);
+		return error;
+	}
+	*out = c;
+	return 0;
+}
+
+/* An empty catalogue, under its name only when it is whole. */
+static int make_empty(struct catalog *c)
+{
+	char *path = malloc(strlen(c->path) + 5);
+	sqlite3 *db = NULL;
+	char sql[64];
+	int error;
+
+	if (!path)
+		return REEL_ENOMEM;
+	sprintf(path, "%s.new", c->path);
+	unlink(path);
+	error = database_open(path, DATABASE_BUILD, &db);
+	if (!error)
+		error = database_run(db, path, catalog_schema);
+	if (!error)
+		error = database_run(db, path, catalog_indexes);
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", CATALOG_VERSION);
+	if (!error)
+		error = database_run(db, path, sql);
+	sqlite3_close(db);
+	if (!error)
+		error = catalog_install(c, path);
+	free(path);
+	return error;
+}
+
+static int sync_path(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int error = fd < 0 || fsync(fd) ? error_from_errno(errno) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+int catalog_install(struct catalog *c, const char *path)
+{
+	static const char *const sides[] = {"-wal", "-shm"};
+	char *side = malloc(strlen(c->path) + 5);
+	int error = side ? sync_path(path) : REEL_ENOMEM;
+
+	if (c->db)
+		disconnect(c);
+	for (int n = 0; !error && n < 2; n++) {
+		sprintf(side, "%s%s", c->path, sides[n]);
+		unlink(side);
+	}
+	if (!error && (rename(path, c->path) || fsync(c->set->directory)))
+		error = error_from_errno(errno);
+	if (error)
+		log_error("%s: %s", c->path, error_text(error));
+	free(side);
+	return error;
+}
+
+int catalog_open(struct set *set, struct catalog **out)
+{
+	struct catalog *c;
+	int error = 0;
+
+	if (set->lock < 0)
+		return catalog_open_reader(set, out);
+	c = new_catalog(set, true);
+	if (!c)
+		return REEL_ENOMEM;
+	if (access(c->path, F_OK))
+		error = make_empty(c);
+	if (!error)
+		error = connect_to(c);
+	if (!error)
+		error = reconcile(c);
+	if (error) {
+		catalog_close(c);
+		return error;
+	}
+	*out = c;
+	return 0;
+}

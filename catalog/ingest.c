@@ -1,0 +1,252 @@
+/* From the media into the catalogue. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "catalog/database.h"
+#include "catalog/media.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/unpack.h"
+
+#define INDEX_PIECE (64u << 20) /* limit of one packed frame of an index */
+
+/* One transaction: all of the session's rows or none. Rows that ended leave
+ * `entry` before those that replaced them come in. */
+static const char ingest_sql[] =
+	"INSERT INTO xattrs (id, packed) SELECT id, packed FROM ix.xattrs;"
+	"INSERT INTO content (id, size, digest, session, offset, sparse, "
+	"map_bytes, sha256) SELECT id, size, digest, session, offset, sparse, "
+	"map_bytes, sha256 FROM ix.content;"
+	"INSERT INTO inode (id, mode, uid, gid, size, mtime, atime, ctime, "
+	"nlink, source, rdev, blocks, flags, xattrs, content, target) "
+	"SELECT id, mode, uid, gid, size, mtime, atime, ctime, nlink, source, "
+	"rdev, blocks, flags, xattrs, content, target FROM ix.inode;"
+	"INSERT INTO keep (content, session) SELECT content, session "
+	"FROM ix.keep;"
+	"INSERT OR REPLACE INTO owner (kind, id, name) SELECT kind, id, name "
+	"FROM ix.owner;"
+	"INSERT INTO run (session, stream, volume, position, length, frames) "
+	"SELECT session, stream, volume, position, length, frames FROM ix.run;"
+	"DELETE FROM entry WHERE (parent, name) IN "
+	"(SELECT parent, name FROM ix.past);"
+	"INSERT INTO past (parent, name, since, until, node, inode) "
+	"SELECT parent, name, since, until, node, inode FROM ix.past;"
+	"INSERT INTO entry (parent, name, since, node, inode) "
+	"SELECT parent, name, since, node, inode FROM ix.entry;"
+	"INSERT OR REPLACE INTO meta (key, value) SELECT key, value "
+	"FROM ix.meta;"
+	"INSERT INTO session SELECT * FROM ix.session;";
+
+static int attach(struct catalog *c, const char *index_path)
+{
+	sqlite3_stmt *s;
+	int result = sqlite3_prepare_v2(c->db, "ATTACH ?1 AS ix", -1, &s, NULL);
+
+	if (result == SQLITE_OK) {
+		sqlite3_bind_text(s, 1, index_path, -1, SQLITE_STATIC);
+		result = sqlite3_step(s);
+		sqlite3_finalize(s);
+	}
+	return database_error(c->db, index_path, result);
+}
+
+static int check_index(struct catalog *c, uint32_t session)
+{
+	int64_t id = 0, version = 0;
+	int error = database_integer(
+		c->db, "SELECT CASE count(*) WHEN 1 THEN max(id) END "
+		       "FROM ix.session", &id);
+
+	if (!error)
+		error = database_integer(c->db, "PRAGMA ix.user_version",
+					 &version);
+	if (!error && version > CATALOG_VERSION)
+		return REEL_EVERSION;
+	return !error && id == session ? 0 : REEL_EDAMAGED;
+}
+
+int ingest_file(struct catalog *c, const char *index_path, uint32_t session)
+{
+	int error = attach(c, index_path);
+
+	if (error)
+		return error;
+	error = check_index(c, session);
+	if (!error)
+		error = database_run(c->db, c->path, "BEGIN IMMEDIATE");
+	if (!error) {
+		error = database_run(c->db, c->path, ingest_sql);
+		if (!error)
+			error = database_run(c->db, c->path, "COMMIT");
+		if (error)
+			sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	sqlite3_exec(c->db, "DETACH ix", NULL, NULL, NULL);
+	sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+				  NULL, NULL);
+	return error;
+}
+
+static int unpack_to(const void *packed, size_t length, int fd)
+{
+	struct unpack u = {.data = packed, .length = length,
+			   .limit = INDEX_PIECE};
+	char *block = malloc(1 << 20);
+	int64_t n = block ? 1 : REEL_ENOMEM;
+
+	while (n > 0) {
+		n = unpack_read(&u, block, 1 << 20);
+		if (n > 0 && write(fd, block, (size_t)n) != n)
+			n = error_from_errno(errno ? errno : ENOSPC);
+	}
+	unpack_release(&u);
+	free(block);
+	return (int)n;
+}
+
+int ingest_packed(struct catalog *c, const void *packed, size_t length,
+		  uint32_t session)
+{
+	char *path = malloc(strlen(c->set->path) + 40);
+	int fd, error;
+
+	if (!path)
+		return REEL_ENOMEM;
+	sprintf(path, "%s/spool/ingest.db", c->set->path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	error = fd < 0 ? error_from_errno(errno)
+		       : unpack_to(packed, length, fd);
+	if (fd >= 0)
+		close(fd);
+	if (!error)
+		error = ingest_file(c, path, session);
+	unlink(path);
+	free(path);
+	return error;
+}
+
+/* ---- C2 ---- */
+
+static int ingest_published(struct catalog *c, const struct media_session *m)
+{
+	struct buffer packed = {0};
+	int error = media_read_index(c->set, m, &packed);
+
+	if (!error)
+		error = ingest_packed(c, packed.data, packed.length,
+				      m->trailer.session);
+	if (!error)
+		log_note("session %u was found on the media and taken into "
+			 "the catalogue",
+			 (unsigned)m->trailer.session);
+	else
+		log_error("session %u (volumes %06u to %06u): its index is "
+			  "damaged; run `reel catalog rebuild %s`",
+			  (unsigned)m->trailer.session,
+			  (unsigned)m->first_volume, (unsigned)m->last_volume,
+			  c->set->path);
+	buffer_release(&packed);
+	return error;
+}
+
+static int last_volume(void *context, const struct frame *f)
+{
+	uint32_t *last = context;
+
+	if (f->volume > *last)
+		*last = f->volume;
+	return 0;
+}
+
+static void remove_rubbish(struct set *set, const struct media_volume *v)
+{
+	char name[64];
+
+	volume_name(v->number, v->compression, name);
+	if (v->partial)
+		strcat(name, ".partial");
+	log_note("removed %s/volumes/%s, left by an interrupted backup",
+		 set->path, name);
+	unlinkat(set->volumes, name, 0);
+}
+
+static void clear_spool(struct set *set)
+{
+	int fd = openat(set->directory, "spool",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (!strncmp(e->d_name, "index", 5) ||
+		    !strncmp(e->d_name, "ingest", 6))
+			unlinkat(fd, e->d_name, 0);
+	if (dir)
+		closedir(dir);
+	unlinkat(set->directory, CATALOG_FILE ".new", 0);
+}
+
+/* Volumes behind the last one that the catalogue knows: whole sessions are
+ * taken in, the rest of an interrupted one goes. */
+static int reconcile_volumes(struct catalog *c, struct media_volume *v,
+			     size_t count, uint32_t known)
+{
+	size_t first = 0;
+
+	while (first < count && v[first].number <= known && !v[first].partial)
+		first++;
+	for (size_t n = first; n < count; n++) {
+		struct media_session m;
+		int error = v[n].partial
+				    ? REEL_ENOENT
+				    : media_read_trailer(c->set, &v[n], &m);
+
+		if (error == REEL_ENOENT || error == REEL_EDAMAGED)
+			continue;
+		if (error)
+			return error;
+		m.first_volume = v[first].number;
+		error = ingest_published(c, &m);
+		if (error)
+			return error;
+		first = n + 1;
+	}
+	for (; first < count; first++)
+		remove_rubbish(c->set, &v[first]);
+	return 0;
+}
+
+int reconcile(struct catalog *c)
+{
+	struct media_volume *v = NULL;
+	size_t count = 0;
+	uint32_t newest = 0, known = 0;
+	int error = catalog_newest(c, &newest);
+
+	clear_spool(c->set);
+	if (!error && newest)
+		error = catalog_each_frame(c, newest, last_volume, &known);
+	if (!error)
+		error = media_list(c->set, &v, &count);
+	/* the newest session's index may lie on volumes of its own */
+	for (size_t n = 0; !error && n < count; n++) {
+		struct media_session m;
+
+		if (v[n].partial || v[n].number < known || !newest)
+			continue;
+		if (!media_read_trailer(c->set, &v[n], &m) &&
+		    m.trailer.session == newest) {
+			known = v[n].number;
+			break;
+		}
+	}
+	if (!error)
+		error = reconcile_volumes(c, v, count, known);
+	free(v);
+	return error;
+}
