@@ -46,7 +46,7 @@ static int connect_to(struct catalog *c)
 	return error ? error : check_version(c);
 }
 
-static void disconnect(struct catalog *c)
+void catalog_disconnect(struct catalog *c)
 {
 	catalog_forget_statements(c);
 	sqlite3_close(c->db);
@@ -56,7 +56,7 @@ static void disconnect(struct catalog *c)
 
 int catalog_reopen(struct catalog *c)
 {
-	disconnect(c);
+	catalog_disconnect(c);
 	return connect_to(c);
 }
 
@@ -67,16 +67,16 @@ bool catalog_replaced(const struct catalog *c)
 	return !stat(c->path, &st) && st.st_ino != c->file;
 }
 
-static struct catalog *new_catalog(struct set *set, bool writer)
+struct catalog *catalog_new(struct set *set, const char *file, bool writer)
 {
 	struct catalog *c = calloc(1, sizeof(*c));
-	size_t room = strlen(set->path) + sizeof("/" CATALOG_FILE);
+	size_t room = strlen(set->path) + strlen(file) + 2;
 
 	if (!c || !(c->path = malloc(room))) {
 		free(c);
 		return NULL;
 	}
-	snprintf(c->path, room, "%s/%s", set->path, CATALOG_FILE);
+	snprintf(c->path, room, "%s/%s", set->path, file);
 	c->set = set;
 	c->writer = writer;
 	return c;
@@ -86,7 +86,7 @@ void catalog_close(struct catalog *c)
 {
 	if (!c)
 		return;
-	disconnect(c);
+	catalog_disconnect(c);
 	buffer_release(&c->target);
 	buffer_release(&c->name);
 	free(c->run_frames);
@@ -96,7 +96,7 @@ void catalog_close(struct catalog *c)
 
 int catalog_open_reader(struct set *set, struct catalog **out)
 {
-	struct catalog *c = new_catalog(set, false);
+	struct catalog *c = catalog_new(set, CATALOG_FILE, false);
 	int error;
 
 	if (!c)
@@ -117,8 +117,7 @@ int catalog_open_reader(struct set *set, struct catalog **out)
 	return 0;
 }
 
-/* An empty catalogue, under its name only when it is whole. */
-static int make_empty(struct catalog *c)
+int catalog_make(struct catalog *c)
 {
 	char *path = malloc(strlen(c->path) + 5);
 	sqlite3 *db = NULL;
@@ -161,7 +160,7 @@ int catalog_install(struct catalog *c, const char *path)
 	int error = side ? sync_path(path) : REEL_ENOMEM;
 
 	if (c->db)
-		disconnect(c);
+		catalog_disconnect(c);
 	for (int n = 0; !error && n < 2; n++) {
 		sprintf(side, "%s%s", c->path, sides[n]);
 		unlink(side);
@@ -181,11 +180,11 @@ int catalog_open(struct set *set, struct catalog **out)
 
 	if (set->lock < 0)
 		return catalog_open_reader(set, out);
-	c = new_catalog(set, true);
+	c = catalog_new(set, CATALOG_FILE, true);
 	if (!c)
 		return REEL_ENOMEM;
 	if (access(c->path, F_OK))
-		error = make_empty(c);
+		error = catalog_make(c);
 	if (!error)
 		error = connect_to(c);
 	if (!error)

@@ -8,6 +8,7 @@
 struct content_cursor {
 	struct catalog *catalog;
 	sqlite3_stmt *statement;
+	bool ended; /* a step beyond the end would begin anew */
 };
 
 static int prepare(struct catalog *c, const char *sql, sqlite3_stmt **out)
@@ -48,10 +49,11 @@ int contents_open(struct catalog *c, uint32_t session,
 int contents_step(struct content_cursor *k, struct content_row *out)
 {
 	struct catalog *c = k->catalog;
-	int result = sqlite3_step(k->statement);
+	int result = k->ended ? SQLITE_DONE : sqlite3_step(k->statement);
 	int error;
 
-	if (result == SQLITE_DONE)
+	k->ended = result == SQLITE_DONE;
+	if (k->ended)
 		return 0;
 	if (result != SQLITE_ROW)
 		return database_error(c->db, c->path, result);

@@ -79,6 +79,11 @@ extern const char statement_list_past[];
 
 /* The statement, reset and ready for binding. NULL: logged. */
 sqlite3_stmt *catalog_statement(struct catalog *c, enum statement s);
+/* A connection that is not yet open to a file of the set; heap. */
+struct catalog *catalog_new(struct set *set, const char *file, bool writer);
+/* An empty catalogue, under its name only when it is whole. */
+int catalog_make(struct catalog *c);
+void catalog_disconnect(struct catalog *c);
 /* Closes and opens the connection again (after the file was replaced). */
 int catalog_reopen(struct catalog *c);
 /* Whether another file has taken the catalogue's name since. */

@@ -32,6 +32,11 @@ static const char ingest_sql[] =
 	"FROM ix.owner;"
 	"INSERT INTO run (session, stream, volume, position, length, frames) "
 	"SELECT session, stream, volume, position, length, frames FROM ix.run;"
+	/* a new epoch ends all that was alive */
+	"INSERT INTO past (parent, name, since, until, node, inode) "
+	"SELECT parent, name, since, (SELECT id FROM ix.session), node, inode "
+	"FROM entry WHERE (SELECT epoch = id FROM ix.session);"
+	"DELETE FROM entry WHERE (SELECT epoch = id FROM ix.session);"
 	"DELETE FROM entry WHERE (parent, name) IN "
 	"(SELECT parent, name FROM ix.past);"
 	"INSERT INTO past (parent, name, since, until, node, inode) "

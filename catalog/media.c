@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tape/error.h"
+#include "tape/member.h"
 
 #define INDEX_LIMIT (UINT64_C(1) << 33) /* packed bytes of an index */
 
@@ -192,6 +193,20 @@ int media_read_trailer(struct set *set, const struct media_volume *v,
 		out->last_volume = v->number;
 	}
 	return error;
+}
+
+bool media_begins_session(struct set *set, const struct media_volume *v)
+{
+	uint8_t head[2 * MEMBER_BLOCK];
+	struct open_volume o;
+	int error = volume_open(set, v, &o);
+
+	if (error)
+		return false;
+	error = volume_read(&o, 0, head, sizeof(head));
+	volume_close(&o);
+	return !error && head[156] == MEMBER_GLOBAL &&
+	       memmem(head + MEMBER_BLOCK, MEMBER_BLOCK, "REEL 1 set=", 11);
 }
 
 int media_read_index(struct set *set, const struct media_session *m,

@@ -26,6 +26,8 @@ int media_list(struct set *set, struct media_volume **out, size_t *count);
  * trailer), REEL_ENOENT when no session ends there, REEL_EDAMAGED. */
 int media_read_trailer(struct set *set, const struct media_volume *v,
 		       struct media_session *out);
+/* Whether a session's archive begins on this volume. */
+bool media_begins_session(struct set *set, const struct media_volume *v);
 /* The packed index, checked against the trailer's digest. */
 int media_read_index(struct set *set, const struct media_session *m,
 		     struct buffer *packed);

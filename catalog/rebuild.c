@@ -1,0 +1,142 @@
+/* A catalogue made anew from the media alone. It is built beside the old one
+ * and takes its name when it is whole, so a cut leaves the old one. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "catalog/database.h"
+#include "catalog/media.h"
+#include "catalog/scan.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+struct rebuild {
+	struct set *set;
+	struct catalog *fresh;
+	bool incomplete; /* something was lost; it was said */
+};
+
+static int from_archive(struct rebuild *b, uint32_t first, uint32_t last)
+{
+	uint64_t lost = 0;
+	int error;
+
+	log_warning("volumes %06u to %06u: the session's index is damaged; "
+		    "reading its archive",
+		    (unsigned)first, (unsigned)last);
+	error = scan_session(b->set, b->fresh, first, last, &lost);
+	if (lost) {
+		log_error("volumes %06u to %06u: %llu paths could not be "
+			  "recovered",
+			  (unsigned)first, (unsigned)last,
+			  (unsigned long long)lost);
+		b->incomplete = true;
+	}
+	return error;
+}
+
+/* One session, from its index or else from its archive. What cannot be had is
+ * said, and the others go on. */
+static int take_session(struct rebuild *b, const struct media_session *m,
+			bool trailer)
+{
+	struct buffer packed = {0};
+	uint32_t newest = 0;
+	int error = catalog_newest(b->fresh, &newest);
+
+	if (!error && trailer && m->trailer.session > newest + 1 &&
+	    m->trailer.epoch != m->trailer.session) {
+		log_error("sessions %u to %u are on none of the volumes of %s; "
+			  "what they hold is missing from later snapshots",
+			  (unsigned)newest + 1,
+			  (unsigned)m->trailer.session - 1, b->set->path);
+		b->incomplete = true;
+	}
+	if (!error)
+		error = trailer ? media_read_index(b->set, m, &packed)
+				: REEL_EDAMAGED;
+	if (!error)
+		error = ingest_packed(b->fresh, packed.data, packed.length,
+				      m->trailer.session);
+	buffer_release(&packed);
+	if (error == REEL_EDAMAGED)
+		error = from_archive(b, m->first_volume, m->last_volume);
+	if (error != REEL_EDAMAGED && error != REEL_ENOENT)
+		return error;
+	log_error("volumes %06u to %06u: nothing of the session could be "
+		  "recovered",
+		  (unsigned)m->first_volume, (unsigned)m->last_volume);
+	b->incomplete = true;
+	return 0;
+}
+
+/* Volumes from the first on that make up one session: how many. */
+static size_t one_session(struct rebuild *b, const struct media_volume *v,
+			  size_t count, struct media_session *m, bool *trailer)
+{
+	size_t n = 0;
+
+	*trailer = false;
+	while (n < count && !v[n].partial) {
+		int error = media_read_trailer(b->set, &v[n], m);
+
+		n++;
+		*trailer = !error;
+		if (!error || (n < count && media_begins_session(b->set, &v[n])))
+			break;
+	}
+	m->first_volume = v[0].number;
+	m->last_volume = v[n ? n - 1 : 0].number;
+	return n;
+}
+
+static int take_volumes(struct rebuild *b)
+{
+	struct media_volume *v = NULL;
+	size_t count = 0;
+	int error = media_list(b->set, &v, &count);
+
+	for (size_t at = 0; !error && at < count;) {
+		struct media_session m;
+		bool trailer;
+		size_t n;
+
+		if (v[at].partial) {
+			at++;
+			continue;
+		}
+		n = one_session(b, v + at, count - at, &m, &trailer);
+		/* published volumes without an end: an interrupted backup */
+		if (trailer || media_begins_session(b->set, &v[at]))
+			error = take_session(b, &m, trailer);
+		at += n;
+	}
+	free(v);
+	return error;
+}
+
+int catalog_rebuild(struct set *set)
+{
+	struct rebuild b = {.set = set};
+	struct catalog *old = catalog_new(set, CATALOG_FILE, true);
+	int error = REEL_ENOMEM;
+
+	b.fresh = catalog_new(set, CATALOG_FILE ".new", true);
+	if (!old || !b.fresh)
+		goto out;
+	error = catalog_make(b.fresh);
+	if (!error)
+		error = catalog_reopen(b.fresh);
+	if (!error)
+		error = take_volumes(&b);
+	catalog_disconnect(b.fresh);
+	if (!error)
+		error = catalog_install(old, b.fresh->path);
+	else
+		unlink(b.fresh->path);
+	if (!error && b.incomplete)
+		error = REEL_EDAMAGED;
+out:
+	catalog_close(b.fresh);
+	catalog_close(old);
+	return error;
+}

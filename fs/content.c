@@ -1,0 +1,149 @@
+#include "fs/content.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tape/error.h"
+
+/* The run that holds file byte `offset`, or else the next one; *at is where
+ * its bytes begin among the stored ones. run_count when there is none. */
+static size_t find_run(const struct content_row *row, uint64_t offset,
+		       uint64_t *at)
+{
+	size_t n;
+
+	*at = row->map_bytes;
+	for (n = 0; n < row->run_count; n++) {
+		if (offset < row->runs[n].offset + row->runs[n].length)
+			break;
+		*at += row->runs[n].length;
+	}
+	return n;
+}
+
+static int read_sparse(struct recall *r, const struct content_row *row,
+		       uint64_t offset, uint8_t *to, size_t length)
+{
+	uint64_t at;
+	size_t run = find_run(row, offset, &at);
+
+	memset(to, 0, length);
+	for (; run < row->run_count; run++) {
+		const struct sparse_run *s = &row->runs[run];
+		uint64_t begin = s->offset > offset ? s->offset : offset;
+		uint64_t end = s->offset + s->length;
+
+		if (begin >= offset + length)
+			break;
+		if (end > offset + length)
+			end = offset + length;
+		int error = recall_read(
+			r, row->session, row->offset + at + (begin - s->offset),
+			to + (begin - offset), (size_t)(end - begin));
+		if (error)
+			return error;
+		at += s->length;
+	}
+	return 0;
+}
+
+int64_t content_read(struct recall *r, const struct content_row *row,
+		     uint64_t offset, void *to, size_t length)
+{
+	int error;
+
+	if (offset >= row->size)
+		return 0;
+	if (length > row->size - offset)
+		length = (size_t)(row->size - offset);
+	if (row->sparse)
+		error = read_sparse(r, row, offset, to, length);
+	else
+		error = recall_read(r, row->session, row->offset + offset, to,
+				    length);
+	return error ? error : (int64_t)length;
+}
+
+int64_t content_seek(const struct content_row *row, uint64_t offset, bool hole)
+{
+	uint64_t at;
+	size_t run;
+
+	if (offset >= row->size)
+		return REEL_ENOENT;
+	if (!row->sparse)
+		return (int64_t)(hole ? row->size : offset);
+	run = find_run(row, offset, &at);
+	if (!hole) {
+		if (run == row->run_count)
+			return REEL_ENOENT;
+		return (int64_t)(row->runs[run].offset > offset
+					 ? row->runs[run].offset
+					 : offset);
+	}
+	/* runs may touch */
+	for (; run < row->run_count && row->runs[run].offset <= offset; run++)
+		offset = row->runs[run].offset + row->runs[run].length;
+	return (int64_t)offset;
+}
+
+/* ---- library ---- */
+
+struct finder {
+	pthread_mutex_t lock; /* of the connection */
+	struct catalog *catalog;
+};
+
+static int find(void *context, uint32_t session, uint64_t offset,
+		struct frame *out)
+{
+	struct finder *f = context;
+
+	pthread_mutex_lock(&f->lock);
+	int error = catalog_find_frame(f->catalog, session, offset, out);
+	pthread_mutex_unlock(&f->lock);
+	return error;
+}
+
+int library_open(struct set *set, size_t cache, struct library **out)
+{
+	struct library *l = calloc(1, sizeof(*l));
+	struct finder *f = calloc(1, sizeof(*f));
+	int error = l && f ? 0 : REEL_ENOMEM;
+
+	if (error) {
+		free(l);
+		free(f);
+		return error;
+	}
+	l->set = set;
+	l->finder = f;
+	pthread_mutex_init(&f->lock, NULL);
+	error = catalog_open_reader(set, &f->catalog);
+	struct recall_options o = {.directory = set->volumes,
+				   .compression = set->config.compression,
+				   .cache = cache,
+				   .find = find,
+				   .context = f};
+	if (!error)
+		error = recall_new(&o, &l->recall);
+	if (error) {
+		library_close(l);
+		return error;
+	}
+	*out = l;
+	return 0;
+}
+
+void library_close(struct library *l)
+{
+	if (!l)
+		return;
+	struct finder *f = l->finder;
+
+	recall_free(l->recall);
+	catalog_close(f->catalog);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+	free(l);
+}

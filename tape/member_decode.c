@@ -1,0 +1,782 @@
+#include "tape/member.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tape/error.h"
+#include "tape/ustar.h"
+#include "tape/xattrs.h"
+
+#define SKIP_BYTES    65536
+#define NUMBER_DIGITS 20 /* of a line in a sparse map */
+
+struct member_decoder {
+	member_source source;
+	void *context;
+	uint64_t position; /* in the input */
+	uint64_t header_offset, data_offset;
+	uint64_t left;  /* stored data not yet given */
+	size_t padding; /* behind them */
+	struct buffer records; /* data of the extended header */
+	struct buffer path, link, owner, group, comment;
+	struct buffer xattrs;
+	struct sparse_run *runs;
+	size_t run_count, run_room;
+	/* what the extended headers of this member said */
+	bool has_path, has_link, has_owner, has_group, has_comment;
+	bool has_size, has_uid, has_gid, has_mtime, has_atime;
+	uint64_t size, uid, gid, real_size;
+	struct timespec mtime, atime;
+	int sparse_major, sparse_minor; /* -1: not said */
+	uint64_t sparse_offset;		/* 0.0: waits for its length */
+	bool sparse;
+	uint8_t skip[SKIP_BYTES];
+};
+
+int member_decoder_new(member_source source, void *context,
+		       struct member_decoder **out)
+{
+	struct member_decoder *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return REEL_ENOMEM;
+	d->source = source;
+	d->context = context;
+	*out = d;
+	return 0;
+}
+
+void member_decoder_free(struct member_decoder *d)
+{
+	if (!d)
+		return;
+	buffer_release(&d->records);
+	buffer_release(&d->path);
+	buffer_release(&d->link);
+	buffer_release(&d->owner);
+	buffer_release(&d->group);
+	buffer_release(&d->comment);
+	buffer_release(&d->xattrs);
+	free(d->runs);
+	free(d);
+}
+
+uint64_t member_header_offset(const struct member_decoder *d)
+{
+	return d->header_offset;
+}
+
+uint64_t member_data_offset(const struct member_decoder *d)
+{
+	return d->data_offset;
+}
+
+/* ---- input ---- */
+
+static int64_t take(struct member_decoder *d, void *to, size_t length)
+{
+	int64_t n = d->source(d->context, to, length);
+
+	if (n > 0)
+		d->position += (uint64_t)n;
+	return n;
+}
+
+static int take_all(struct member_decoder *d, void *to, size_t length)
+{
+	int64_t n = take(d, to, length);
+
+	return n < 0 ? (int)n : (size_t)n == length ? 0 : REEL_EDAMAGED;
+}
+
+static int skip(struct member_decoder *d, uint64_t length)
+{
+	while (length) {
+		size_t n = length < SKIP_BYTES ? (size_t)length : SKIP_BYTES;
+		int error = take_all(d, d->skip, n);
+
+		if (error)
+			return error;
+		length -= n;
+	}
+	return 0;
+}
+
+/* ---- numbers ---- */
+
+/* An octal field, or base-256 (GNU): 0x80 in the first byte, big endian. */
+static int field_number(const char *field, size_t size, uint64_t *out)
+{
+	const uint8_t *b = (const uint8_t *)field;
+	uint64_t v = 0;
+	size_t n = 0;
+
+	if (b[0] & 0x80) {
+		v = b[0] & 0x7f;
+		for (n = 1; n < size; n++) {
+			if (v >> 56)
+				return REEL_EDAMAGED;
+			v = v << 8 | b[n];
+		}
+		*out = v;
+		return 0;
+	}
+	while (n < size && b[n] == ' ')
+		n++;
+	for (; n < size && b[n] >= '0' && b[n] <= '7'; n++) {
+		if (v >> 60)
+			return REEL_EDAMAGED;
+		v = v << 3 | (uint64_t)(b[n] - '0');
+	}
+	for (; n < size; n++)
+		if (b[n] != ' ' && b[n] != '\0')
+			return REEL_EDAMAGED;
+	*out = v;
+	return 0;
+}
+
+static int text_number(const uint8_t *text, size_t length, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (!length)
+		return REEL_EDAMAGED;
+	for (size_t n = 0; n < length; n++) {
+		if (!isdigit(text[n]) || v > (UINT64_MAX - 9) / 10)
+			return REEL_EDAMAGED;
+		v = v * 10 + (uint64_t)(text[n] - '0');
+	}
+	*out = v;
+	return 0;
+}
+
+static int text_time(const uint8_t *text, size_t length, struct timespec *out)
+{
+	bool minus = length && *text == '-';
+	const uint8_t *dot;
+	uint64_t seconds;
+	long ns = 0, unit = 100000000;
+
+	text += minus;
+	length -= minus;
+	dot = length ? memchr(text, '.', length) : NULL;
+	if (text_number(text, dot ? (size_t)(dot - text) : length, &seconds) ||
+	    seconds > INT64_MAX / 1000000000)
+		return REEL_EDAMAGED;
+	for (size_t n = dot ? (size_t)(dot - text) + 1 : length; n < length;
+	     n++, unit /= 10) {
+		if (!isdigit(text[n]))
+			return REEL_EDAMAGED;
+		ns += (text[n] - '0') * unit;
+	}
+	out->tv_sec = minus ? -(time_t)seconds : (time_t)seconds;
+	out->tv_nsec = ns;
+	if (minus && ns) {
+		out->tv_sec--;
+		out->tv_nsec = 1000000000 - ns;
+	}
+	return 0;
+}
+
+/* ---- sparse maps ---- */
+
+static int add_run(struct member_decoder *d, uint64_t offset, uint64_t length)
+{
+	const struct sparse_run *last = d->run_count
+						? &d->runs[d->run_count - 1]
+						: NULL;
+
+	if (offset > INT64_MAX || length > INT64_MAX - offset ||
+	    (last && offset < last->offset + last->length))
+		return REEL_EDAMAGED;
+	if (!length)
+		return 0;
+	if (d->run_count == MEMBER_SPARSE_LIMIT)
+		return REEL_EDAMAGED;
+	if (d->run_count == d->run_room) {
+		size_t room = d->run_room ? 2 * d->run_room : 16;
+		void *more = realloc(d->runs, room * sizeof(*d->runs));
+
+		if (!more)
+			return REEL_ENOMEM;
+		d->runs = more;
+		d->run_room = room;
+	}
+	d->runs[d->run_count++] = (struct sparse_run){offset, length};
+	return 0;
+}
+
+/* Version 0.1: "offset,length,offset,length…". */
+static int read_map_record(struct member_decoder *d, const uint8_t *text,
+			   size_t length)
+{
+	const uint8_t *end = text + length;
+	uint64_t pair[2];
+	int half = 0;
+
+	d->run_count = 0;
+	d->sparse = true;
+	while (text < end) {
+		const uint8_t *comma = memchr(text, ',', (size_t)(end - text));
+		const uint8_t *stop = comma ? comma : end;
+
+		if (text_number(text, (size_t)(stop - text), &pair[half]))
+			return REEL_EDAMAGED;
+		half ^= 1;
+		if (!half) {
+			int error = add_run(d, pair[0], pair[1]);
+
+			if (error)
+				return error;
+		}
+		text = comma ? comma + 1 : end;
+	}
+	return half ? REEL_EDAMAGED : 0;
+}
+
+/* One line of a version 1.0 map, which goes on over block borders. */
+static int map_number(struct member_decoder *d, uint8_t *block, size_t *at,
+		      uint64_t *out)
+{
+	uint8_t text[NUMBER_DIGITS];
+	size_t n = 0;
+
+	for (;;) {
+		if (*at == MEMBER_BLOCK) {
+			int error = d->left < MEMBER_BLOCK
+					    ? REEL_EDAMAGED
+					    : take_all(d, block, MEMBER_BLOCK);
+
+			if (error)
+				return error;
+			d->left -= MEMBER_BLOCK;
+			*at = 0;
+		}
+		uint8_t c = block[(*at)++];
+		if (c == '\n')
+			return text_number(text, n, out);
+		if (n == sizeof(text))
+			return REEL_EDAMAGED;
+		text[n++] = c;
+	}
+}
+
+static int read_map_data(struct member_decoder *d)
+{
+	uint8_t block[MEMBER_BLOCK];
+	size_t at = MEMBER_BLOCK;
+	uint64_t count, offset, length;
+	int error = map_number(d, block, &at, &count);
+
+	d->run_count = 0;
+	if (!error && count > MEMBER_SPARSE_LIMIT)
+		error = REEL_EDAMAGED;
+	for (uint64_t n = 0; !error && n < count; n++) {
+		error = map_number(d, block, &at, &offset);
+		if (!error)
+			error = map_number(d, block, &at, &length);
+		if (!error)
+			error = add_run(d, offset, length);
+	}
+	return error;
+}
+
+static int check_map(const struct member_decoder *d, uint64_t size)
+{
+	uint64_t total = 0;
+
+	for (size_t n = 0; n < d->run_count; n++)
+		total += d->runs[n].length;
+	if (d->run_count && d->runs[d->run_count - 1].offset +
+					    d->runs[d->run_count - 1].length >
+				    size)
+		return REEL_EDAMAGED;
+	return total == d->left ? 0 : REEL_EDAMAGED;
+}
+
+/* ---- extended headers ---- */
+
+static int hold(struct buffer *b, const void *text, size_t length)
+{
+	b->length = 0;
+	int error = buffer_append(b, text, length);
+
+	if (!error)
+		error = buffer_append(b, "", 1);
+	if (!error)
+		b->length--;
+	return error;
+}
+
+static int hex_value(uint8_t c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				      : -1;
+}
+
+static int add_xattr(struct member_decoder *d, const uint8_t *name,
+		     size_t length, const uint8_t *value, size_t value_length)
+{
+	char plain[XATTR_NAME_LIMIT];
+	size_t n = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		uint8_t c = name[i];
+
+		if (c == '%' && length - i > 2 && hex_value(name[i + 1]) >= 0 &&
+		    hex_value(name[i + 2]) >= 0) {
+			c = (uint8_t)(hex_value(name[i + 1]) << 4 |
+				      hex_value(name[i + 2]));
+			i += 2;
+		}
+		if (n == sizeof(plain) || !c)
+			return REEL_EDAMAGED;
+		plain[n++] = (char)c;
+	}
+	if (!n || value_length > XATTR_VALUE_LIMIT ||
+	    d->xattrs.length + value_length > XATTR_SET_LIMIT)
+		return REEL_EDAMAGED;
+	return xattr_append(&d->xattrs, plain, n, value, value_length);
+}
+
+static bool key_is(const uint8_t *key, size_t length, const char *name)
+{
+	return length == strlen(name) && !memcmp(key, name, length);
+}
+
+static int read_sparse_record(struct member_decoder *d, const uint8_t *key,
+			      size_t key_length, const uint8_t *v, size_t n)
+{
+	uint64_t number;
+
+	if (key_is(key, key_length, "name"))
+		return n && n <= MEMBER_PATH_LIMIT
+			       ? (d->has_path = true, hold(&d->path, v, n))
+			       : REEL_EDAMAGED;
+	if (key_is(key, key_length, "map"))
+		return read_map_record(d, v, n);
+	if (text_number(v, n, &number))
+		return REEL_EDAMAGED;
+	if (key_is(key, key_length, "major"))
+		d->sparse_major = number < 100 ? (int)number : 100;
+	else if (key_is(key, key_length, "minor"))
+		d->sparse_minor = number < 100 ? (int)number : 100;
+	else if (key_is(key, key_length, "realsize") ||
+		 key_is(key, key_length, "size"))
+		d->real_size = number;
+	else if (key_is(key, key_length, "offset"))
+		d->sparse_offset = number;
+	else if (key_is(key, key_length, "numbytes"))
+		return d->sparse = true, add_run(d, d->sparse_offset, number);
+	return 0;
+}
+
+static int read_record(struct member_decoder *d, const uint8_t *key,
+		       size_t key_length, const uint8_t *v, size_t n)
+{
+	static const char xattr[] = "SCHILY.xattr.", sparse[] = "GNU.sparse.";
+	const size_t xn = sizeof(xattr) - 1, sn = sizeof(sparse) - 1;
+
+	if (key_length > xn && !memcmp(key, xattr, xn))
+		return add_xattr(d, key + xn, key_length - xn, v, n);
+	if (key_length > sn && !memcmp(key, sparse, sn))
+		return read_sparse_record(d, key + sn, key_length - sn, v, n);
+	if (key_is(key, key_length, "comment"))
+		return d->has_comment = true, hold(&d->comment, v, n);
+	if (key_is(key, key_length, "uname"))
+		return d->has_owner = true, hold(&d->owner, v, n);
+	if (key_is(key, key_length, "gname"))
+		return d->has_group = true, hold(&d->group, v, n);
+	if (key_is(key, key_length, "path") && n <= MEMBER_PATH_LIMIT)
+		return d->has_path = true, hold(&d->path, v, n);
+	if (key_is(key, key_length, "linkpath") && n <= MEMBER_PATH_LIMIT)
+		return d->has_link = true, hold(&d->link, v, n);
+	if (key_is(key, key_length, "size"))
+		return d->has_size = true, text_number(v, n, &d->size);
+	if (key_is(key, key_length, "uid"))
+		return d->has_uid = true, text_number(v, n, &d->uid);
+	if (key_is(key, key_length, "gid"))
+		return d->has_gid = true, text_number(v, n, &d->gid);
+	if (key_is(key, key_length, "mtime"))
+		return d->has_mtime = true, text_time(v, n, &d->mtime);
+	if (key_is(key, key_length, "atime"))
+		return d->has_atime = true, text_time(v, n, &d->atime);
+	return key_is(key, key_length, "path") ||
+			       key_is(key, key_length, "linkpath")
+		       ? REEL_EDAMAGED
+		       : 0;
+}
+
+static int read_records(struct member_decoder *d)
+{
+	const uint8_t *at = d->records.data, *end = at + d->records.length;
+
+	while (at < end) {
+		const uint8_t *begin = at, *space = at;
+		uint64_t length;
+
+		while (space < end && isdigit(*space))
+			space++;
+		if (space == end || *space != ' ' ||
+		    text_number(at, (size_t)(space - at), &length) ||
+		    length > (uint64_t)(end - begin) ||
+		    length < (uint64_t)(space - begin) + 3 ||
+		    begin[length - 1] != '\n')
+			return REEL_EDAMAGED;
+		const uint8_t *key = space + 1, *stop = begin + length - 1;
+		const uint8_t *equals = memchr(key, '=', (size_t)(stop - key));
+		if (!equals)
+			return REEL_EDAMAGED;
+		int error = read_record(d, key, (size_t)(equals - key),
+					equals + 1,
+					(size_t)(stop - equals - 1));
+		if (error)
+			return error;
+		at = begin + length;
+	}
+	return 0;
+}
+
+static int load_records(struct member_decoder *d, uint64_t size)
+{
+	int error = size > MEMBER_HEADER_LIMIT ? REEL_EDAMAGED : 0;
+
+	d->records.length = 0;
+	if (!error)
+		error = buffer_reserve(&d->records, (size_t)size + 1);
+	if (!error)
+		error = take_all(d, d->records.data, (size_t)size);
+	if (!error)
+		error = skip(d, member_padding(size));
+	if (!error)
+		d->records.length = (size_t)size;
+	return error;
+}
+
+/* GNU L and K: the name, NUL at its end. */
+static int read_long(struct member_decoder *d, struct buffer *to, bool *has)
+{
+	size_t length = strnlen((char *)d->records.data, d->records.length);
+
+	if (!length || length > MEMBER_PATH_LIMIT)
+		return REEL_EDAMAGED;
+	*has = true;
+	return hold(to, d->records.data, length);
+}
+
+/* ---- the header itself ---- */
+
+static void forget(struct member_decoder *d)
+{
+	d->has_path = d->has_link = d->has_owner = d->has_group = false;
+	d->has_comment = d->has_size = d->has_uid = d->has_gid = false;
+	d->has_mtime = d->has_atime = d->sparse = false;
+	d->sparse_major = d->sparse_minor = -1;
+	d->xattrs.length = 0;
+	d->run_count = 0;
+	d->real_size = 0;
+	d->path.length = d->link.length = 0;
+	d->comment.length = d->owner.length = d->group.length = 0;
+}
+
+static bool is_zero(const struct ustar *h)
+{
+	const uint8_t *b = (const uint8_t *)h;
+
+	return !b[0] && !memcmp(b, b + 1, sizeof(*h) - 1);
+}
+
+static bool checksum_right(const struct ustar *h)
+{
+	const signed char *b = (const signed char *)h;
+	uint64_t said;
+	int sum = 0;
+
+	if (field_number(h->checksum, sizeof(h->checksum), &said))
+		return false;
+	if (said == ustar_checksum(h))
+		return true;
+	/* some old tars added signed bytes */
+	for (size_t n = 0; n < sizeof(*h); n++)
+		sum += b[n];
+	for (size_t n = 0; n < sizeof(h->checksum); n++)
+		sum += ' ' - h->checksum[n];
+	return sum >= 0 && said == (uint64_t)sum;
+}
+
+static int field_text(struct buffer *to, const char *field, size_t size)
+{
+	return hold(to, field, strnlen(field, size));
+}
+
+static int header_path(struct member_decoder *d, const struct ustar *h)
+{
+	size_t name = strnlen(h->name, sizeof(h->name));
+	size_t prefix = memcmp(h->magic, "ustar", 6)
+				? 0
+				: strnlen(h->prefix, sizeof(h->prefix));
+	int error = 0;
+
+	if (d->has_path)
+		return 0;
+	d->path.length = 0;
+	if (prefix)
+		error = buffer_append(&d->path, h->prefix, prefix);
+	if (!error && prefix)
+		error = buffer_append(&d->path, "/", 1);
+	if (!error)
+		error = buffer_append(&d->path, h->name, name);
+	if (!error)
+		error = buffer_append(&d->path, "", 1);
+	if (!error)
+		d->path.length--;
+	return error;
+}
+
+static int header_texts(struct member_decoder *d, const struct ustar *h)
+{
+	bool named = !memcmp(h->magic, "ustar", 5);
+	int error = header_path(d, h);
+
+	if (!error && !d->has_link)
+		error = field_text(&d->link, h->link, sizeof(h->link));
+	if (!error && !d->has_owner && named)
+		error = field_text(&d->owner, h->owner, sizeof(h->owner));
+	if (!error && !d->has_group && named)
+		error = field_text(&d->group, h->group, sizeof(h->group));
+	return error;
+}
+
+static int header_numbers(struct member_decoder *d, const struct ustar *h,
+			  struct member *m)
+{
+	uint64_t mode, mtime = 0, major = 0, minor = 0;
+
+	if (field_number(h->mode, sizeof(h->mode), &mode) ||
+	    (!d->has_uid && field_number(h->uid, sizeof(h->uid), &d->uid)) ||
+	    (!d->has_gid && field_number(h->gid, sizeof(h->gid), &d->gid)) ||
+	    (!d->has_size &&
+	     field_number(h->size, sizeof(h->size), &d->size)) ||
+	    (!d->has_mtime &&
+	     field_number(h->mtime, sizeof(h->mtime), &mtime)))
+		return REEL_EDAMAGED;
+	if ((h->type == '3' || h->type == '4') &&
+	    (field_number(h->major, sizeof(h->major), &major) ||
+	     field_number(h->minor, sizeof(h->minor), &minor)))
+		return REEL_EDAMAGED;
+	if (d->uid > UINT32_MAX || d->gid > UINT32_MAX ||
+	    d->size > INT64_MAX || mtime > INT64_MAX / 1000000000 ||
+	    major > UINT32_MAX || minor > UINT32_MAX)
+		return REEL_EDAMAGED;
+	m->mode = (mode_t)(mode & 07777);
+	m->uid = (uint32_t)d->uid;
+	m->gid = (uint32_t)d->gid;
+	m->mtime = d->has_mtime ? d->mtime
+				: (struct timespec){(time_t)mtime, 0};
+	m->has_atime = d->has_atime;
+	m->atime = d->has_atime ? d->atime : m->mtime;
+	m->major = (uint32_t)major;
+	m->minor = (uint32_t)minor;
+	return 0;
+}
+
+/* Paths as the catalogue has them: relative, no "./", no slash at the end. */
+static void trim_path(const char **path, size_t *length)
+{
+	for (;;) {
+		if (*length && **path == '/')
+			++*path, --*length;
+		else if (*length > 1 && (*path)[0] == '.' && (*path)[1] == '/')
+			*path += 2, *length -= 2;
+		else
+			break;
+	}
+	while (*length && (*path)[*length - 1] == '/')
+		--*length;
+	if (*length == 1 && **path == '.')
+		*length = 0;
+}
+
+static int header_type(char type, enum member_type *out)
+{
+	*out = MEMBER_FILE;
+	switch (type) {
+	case '\0':
+	case '0':
+	case '7':
+		return 0;
+	case '1':
+	case '2':
+	case '3':
+	case '4':
+	case '5':
+	case '6':
+		*out = (enum member_type)type;
+		return 0;
+	default:
+		return REEL_EDAMAGED;
+	}
+}
+
+static int read_map(struct member_decoder *d, struct member *m)
+{
+	uint64_t stored = d->left;
+	int error = 0;
+
+	if (d->sparse_major > 1 || d->sparse_minor > 1 ||
+	    (d->sparse_major == 1 && d->sparse_minor != 0))
+		return REEL_EDAMAGED;
+	if (d->sparse_major == 1) {
+		d->sparse = true;
+		error = read_map_data(d);
+	}
+	if (!error && d->sparse)
+		error = check_map(d, d->real_size);
+	m->stored = stored;
+	m->sparse = d->sparse;
+	m->size = d->sparse ? d->real_size : stored;
+	m->runs = d->sparse ? d->runs : NULL;
+	m->run_count = d->sparse ? d->run_count : 0;
+	return error;
+}
+
+static int read_member(struct member_decoder *d, const struct ustar *h,
+		       struct member *m)
+{
+	enum member_type type;
+	int bad = header_type(h->type, &type);
+	int error = header_numbers(d, h, m);
+
+	if (!error)
+		error = header_texts(d, h);
+	if (error)
+		return error;
+	if (bad || type == MEMBER_FILE)
+		d->left = d->size;
+	d->padding = member_padding(d->left);
+	if (bad)
+		return bad;
+	if (type == MEMBER_FILE && d->path.length &&
+	    d->path.data[d->path.length - 1] == '/' && !d->left)
+		type = MEMBER_DIRECTORY;
+	m->type = type;
+	m->path = (char *)d->path.data;
+	m->path_length = d->path.length;
+	trim_path(&m->path, &m->path_length);
+	m->link = (char *)d->link.data;
+	m->link_length = d->link.length;
+	if (type == MEMBER_LINK)
+		trim_path(&m->link, &m->link_length);
+	m->owner = d->owner.length ? (char *)d->owner.data : NULL;
+	m->group = d->group.length ? (char *)d->group.data : NULL;
+	m->xattrs = d->xattrs.data;
+	m->xattrs_length = d->xattrs.length;
+	m->comment = d->has_comment ? (char *)d->comment.data : NULL;
+	m->comment_length = d->has_comment ? d->comment.length : 0;
+	if (type == MEMBER_FILE)
+		error = read_map(d, m);
+	d->data_offset = d->position;
+	return error;
+}
+
+/* x, g, L, K: 1 when the header was one of them. */
+static int read_extension(struct member_decoder *d, const struct ustar *h)
+{
+	uint64_t size;
+	int error;
+
+	if (h->type != 'x' && h->type != 'g' && h->type != 'L' &&
+	    h->type != 'K')
+		return 0;
+	if (field_number(h->size, sizeof(h->size), &size))
+		return REEL_EDAMAGED;
+	error = load_records(d, size);
+	if (error)
+		return error;
+	if (h->type == 'L')
+		error = read_long(d, &d->path, &d->has_path);
+	else if (h->type == 'K')
+		error = read_long(d, &d->link, &d->has_link);
+	else
+		error = read_records(d);
+	return error ? error : 1;
+}
+
+/* The next block: 1, 0 at the end of the archive, or an error. */
+static int read_block(struct member_decoder *d, struct ustar *h, bool first)
+{
+	int64_t n = take(d, h, sizeof(*h));
+
+	if (n < 0)
+		return (int)n;
+	if (n == 0 && first)
+		return 0;
+	if ((size_t)n != sizeof(*h))
+		return REEL_EDAMAGED;
+	if (is_zero(h)) {
+		if (!first)
+			return REEL_EDAMAGED;
+		n = take(d, h, sizeof(*h));
+		if (n < 0)
+			return (int)n;
+		if (n == 0 || ((size_t)n == sizeof(*h) && is_zero(h)))
+			return 0;
+		if ((size_t)n != sizeof(*h))
+			return REEL_EDAMAGED;
+		d->header_offset += sizeof(*h);
+	}
+	return checksum_right(h) ? 1 : REEL_EDAMAGED;
+}
+
+int member_next(struct member_decoder *d, struct member *out)
+{
+	uint64_t rest = d->left + d->padding;
+	struct ustar h;
+	bool first = true;
+	int step;
+
+	d->left = 0;
+	d->padding = 0;
+	step = skip(d, rest);
+	if (step)
+		return step;
+	forget(d);
+	memset(out, 0, sizeof(*out));
+	d->header_offset = d->data_offset = d->position;
+	while ((step = read_block(d, &h, first)) == 1) {
+		int more = read_extension(d, &h);
+
+		if (more < 0)
+			return more;
+		if (!more) {
+			step = read_member(d, &h, out);
+			return step ? step : 1;
+		}
+		if (h.type == 'g') {
+			out->type = MEMBER_GLOBAL;
+			out->comment = d->has_comment
+					       ? (char *)d->comment.data
+					       : NULL;
+			out->comment_length = d->comment.length;
+			d->data_offset = d->position;
+			return 1;
+		}
+		first = false;
+	}
+	return step;
+}
+
+int64_t member_data(struct member_decoder *d, void *to, size_t length)
+{
+	if (length > d->left)
+		length = (size_t)d->left;
+	if (!length)
+		return 0;
+	int error = take_all(d, to, length);
+	if (error)
+		return error;
+	d->left -= length;
+	return (int64_t)length;
+}

@@ -1,0 +1,212 @@
+#!/bin/sh
+# Brings back a snapshot from a reel set's volumes, without reel.
+#
+#     sh recover.sh VOLUMES TARGET [LAST]
+#
+# VOLUMES  directory with 000001.tar[.zst], 000002.tar[.zst] …
+# TARGET   an empty or new directory
+# LAST     number of the last session to apply; all when not given
+#
+# Needs a POSIX shell, GNU tar, zstd, coreutils. For each session in order: the
+# reserved folder is extracted, then what was `replaced` is cleared away, then
+# the files are extracted; copies become files of their own; what was `deleted`
+# goes; metadata that plain links cannot carry are set.
+set -u
+LC_ALL=C
+export LC_ALL
+
+die() {
+	echo "recover.sh: $*" >&2
+	exit 1
+}
+
+[ $# -ge 2 ] || die "usage: sh recover.sh VOLUMES TARGET [LAST]"
+volumes=$(cd "$1" && pwd) || die "$1: cannot be read"
+mkdir -p "$2" || exit 1
+cd "$2" || exit 1
+last=${3:-}
+[ -z "$(ls -A .)" ] || die "$2: is not empty"
+umask 077
+status=0
+
+# The stream of some volumes. Those that cannot be read are noted in $failed.
+stream() {
+	for v; do
+		case $v in
+		*.zst) zstd -dcq -- "$volumes/$v" ;;
+		*) cat -- "$volumes/$v" ;;
+		esac || echo "$v" >>"$failed"
+	done
+}
+
+# The comment of the session that begins on a volume, if one does.
+heading() {
+	failed=/dev/null
+	stream "$1" 2>/dev/null | head -c 1024 | tail -c 512 | tr -d '\000' |
+		head -n 1
+}
+
+extract() {
+	tar -x -f - -p --same-owner --numeric-owner --xattrs \
+		--xattrs-include='*' "$@"
+}
+
+# A line of a list, its escapes undone, in $name.
+plain() {
+	case $1 in
+	*\\*)
+		name=$(printf '%bx' "$1")
+		name=${name%x}
+		;;
+	*) name=$1 ;;
+	esac
+}
+
+remove_listed() {
+	[ -f "$1" ] || return 0
+	while IFS= read -r line; do
+		plain "$line"
+		rm -rf -- "./$name" || status=1
+	done <"$1"
+}
+
+# Names that shared an inode with others become files of their own.
+separate() {
+	[ $# -gt 0 ] || return 0
+	mkdir "$R/tmp" &&
+		cp -p --no-preserve=links --parents --reflink=auto \
+			-t "$R/tmp" -- "$@" &&
+		cp -rlf --remove-destination "$R/tmp/." . || status=1
+	rm -rf "$R/tmp"
+}
+
+# A directory made anew, with nothing left of its old attributes.
+renew() {
+	mkdir "$R/tmp" || return 1
+	for f in "./$1"/* "./$1"/.[!.]* "./$1"/..?*; do
+		if [ -e "$f" ] || [ -L "$f" ]; then
+			mv -- "$f" "$R/tmp" || return 1
+		fi
+	done
+	rmdir -- "./$1" && mv -- "$R/tmp" "./$1"
+}
+
+apply_copies() {
+	[ -f "$1" ] || return 0
+	set -- "$1" 0
+	list=$1
+	shift 2
+	while IFS= read -r line; do
+		case $line in
+		"c "*)
+			plain "${line#??}"
+			set -- "$@" "./$name"
+			[ $# -lt 200 ] || {
+				separate "$@"
+				set --
+			}
+			;;
+		esac
+	done <"$list"
+	separate "$@"
+	tab=$(printf '\t')
+	while IFS= read -r line; do
+		case $line in
+		"l "*)
+			plain "${line#*"$tab"}"
+			target=$name
+			line=${line#??}
+			plain "${line%%"$tab"*}"
+			[ "./$target" -ef "./$name" ] ||
+				ln -f -- "./$target" "./$name" || status=1
+			;;
+		"d "*)
+			plain "${line#??}"
+			renew "$name" || status=1
+			;;
+		esac
+	done <"$list"
+}
+
+apply_meta() {
+	[ -f "$1" ] || return 0
+	rm -rf "$R/meta"
+	mkdir "$R/meta"
+	zstd -dcq -- "$1" | extract -C "$R/meta" || status=1
+	cp -a --attributes-only "$R/meta/." . || status=1
+	rm -rf "$R/meta"
+}
+
+session() {
+	number=$1
+	R=$2
+	shift 2
+	S=$R/s$(printf '%06d' "$number")
+	echo "session $number: $*" >&2
+	failed=$R.failed
+	stream "$@" | extract --exclude="$S/index.zst" "$R" || status=1
+	remove_listed "$S/replaced"
+	stream "$@" | extract --anchored --exclude="$R" || status=1
+	apply_copies "$S/copies"
+	remove_listed "$S/deleted"
+	apply_meta "$S/meta.tar.zst"
+	[ ! -f "$failed" ] || {
+		echo "recover.sh: session $number: damaged volumes:" \
+			"$(cat "$failed")" >&2
+		rm -f "$failed"
+		status=1
+	}
+	rm -rf "$S"
+}
+
+# Which sessions there are: number, epoch, volumes.
+cd "$volumes" || exit 1
+set --
+for v in [0-9]*.tar [0-9]*.tar.zst; do
+	[ ! -f "$v" ] || set -- "$@" "$v"
+done
+[ $# -gt 0 ] || die "$volumes: has no volumes"
+cd "$OLDPWD" || exit 1
+sessions=
+first=0
+for v; do
+	h=$(heading "$v")
+	case $h in
+	*"REEL 1 set="*)
+		set_id=${h#*set=}
+		reserved=.reel-$(printf %.8s "$set_id")
+		epoch=${h#*epoch=}
+		epoch=${epoch%% *}
+		number=${h#* session=}
+		number=${number%% *}
+		[ -z "$last" ] || [ "$number" -le "$last" ] || break
+		# a new epoch stands alone
+		[ "$epoch" != "$number" ] || {
+			sessions=
+			first=$number
+		}
+		sessions="$sessions
+$number $reserved $v"
+		;;
+	*)
+		[ -n "$sessions" ] ||
+			die "$v: is not the beginning of a session; volumes before it are missing"
+		sessions="$sessions $v"
+		;;
+	esac
+done
+[ "$first" -gt 0 ] || die "$volumes: the first volume of the epoch is missing"
+
+while read -r number reserved names; do
+	[ -n "$number" ] || continue
+	# names are digits and dots: they split at spaces only
+	# shellcheck disable=SC2086
+	session "$number" "$reserved" $names
+done <<END
+$sessions
+END
+
+time=$(stat -c %.9Y .)
+rm -rf "$reserved"
+touch -d "@$time" .
+exit $status
