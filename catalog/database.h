@@ -49,6 +49,8 @@ enum statement {
 	S_CONTENT,
 	S_XATTRS,
 	S_OWNER,
+	S_NEXT_NAME,
+	S_NEXT_NAME_PAST,
 	S_HAS_PAST,
 	S_COUNT
 };

@@ -55,6 +55,10 @@ static const char *const texts[S_COUNT] = {
 		      "map_bytes FROM content WHERE id = ?1",
 	[S_XATTRS] = "SELECT packed FROM xattrs WHERE id = ?1",
 	[S_OWNER] = "SELECT name FROM owner WHERE kind = ?1 AND id = ?2",
+	[S_NEXT_NAME] = "SELECT name FROM entry WHERE parent = ?1 AND "
+			"name > ?2 ORDER BY name LIMIT 1",
+	[S_NEXT_NAME_PAST] = "SELECT name FROM past WHERE parent = ?1 AND "
+			     "name > ?2 ORDER BY name LIMIT 1",
 	[S_HAS_PAST] = "SELECT 1 FROM past WHERE parent = ?1 LIMIT 1",
 };
 

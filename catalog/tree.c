@@ -389,15 +389,18 @@ int tree_list(struct catalog *c, uint32_t session, uint64_t parent,
 	return tree_list_after(c, session, parent, "", 0, out);
 }
 
+static int compare_names(const void *a, size_t a_length, const void *b,
+			 size_t b_length)
+{
+	int d = memcmp(a, b, a_length < b_length ? a_length : b_length);
+
+	return d ? d : (a_length > b_length) - (a_length < b_length);
+}
+
 static int compare_sides(const struct tree_cursor *t)
 {
-	size_t shorter = t->live.length < t->past.length ? t->live.length
-							 : t->past.length;
-	int d = memcmp(t->live.name, t->past.name, shorter);
-
-	return d ? d
-		 : (t->live.length > t->past.length) -
-			   (t->live.length < t->past.length);
+	return compare_names(t->live.name, t->live.length, t->past.name,
+			     t->past.length);
 }
 
 int tree_step(struct tree_cursor *t, struct entry_row *out)
@@ -465,6 +468,46 @@ int tree_versions(struct catalog *c, uint64_t parent, const char *name,
 		error = database_error(c->db, c->path, result);
 	sqlite3_reset(s);
 	return error;
+}
+
+int tree_next_name(struct catalog *c, uint64_t parent, const char *after,
+		   size_t length, struct buffer *name)
+{
+	const enum statement which[] = {S_NEXT_NAME, S_NEXT_NAME_PAST};
+	bool found = false;
+	int error = 0;
+
+	name->length = 0;
+	for (int n = 0; !error && n < 2; n++) {
+		sqlite3_stmt *s = catalog_statement(c, which[n]);
+		struct column_reader r = {s, 0};
+
+		if (!s)
+			return REEL_EDAMAGED;
+		sqlite3_bind_int64(s, 1, (int64_t)parent);
+		sqlite3_bind_blob(s, 2, length ? after : "", (int)length,
+				  SQLITE_STATIC);
+		int result = sqlite3_step(s);
+		if (result == SQLITE_ROW) {
+			size_t size;
+			const void *text =
+				column_blob(&r, 0, TREE_NAME_LIMIT, &size);
+
+			error = r.error;
+			if (!error && (!found || compare_names(text, size,
+							       name->data,
+							       name->length) <
+							 0)) {
+				name->length = 0;
+				error = buffer_append(name, text, size);
+			}
+			found = true;
+		} else {
+			error = database_error(c->db, c->path, result);
+		}
+		sqlite3_reset(s);
+	}
+	return error ? damaged(c, error) : found ? 0 : REEL_ENOENT;
 }
 
 /* ---- contents, xattrs, owners ---- */

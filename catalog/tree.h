@@ -104,6 +104,11 @@ int tree_versions(struct catalog *c, uint64_t parent, const char *name,
 		  int (*each)(void *context, const struct entry_row *e),
 		  void *context);
 
+/* The first name greater than `after` that directory `parent` ever had,
+ * *name replaced; REEL_ENOENT behind the last. */
+int tree_next_name(struct catalog *c, uint64_t parent, const char *after,
+		   size_t length, struct buffer *name);
+
 struct content_row {
 	uint64_t id;
 	uint64_t size;

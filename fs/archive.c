@@ -734,7 +734,8 @@ int archive_finish(struct archive *a, struct session_row *row)
 		error = put_end(a, &t);
 	if (!error)
 		error = stream_publish(a->stream);
-	row->id = a->session;
-	row->epoch = builder_epoch(a->builder);
-	return error ? error : builder_ingest(a->builder);
+	if (!error)
+		error = builder_ingest(a->builder);
+	session_row_release(row);
+	return error ? error : catalog_session(a->catalog, a->session, row);
 }

@@ -1,0 +1,196 @@
+#include "fs/push.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "tape/error.h"
+
+#define PUSH_SEGMENTS 4
+#define SEGMENT_FILES 96
+#define SEGMENT_BYTES (2u << 20)
+#define BEGIN_AFTER   3	   /* reads in order before pushing begins */
+#define NEAR	      256 /* inodes: still in order */
+#define ROWS	      192  /* looked at for a segment */
+
+struct push {
+	struct catalog *catalog; /* the thread's */
+	struct recall *recall;
+	push_store store;
+	void *context;
+	uint8_t *data; /* PUSH_LARGEST */
+	pthread_t thread;
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t wake;
+	bool stop;
+	uint64_t last;	   /* read */
+	unsigned in_order; /* reads */
+	uint64_t frontier; /* last inode that was dealt with */
+	uint64_t markers[PUSH_SEGMENTS];
+	unsigned marker_count;
+};
+
+struct push_file {
+	uint64_t inode, content, size;
+};
+
+struct segment {
+	struct push_file files[ROWS];
+	int count;
+	uint64_t bytes, last;
+};
+
+static int collect(void *context, const struct inode_row *row)
+{
+	struct segment *s = context;
+
+	s->last = row->id;
+	if (!S_ISREG(row->mode) || !row->content || row->size > PUSH_LARGEST)
+		return 0;
+	s->files[s->count++] =
+		(struct push_file){row->id, row->content, row->size};
+	s->bytes += row->size;
+	return s->count == SEGMENT_FILES || s->bytes >= SEGMENT_BYTES;
+}
+
+/* 1 when the kernel knows the node. */
+static int push_one(struct push *p, const struct push_file *f)
+{
+	struct content_row row;
+	int64_t n;
+
+	if (p->store(p->context, f->inode, p->data, 0))
+		return 0;
+	if (tree_content(p->catalog, f->content, &row))
+		return 0;
+	n = row.size == f->size
+		    ? content_read(p->recall, &row, 0, p->data, (size_t)f->size)
+		    : REEL_EDAMAGED;
+	content_row_release(&row);
+	if (n == (int64_t)f->size)
+		p->store(p->context, f->inode, p->data, (size_t)n);
+	return 1;
+}
+
+/* Pushes all but the last file behind `from`; that is the marker. */
+static void push_segment(struct push *p, uint64_t from, struct segment *s)
+{
+	int known = 0;
+
+	memset(s, 0, sizeof(*s));
+	s->last = from;
+	tree_inodes_after(p->catalog, from, ROWS, collect, s);
+	for (int n = 0; n + 1 < s->count; n++) {
+		known += push_one(p, &s->files[n]);
+		/* another session's files begin here */
+		if (n == 16 && !known)
+			break;
+	}
+}
+
+static bool wanted(const struct push *p)
+{
+	return p->in_order >= BEGIN_AFTER && p->marker_count < PUSH_SEGMENTS;
+}
+
+static void *run(void *context)
+{
+	struct push *p = context;
+	struct segment s;
+
+	pthread_mutex_lock(&p->lock);
+	for (;;) {
+		while (!p->stop && !wanted(p))
+			pthread_cond_wait(&p->wake, &p->lock);
+		if (p->stop)
+			break;
+		uint64_t from = p->frontier;
+		pthread_mutex_unlock(&p->lock);
+		push_segment(p, from, &s);
+		pthread_mutex_lock(&p->lock);
+		if (p->frontier != from)
+			continue; /* the reader went elsewhere */
+		if (s.last == from || !s.count) {
+			p->in_order = 0; /* the end, or nothing to push */
+			p->frontier = s.last;
+			continue;
+		}
+		p->frontier = s.last;
+		p->markers[p->marker_count++] = s.files[s.count - 1].inode;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+void push_hint(struct push *p, uint64_t inode)
+{
+	pthread_mutex_lock(&p->lock);
+	uint64_t reach = p->frontier > p->last ? p->frontier : p->last;
+
+	if (inode > p->last && inode <= reach + NEAR) {
+		if (p->in_order < BEGIN_AFTER)
+			p->in_order++;
+	} else if (inode + NEAR < p->last || inode > p->last) {
+		p->in_order = 0;
+		p->frontier = 0;
+		p->marker_count = 0;
+	}
+	if (inode > p->last || !p->in_order)
+		p->last = inode;
+	if (p->frontier < inode) {
+		p->frontier = inode;
+		p->marker_count = 0;
+	}
+	unsigned passed = 0;
+	while (passed < p->marker_count && p->markers[passed] <= inode)
+		passed++;
+	p->marker_count -= passed;
+	memmove(p->markers, p->markers + passed,
+		p->marker_count * sizeof(p->markers[0]));
+	if (wanted(p))
+		pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+int push_new(struct set *set, struct recall *recall, push_store store,
+	     void *context, struct push **out)
+{
+	struct push *p = calloc(1, sizeof(*p));
+	int error = p ? 0 : REEL_ENOMEM;
+
+	if (error)
+		return error;
+	p->recall = recall;
+	p->store = store;
+	p->context = context;
+	p->data = malloc(PUSH_LARGEST);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	error = p->data ? catalog_open_reader(set, &p->catalog) : REEL_ENOMEM;
+	if (!error && pthread_create(&p->thread, NULL, run, p))
+		error = REEL_ENOMEM;
+	if (error) {
+		catalog_close(p->catalog);
+		free(p->data);
+		free(p);
+		return error;
+	}
+	*out = p;
+	return 0;
+}
+
+void push_free(struct push *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	catalog_close(p->catalog);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p->data);
+	free(p);
+}

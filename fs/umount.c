@@ -1,0 +1,160 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include "fs/mount.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+#define WAIT_MS 60000
+
+/* Absolute, without asking the last name itself: a mount whose daemon has died
+ * answers nothing any more. */
+static char *absolute(const char *path)
+{
+	char *copy = strdup(path), *slash, *above, *out = NULL;
+	size_t n = copy ? strlen(copy) : 0;
+
+	while (n > 1 && copy[n - 1] == '/')
+		copy[--n] = '\0';
+	out = copy ? realpath(copy, NULL) : NULL;
+	if (out || !copy) {
+		free(copy);
+		return out;
+	}
+	slash = strrchr(copy, '/');
+	if (slash)
+		*slash = '\0';
+	above = realpath(!slash ? "." : *copy ? copy : "/", NULL);
+	if (above && asprintf(&out, "%s/%s", strcmp(above, "/") ? above : "",
+			      slash ? slash + 1 : copy) < 0)
+		out = NULL;
+	free(above);
+	free(copy);
+	return out;
+}
+
+/* The octal escapes of mountinfo (proc(5)) undone, in place. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		if (*text == '\\' && text[1] && text[2] && text[3]) {
+			*to++ = (char)((text[1] - '0') << 6 |
+				       (text[2] - '0') << 3 | (text[3] - '0'));
+			text += 3;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
+/* Whether a reel mount lies on the path, topmost. */
+static bool is_mounted(const char *path)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t room = 0;
+	bool mounted = false;
+
+	while (f && getline(&line, &room, f) > 0) {
+		char *at = line, *place = NULL, *type;
+
+		for (int n = 0; n < 5 && at; n++)
+			place = strsep(&at, " ");
+		type = at ? strstr(at, " - ") : NULL;
+		if (!place || !type)
+			continue;
+		unescape(place);
+		if (!strcmp(place, path))
+			mounted = !strncmp(type + 3, "fuse.reel ", 10);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return mounted;
+}
+
+/* A descriptor that becomes readable when the daemon has ended; -1. */
+static int open_daemon(const char *path)
+{
+	char text[32];
+	ssize_t n = getxattr(path, "user.reel.pid", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	return (int)syscall(SYS_pidfd_open, (pid_t)atol(text), 0);
+}
+
+static int run_fusermount(const char *path)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return error_from_errno(errno);
+	if (!child) {
+		execlp("fusermount3", "fusermount3", "-u", "--", path,
+		       (char *)NULL);
+		_exit(127);
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		log_error("fusermount3 is not installed; it takes mounts of "
+			  "ordinary users down");
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : REEL_EIO;
+}
+
+static int take_down(const char *path)
+{
+	if (!umount2(path, UMOUNT_NOFOLLOW))
+		return 0;
+	if (errno == EPERM)
+		return run_fusermount(path);
+	log_error("%s: %s%s", path, strerror(errno),
+		  errno == EBUSY ? "; a program uses it (`fuser -vm` says "
+				   "which)"
+				 : "");
+	return error_from_errno(errno);
+}
+
+int mount_umount(const char *mountpoint)
+{
+	char *path = absolute(mountpoint);
+	int daemon = -1, error = 0;
+
+	if (!path) {
+		log_error("%s: %s", mountpoint, strerror(errno));
+		return REEL_ENOENT;
+	}
+	if (!is_mounted(path)) {
+		log_error("%s: no reel mount is there", path);
+		error = REEL_EINVAL;
+	}
+	if (!error) {
+		daemon = open_daemon(path);
+		error = take_down(path);
+	}
+	if (!error && daemon >= 0) {
+		struct pollfd p = {.fd = daemon, .events = POLLIN};
+
+		if (poll(&p, 1, WAIT_MS) == 0)
+			log_warning("%s: unmounted, but its process still runs",
+				    path);
+	}
+	if (daemon >= 0)
+		close(daemon);
+	free(path);
+	return error;
+}

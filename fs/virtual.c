@@ -1,0 +1,139 @@
+#include "fs/virtual.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "fs/view.h"
+#include "tape/error.h"
+#include "tape/stream.h"
+
+#define PREFIX "user.reel."
+
+struct asked {
+	struct set *set;
+	struct catalog *catalog;
+	struct content_row content;
+};
+
+/* ---- of the mount's root ---- */
+
+static int get_pid(struct asked *a, struct buffer *out)
+{
+	(void)a;
+	return buffer_printf(out, "%ld", (long)getpid());
+}
+
+static int get_set(struct asked *a, struct buffer *out)
+{
+	return buffer_append(out, a->set->path, strlen(a->set->path));
+}
+
+static int get_uuid(struct asked *a, struct buffer *out)
+{
+	char uuid[37];
+
+	set_uuid_text(a->set->config.uuid, uuid);
+	return buffer_append(out, uuid, strlen(uuid));
+}
+
+/* ---- of files with content ---- */
+
+static int get_hash(struct asked *a, struct buffer *out)
+{
+	int error = 0;
+
+	for (int n = 0; !error && n < DIGEST_SIZE; n++)
+		error = buffer_printf(out, "%02x", a->content.digest.b[n]);
+	return error;
+}
+
+static int get_session(struct asked *a, struct buffer *out)
+{
+	return buffer_printf(out, "%u", (unsigned)a->content.session);
+}
+
+static int get_volume(struct asked *a, struct buffer *out)
+{
+	struct frame f;
+	char name[64];
+	int error = catalog_find_frame(a->catalog, a->content.session,
+				       a->content.offset, &f);
+
+	if (error)
+		return error;
+	volume_name(f.volume, a->set->config.compression, name);
+	return buffer_append(out, name, strlen(name));
+}
+
+static int get_block(struct asked *a, struct buffer *out)
+{
+	bool plain = a->set->config.compression == COMPRESSION_NONE;
+	struct frame f;
+	int error = catalog_find_frame(a->catalog, a->content.session,
+				       a->content.offset, &f);
+
+	if (error)
+		return error;
+	return buffer_printf(
+		out, "%llu",
+		(unsigned long long)(f.position +
+				     (plain ? a->content.offset - f.stream
+					    : 0)));
+}
+
+static int get_copies(struct asked *a, struct buffer *out)
+{
+	uint64_t copies;
+	int error = tree_content_copies(a->catalog, a->content.id, &copies);
+
+	return error ? error
+		     : buffer_printf(out, "%llu", (unsigned long long)copies);
+}
+
+static const struct {
+	const char *name;
+	bool root;
+	int (*get)(struct asked *a, struct buffer *out);
+} table[] = {
+	{"pid", true, get_pid},	      {"set", true, get_set},
+	{"uuid", true, get_uuid},     {"hash", false, get_hash},
+	{"session", false, get_session}, {"volume", false, get_volume},
+	{"block", false, get_block},  {"copies", false, get_copies},
+};
+
+bool virtual_is(const char *name)
+{
+	return !strncmp(name, PREFIX, sizeof(PREFIX) - 1);
+}
+
+static int load_content(struct asked *a, uint64_t id)
+{
+	struct inode_row row;
+	int error = view_is_file(id) ? tree_inode(a->catalog, id, &row)
+				     : REEL_ENOENT;
+
+	if (!error && !row.content)
+		error = REEL_ENOENT;
+	return error ? error
+		     : tree_content(a->catalog, row.content, &a->content);
+}
+
+int virtual_get(struct set *set, struct catalog *c, uint64_t id,
+		const char *name, struct buffer *out)
+{
+	struct asked a = {.set = set, .catalog = c};
+	int error = REEL_ENOENT;
+
+	for (size_t n = 0; n < sizeof(table) / sizeof(table[0]); n++) {
+		if (strcmp(name + sizeof(PREFIX) - 1, table[n].name) != 0)
+			continue;
+		if (table[n].root)
+			return id == VIEW_ROOT ? table[n].get(&a, out)
+					       : REEL_ENOENT;
+		error = load_content(&a, id);
+		if (!error)
+			error = table[n].get(&a, out);
+		content_row_release(&a.content);
+	}
+	return error;
+}
