@@ -48,10 +48,25 @@ static int connect_to(struct catalog *c)
 
 void catalog_disconnect(struct catalog *c)
 {
+	catalog_let_go(c);
 	catalog_forget_statements(c);
 	sqlite3_close(c->db);
 	c->db = NULL;
 	c->run_session = 0;
+}
+
+void catalog_hold(struct catalog *c)
+{
+	if (!c->held)
+		c->held = sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) ==
+			  SQLITE_OK;
+}
+
+void catalog_let_go(struct catalog *c)
+{
+	if (c->held)
+		sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+	c->held = false;
 }
 
 int catalog_reopen(struct catalog *c)

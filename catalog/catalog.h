@@ -28,6 +28,13 @@ int catalog_open(struct set *set, struct catalog **out);
 int catalog_open_reader(struct set *set, struct catalog **out);
 void catalog_close(struct catalog *c);
 
+/* Keeps one view of the catalogue over several calls, which saves their locks:
+ * from here until catalog_let_go, which is due before the thread waits for
+ * anything, since the writer cannot tidy up meanwhile. Both may be called
+ * again and again. */
+void catalog_hold(struct catalog *c);
+void catalog_let_go(struct catalog *c);
+
 /* Newest session, 0 when there is none. Sees sessions committed by others. */
 int catalog_newest(struct catalog *c, uint32_t *session);
 

@@ -62,6 +62,7 @@ struct catalog {
 	char *path;
 	sqlite3 *db;
 	bool writer;
+	bool held; /* a read transaction is open */
 	ino_t file; /* of the database when it was opened */
 	sqlite3_stmt *statements[S_COUNT];
 	sqlite3_stmt *lists[CATALOG_CURSORS];

@@ -12,8 +12,13 @@
 
 int catalog_newest(struct catalog *c, uint32_t *session)
 {
+	bool held = c->held;
+
+	catalog_let_go(c); /* what is held may be old */
 	int replaced = !c->writer && catalog_replaced(c) ? catalog_reopen(c)
 							 : 0;
+	if (held && !replaced)
+		catalog_hold(c);
 	sqlite3_stmt *s = replaced ? NULL : catalog_statement(c, S_NEWEST);
 	struct column_reader r = {s, 0};
 

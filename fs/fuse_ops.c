@@ -165,6 +165,17 @@ static int put_name(void *context, const char *name, const struct view_entry *e,
 	return 0;
 }
 
+/* At the end of a listing the kernel knows its files: their contents can go
+ * ahead of the question for them. */
+static void push_listed(struct worker *w, uint64_t id)
+{
+	uint32_t session;
+	uint64_t node;
+
+	if (view_is_fixed(&w->mount->view, id, &session, &node))
+		push_directory(w->mount->push, w->catalog, session, node);
+}
+
 static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 		 bool plus)
 {
@@ -177,11 +188,13 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 	if (!error)
 		error = view_list(&w->mount->view, w->catalog, id,
 				  (uint64_t)offset, put_name, &p);
-	if (error < 0)
+	if (error < 0) {
 		refuse(request, error);
-	else
-		fuse_reply_buf(request, (char *)w->reply.data,
-			       w->reply.length);
+		return;
+	}
+	if (plus && !w->reply.length)
+		push_listed(w, id);
+	fuse_reply_buf(request, (char *)w->reply.data, w->reply.length);
 }
 
 static void on_readdir(fuse_req_t request, fuse_ino_t id, size_t size,

@@ -18,6 +18,8 @@
 #include "tape/log.h"
 
 #define SPIN_NS	      60000 /* a worker spins so long before it sleeps */
+#define SPIN_PAUSE_NS 1000  /* between looks: each takes the kernel's lock */
+#define HOLD_NS	      100000000 /* of a view of the catalogue, under load */
 #define CREDIT_MOST   16
 #define CREDIT_FAILED 3
 #define LEAVE_MS      2000 /* what workers get to end */
@@ -48,13 +50,16 @@ static void set_blocking(struct worker *w, bool blocking)
  * EAGAIN when nothing came. */
 static ssize_t spin_read(struct worker *w, void *to, size_t length)
 {
-	int64_t until = now_ns() + SPIN_NS;
+	int64_t now = now_ns(), until = now + SPIN_NS, next;
 	ssize_t n;
 
 	set_blocking(w, false);
-	do
-		n = read(w->fd, to, length);
-	while (n < 0 && errno == EAGAIN && now_ns() < until);
+	while ((n = read(w->fd, to, length)) < 0 && errno == EAGAIN &&
+	       now < until) {
+		next = now + SPIN_PAUSE_NS;
+		while ((now = now_ns()) < next)
+			;
+	}
 	return n;
 }
 
@@ -76,6 +81,7 @@ static ssize_t wait_read(struct worker *w, void *to, size_t length)
 	} else if (atomic_load(&m->credit) > 0) {
 		atomic_fetch_sub(&m->spinning, 1);
 	}
+	catalog_let_go(w->catalog);
 	set_blocking(w, true);
 	n = read(w->fd, to, length);
 	if (atomic_load(&m->credit) <= 0)
@@ -125,6 +131,18 @@ static void tell_ready(struct mount *m)
 		log_note("nobody waits for the mount to answer");
 }
 
+/* One view of the catalogue for requests that come one after the other. */
+static void hold(struct worker *w)
+{
+	int64_t now = now_ns();
+
+	if (now - w->held_since > HOLD_NS) {
+		catalog_let_go(w->catalog);
+		w->held_since = now;
+	}
+	catalog_hold(w->catalog);
+}
+
 static void *work(void *context)
 {
 	struct worker *w = context;
@@ -139,6 +157,7 @@ static void *work(void *context)
 			continue;
 		if (n <= 0)
 			break;
+		hold(w);
 		fuse_session_process_buf(m->session, &w->request);
 	}
 	fuse_session_exit(m->session);

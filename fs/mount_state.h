@@ -26,6 +26,7 @@ struct worker {
 	int fd; /* own clone; -1: the session's */
 	bool nonblocking;
 	struct catalog *catalog;
+	int64_t held_since; /* ns, monotonic */
 	struct fuse_buf request;
 	struct buffer reply;
 	/* the file read last */

@@ -1,6 +1,7 @@
 #include "fs/push.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,13 +13,18 @@
 #define BEGIN_AFTER   3	   /* reads in order before pushing begins */
 #define NEAR	      256 /* inodes: still in order */
 #define ROWS	      192  /* looked at for a segment */
+#define EARNED	      8	   /* directories, by one READ */
+#define CREDIT_MOST   64
+#define LISTED_FILES  48 /* pushed of a directory */
+#define LISTED_BYTES  (512u << 10)
 
 struct push {
 	struct catalog *catalog; /* the thread's */
 	struct recall *recall;
 	push_store store;
 	void *context;
-	uint8_t *data; /* PUSH_LARGEST */
+	atomic_int credit;  /* directories that may be pushed */
+	atomic_int storing; /* workers that do, H1 */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t wake;
@@ -53,23 +59,54 @@ static int collect(void *context, const struct inode_row *row)
 	return s->count == SEGMENT_FILES || s->bytes >= SEGMENT_BYTES;
 }
 
-/* 1 when the kernel knows the node. */
-static int push_one(struct push *p, const struct push_file *f)
+static int read_and_store(struct push *p, const struct push_file *f,
+			  const struct content_row *row)
+{
+	uint8_t *data = malloc((size_t)f->size);
+	int64_t n = data ? content_read(p->recall, row, 0, data,
+					(size_t)f->size)
+			 : REEL_ENOMEM;
+
+	if (n == (int64_t)f->size)
+		n = p->store(p->context, f->inode, data, (size_t)n);
+	free(data);
+	return (int)n;
+}
+
+/* Most small files lie in one frame. */
+static int store_content(struct push *p, const struct push_file *f,
+			 const struct content_row *row)
+{
+	struct recalled pin;
+	int error;
+
+	if (row->sparse)
+		return read_and_store(p, f, row);
+	error = recall_get(p->recall, row->session, row->offset, &pin);
+	if (error)
+		return error;
+	uint64_t into = row->offset - pin.frame.stream;
+	if (f->size <= pin.frame.length - into)
+		error = p->store(p->context, f->inode, pin.data + into,
+				 (size_t)f->size);
+	else
+		error = REEL_ERANGE;
+	recall_put(p->recall, &pin);
+	return error == REEL_ERANGE ? read_and_store(p, f, row) : error;
+}
+
+static int push_one(struct push *p, struct catalog *c,
+		    const struct push_file *f)
 {
 	struct content_row row;
-	int64_t n;
+	int error = tree_content(c, f->content, &row);
 
-	if (p->store(p->context, f->inode, p->data, 0))
-		return 0;
-	if (tree_content(p->catalog, f->content, &row))
-		return 0;
-	n = row.size == f->size
-		    ? content_read(p->recall, &row, 0, p->data, (size_t)f->size)
-		    : REEL_EDAMAGED;
+	if (error)
+		return error;
+	error = row.size == f->size ? store_content(p, f, &row)
+				    : REEL_EDAMAGED;
 	content_row_release(&row);
-	if (n == (int64_t)f->size)
-		p->store(p->context, f->inode, p->data, (size_t)n);
-	return 1;
+	return error;
 }
 
 /* Pushes all but the last file behind `from`; that is the marker. */
@@ -81,7 +118,8 @@ static void push_segment(struct push *p, uint64_t from, struct segment *s)
 	s->last = from;
 	tree_inodes_after(p->catalog, from, ROWS, collect, s);
 	for (int n = 0; n + 1 < s->count; n++) {
-		known += push_one(p, &s->files[n]);
+		if (p->store(p->context, s->files[n].inode, NULL, 0) == 0)
+			known += !push_one(p, p->catalog, &s->files[n]);
 		/* another session's files begin here */
 		if (n == 16 && !known)
 			break;
@@ -122,8 +160,51 @@ static void *run(void *context)
 	return NULL;
 }
 
+static bool spend(atomic_int *credit)
+{
+	int have = atomic_load(credit);
+
+	while (have > 0)
+		if (atomic_compare_exchange_weak(credit, &have, have - 1))
+			return true;
+	return false;
+}
+
+void push_directory(struct push *p, struct catalog *c, uint32_t session,
+		    uint64_t node)
+{
+	struct tree_cursor *t = NULL;
+	struct entry_row e;
+	uint64_t bytes = 0;
+	int files = 0;
+
+	if (atomic_fetch_add(&p->storing, 1) >= PUSH_WORKERS ||
+	    atomic_load(&p->credit) <= 0 || tree_list(c, session, node, &t)) {
+		atomic_fetch_sub(&p->storing, 1);
+		return;
+	}
+	while (files < LISTED_FILES && bytes < LISTED_BYTES &&
+	       tree_step(t, &e) == 1) {
+		struct push_file f = {e.inode.id, e.inode.content,
+				      e.inode.size};
+
+		if (!S_ISREG(e.inode.mode) || !f.content ||
+		    f.size > PUSH_LARGEST)
+			continue;
+		if (!files++ && !spend(&p->credit))
+			break;
+		bytes += f.size;
+		if (push_one(p, c, &f))
+			break;
+	}
+	tree_end(t);
+	atomic_fetch_sub(&p->storing, 1);
+}
+
 void push_hint(struct push *p, uint64_t inode)
 {
+	if (atomic_load(&p->credit) < CREDIT_MOST)
+		atomic_fetch_add(&p->credit, EARNED);
 	pthread_mutex_lock(&p->lock);
 	uint64_t reach = p->frontier > p->last ? p->frontier : p->last;
 
@@ -163,15 +244,13 @@ int push_new(struct set *set, struct recall *recall, push_store store,
 	p->recall = recall;
 	p->store = store;
 	p->context = context;
-	p->data = malloc(PUSH_LARGEST);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
-	error = p->data ? catalog_open_reader(set, &p->catalog) : REEL_ENOMEM;
+	error = catalog_open_reader(set, &p->catalog);
 	if (!error && pthread_create(&p->thread, NULL, run, p))
 		error = REEL_ENOMEM;
 	if (error) {
 		catalog_close(p->catalog);
-		free(p->data);
 		free(p);
 		return error;
 	}
@@ -191,6 +270,5 @@ void push_free(struct push *p)
 	catalog_close(p->catalog);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
-	free(p->data);
 	free(p);
 }

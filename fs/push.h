@@ -1,14 +1,21 @@
 /* Contents of files that will be asked for next, put into the kernel's page
  * cache before they are: a read of them then costs no request.
  *
- * Files are read in the order of the archive by whatever walks a tree, and
- * inodes are numbered in that order. After some reads in that order the
- * contents of the following small files are stored, ahead of the reader by
- * PUSH_SEGMENTS segments. Each segment ends with a file that is left out, the
- * marker: the request for it tells how far the reader has come.
+ * Whatever copies a tree lists a directory, then reads its files. So when a
+ * listing has ended (and the kernel knows its files) the contents of the small
+ * ones are stored, as long as that pays: each READ that does come for a small
+ * file earns some more directories, each directory costs one. A walk that
+ * reads nothing earns nothing.
  *
- * H1 One thread stores, and no worker waits for it: a store may wait for a
- *    page that a READ in flight holds, until a worker has answered that READ.
+ * Larger directories are read in the order of the archive, in which inodes are
+ * numbered. After some reads in that order a thread stores the contents of the
+ * following files, some segments ahead of the reader. Each segment ends with a
+ * file that is left out, the marker: the request for it tells how far the
+ * reader has come.
+ *
+ * H1 A store may wait for a page that a READ in flight holds, until a worker
+ *    has answered that READ. So a worker that answers a READ never stores, and
+ *    fewer than all workers store at a time: the others answer.
  * H2 Only whole contents of immutable nodes are stored. */
 #ifndef REEL_FS_PUSH_H
 #define REEL_FS_PUSH_H
@@ -16,6 +23,7 @@
 #include "fs/content.h"
 
 #define PUSH_LARGEST (128u << 10) /* bytes of a file that is pushed */
+#define PUSH_WORKERS 2		  /* that may store at a time */
 
 struct push;
 
@@ -28,7 +36,12 @@ int push_new(struct set *set, struct recall *recall, push_store store,
 	     void *context, struct push **out);
 /* Ends the thread. */
 void push_free(struct push *p);
-/* A READ of this inode was answered. Never waits for the thread. */
+/* A READ of this inode, a small file, was answered. Never waits for the
+ * thread. */
 void push_hint(struct push *p, uint64_t inode);
+/* A listing of this directory has ended and is not yet answered. `c` is the
+ * calling worker's. */
+void push_directory(struct push *p, struct catalog *c, uint32_t session,
+		    uint64_t node);
 
 #endif

@@ -501,3 +501,11 @@ int view_xattrs(struct view *v, struct catalog *c, uint64_t id, uint64_t *set)
 	*set = e.inode.xattrs;
 	return error;
 }
+
+bool view_is_fixed(const struct view *v, uint64_t id, uint32_t *session,
+		   uint64_t *node)
+{
+	*session = id == VIEW_ROOT ? v->only : (uint32_t)(id >> TREE_ID_BITS);
+	*node = id == VIEW_ROOT ? TREE_ROOT : id & NODE_MASK;
+	return !(id & VIEW_BIT) && *session;
+}

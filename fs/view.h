@@ -70,6 +70,10 @@ typedef int (*view_each)(void *context, const char *name,
 int view_list(struct view *v, struct catalog *c, uint64_t id, uint64_t offset,
 	      view_each each, void *context);
 
+/* Whether the id is a directory of a snapshot, and which. */
+bool view_is_fixed(const struct view *v, uint64_t id, uint32_t *session,
+		   uint64_t *node);
+
 static inline bool view_is_file(uint64_t id)
 {
 	return id > VIEW_ROOT && !(id >> TREE_ID_BITS);
