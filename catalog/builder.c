@@ -18,7 +18,7 @@
 #define XATTRS_LIMIT (1u << 20) /* sets remembered; more are stored again */
 
 static const char *const texts[B_COUNT] = {
-	[B_INODE] = "INSERT INTO inode (id, mode, uid, gid, size, mtime, "
+	[B_INODE] = "INSERT OR REPLACE INTO inode (id, mode, uid, gid, size, mtime, "
 		    "atime, ctime, nlink, source, rdev, blocks, flags, "
 		    "xattrs, content, target) VALUES (?1, ?2, ?3, ?4, ?5, "
 		    "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
@@ -264,13 +264,13 @@ static void bind_or_null(sqlite3_stmt *s, int at, uint64_t value)
 		sqlite3_bind_null(s, at);
 }
 
-int builder_inode(struct builder *b, const struct inode_row *i, uint64_t *id)
+static int put_inode(struct builder *b, const struct inode_row *i, uint64_t id)
 {
 	sqlite3_stmt *s = builder_statement(b, B_INODE);
 
 	if (!s)
 		return REEL_EIO;
-	sqlite3_bind_int64(s, 1, (int64_t)b->next_inode);
+	sqlite3_bind_int64(s, 1, (int64_t)id);
 	sqlite3_bind_int64(s, 2, i->mode);
 	sqlite3_bind_int64(s, 3, i->uid);
 	sqlite3_bind_int64(s, 4, i->gid);
@@ -296,7 +296,18 @@ int builder_inode(struct builder *b, const struct inode_row *i, uint64_t *id)
 				  SQLITE_STATIC);
 	else
 		sqlite3_bind_null(s, 16);
-	int error = builder_step(b, s);
+	return builder_step(b, s);
+}
+
+int builder_change_inode(struct builder *b, const struct inode_row *i)
+{
+	return put_inode(b, i, i->id);
+}
+
+int builder_inode(struct builder *b, const struct inode_row *i, uint64_t *id)
+{
+	int error = put_inode(b, i, b->next_inode);
+
 	if (error)
 		return error;
 	b->last_inode = b->next_inode;

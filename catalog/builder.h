@@ -22,6 +22,8 @@ uint32_t builder_epoch(const struct builder *b);
 /* Adds an inode version; *id is its new number (inode->id is ignored). */
 int builder_inode(struct builder *b, const struct inode_row *inode,
 		  uint64_t *id);
+/* Writes an inode of this session anew, under the same number. */
+int builder_change_inode(struct builder *b, const struct inode_row *inode);
 /* The name now stands for `inode` (and, directories, `node`). An entry that
  * was alive under this name is ended. `node` 0 for non-directories. */
 int builder_entry(struct builder *b, uint64_t parent, const char *name,

@@ -96,9 +96,9 @@ static int build(struct scan *s)
 	}
 	err = scan_apply_replaced(s);
 	if (!err)
-		err = scan_carriers(s);
-	if (!err)
 		err = read_members(s);
+	if (!err)
+		err = scan_carriers(s);
 	if (!err)
 		err = scan_apply_links(s);
 	if (!err)

@@ -203,6 +203,7 @@ int scan_keep(struct scan *s, const struct member *m, uint64_t want)
 
 int scan_copy(struct scan *s, const struct member *m)
 {
+	struct scan_path *p;
 	struct inode_row row;
 	uint64_t content, size;
 	int err = target_content(s, m->link, m->link_length, &content, &size);
@@ -222,7 +223,11 @@ int scan_copy(struct scan *s, const struct member *m)
 	s->row.copies++;
 	s->row.new_files++;
 	s->row.new_bytes += size;
-	return scan_enter(s, m->path, m->path_length, &row, 0);
+	err = scan_enter(s, m->path, m->path_length, &row, 0);
+	p = scan_paths_find(&s->paths, scan_hash(s, m->path, m->path_length));
+	if (p)
+		p->copy = true;
+	return err;
 }
 
 /* A further name of an inode that was entered in this session. */

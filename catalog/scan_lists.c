@@ -208,14 +208,6 @@ static int read_global(struct scan *s, const struct member *m)
 
 /* ---- the pass ---- */
 
-bool scan_is_copy(const struct member *m)
-{
-	static const char copy[] = "REEL copy";
-
-	return m->comment && m->comment_length >= sizeof(copy) - 1 &&
-	       memcmp(m->comment, copy, sizeof(copy) - 1) == 0;
-}
-
 /* A link's target will be asked for; a hard link is one more name of it. */
 static int expect(struct scan *s, const char *path, size_t length, bool name)
 {
@@ -302,7 +294,10 @@ static int first_look(struct scan *s, struct member_decoder *d,
 		return collect(d, list);
 	err = note_member(s, m);
 	if (!err && m->type == MEMBER_LINK)
-		err = expect(s, m->link, m->link_length, !scan_is_copy(m));
+		err = expect(s, m->link, m->link_length, !member_is_copy(m));
+	/* its carrier will ask which inode it got */
+	if (!err && member_is_copy(m))
+		err = expect(s, m->path, m->path_length, false);
 	if (is_index(s, m))
 		s->stream = member_header_offset(d);
 	return err;

@@ -52,6 +52,7 @@ struct scan_path {
 	uint64_t content;
 	uint64_t size;
 	bool linked; /* some link needs it */
+	bool copy;   /* entered by a link that is a copy */
 	bool gone;   /* in `replaced`: what was there does not count */
 };
 
@@ -95,8 +96,6 @@ bool scan_has_member(const struct scan *s, const char *path, size_t length);
 int scan_lines(struct scan *s, const struct buffer *list, bool verbs,
 	       int (*each)(struct scan *s, char verb, const struct buffer *path,
 			   const struct buffer *target));
-
-bool scan_is_copy(const struct member *m);
 
 /* scan_content.c: contents and what links to them */
 int scan_file(struct scan *s, struct member_decoder *d, const struct member *m);

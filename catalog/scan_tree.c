@@ -299,7 +299,7 @@ int scan_member(struct scan *s, struct member_decoder *d,
 	case MEMBER_FILE:
 		return scan_file(s, d, m);
 	case MEMBER_LINK:
-		return scan_is_copy(m) ? scan_copy(s, m)
+		return member_is_copy(m) ? scan_copy(s, m)
 				       : scan_join(s, m->path, m->path_length,
 						   m->link, m->link_length);
 	default:
@@ -324,7 +324,22 @@ int scan_root(struct scan *s)
 
 /* ---- what stands at the end ---- */
 
-/* A change of metadata alone: the content stays what it was. */
+/* A copy's metadata: its member had only some. */
+static int adorn_copy(struct scan *s, const struct member *m,
+		      const struct scan_path *p)
+{
+	struct inode_row row;
+	int err = scan_row(s, m, &row);
+
+	row.id = p->inode;
+	row.nlink = 1 + p->names;
+	row.content = p->content;
+	row.size = p->size;
+	row.blocks = (p->size + 4095) / 4096 * 8;
+	return err ? err : builder_change_inode(s->builder, &row);
+}
+
+/* A copy's, or a change of metadata alone: the content stays what it was. */
 static int take_carrier(struct scan *s, const struct member *m)
 {
 	struct scan_path *p = scan_paths_find(
@@ -335,6 +350,8 @@ static int take_carrier(struct scan *s, const struct member *m)
 
 	if (m->type == MEMBER_DIRECTORY)
 		return take_directory(s, m);
+	if (p && p->inode && p->copy)
+		return adorn_copy(s, m, p);
 	if ((p && p->inode) || scan_has_member(s, m->path, m->path_length))
 		return 0;
 	err = scan_old(s, m->path, m->path_length, &old);

@@ -418,8 +418,7 @@ static int find_target(struct archive *a, uint64_t content,
 static int put_copy(struct archive *a, struct item *i, struct member *m,
 		    const struct inode_row *row, struct link_group *g)
 {
-	static const char copy[] = "REEL copy";
-	struct buffer target = {0}, comment = {0};
+	struct buffer target = {0};
 	struct member carrier = *m;
 	bool stays = i->had && !i->old_node && i->old.content == row->content;
 	int error;
@@ -436,15 +435,16 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 		error = archive_store_again(a, i, m, row->content);
 		goto out;
 	}
-	if (!error)
-		error = buffer_printf(&comment, "%s%s", copy,
-				      m->comment ? m->comment + 4 : "");
+	/* bare: its carrier has all of the metadata */
 	m->type = MEMBER_LINK;
+	m->minor = MEMBER_COPY;
 	m->sparse = false;
 	m->link = (char *)target.data;
 	m->link_length = target.length;
-	m->comment = (char *)comment.data;
-	m->comment_length = comment.length;
+	m->comment = NULL;
+	m->xattrs_length = 0;
+	m->mtime.tv_nsec = 0;
+	m->has_atime = false;
 	if (!error)
 		error = archive_put_member(a, m);
 	if (!error)
@@ -454,7 +454,6 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	a->copied++;
 out:
 	buffer_release(&target);
-	buffer_release(&comment);
 	return error;
 }
 

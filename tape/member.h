@@ -84,6 +84,17 @@ static inline size_t member_padding(uint64_t stored)
  * end), or an error. */
 typedef int64_t (*member_source)(void *context, void *to, size_t length);
 
+/* A link that stands for a file of its own with this content, not for one more
+ * name of the same file: its `minor` says so, a field that POSIX leaves
+ * unspecified for links and that every tar passes over. Its metadata stand
+ * in the session's carriers. */
+#define MEMBER_COPY 1
+
+static inline bool member_is_copy(const struct member *m)
+{
+	return m->type == MEMBER_LINK && m->minor == MEMBER_COPY;
+}
+
 struct member_decoder;
 
 int member_decoder_new(member_source source, void *context,

@@ -562,6 +562,9 @@ static int header_numbers(struct member_decoder *d, const struct ustar *h,
 	    (!d->has_mtime &&
 	     field_number(h->mtime, sizeof(h->mtime), &mtime)))
 		return REEL_EDAMAGED;
+	if (h->type == '1' &&
+	    field_number(h->minor, sizeof(h->minor), &minor))
+		minor = 0;
 	if ((h->type == '3' || h->type == '4') &&
 	    (field_number(h->major, sizeof(h->major), &major) ||
 	     field_number(h->minor, sizeof(h->minor), &minor)))
