@@ -1,20 +1,17 @@
 #include "catalog/builder_state.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "catalog/index.h"
 #include "tape/buffer.h"
 #include "tape/bytes.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define RUN_LENGTH   1024	/* frames in a row */
-#define PACK_PIECE   (4u << 20) /* of the index, packed at a time */
-#define PACK_LEVEL   3
+#define RUN_LENGTH   1024 /* frames in a row */
 #define XATTRS_LIMIT (1u << 20) /* sets remembered; more are stored again */
 
 static const char *const texts[B_COUNT] = {
@@ -280,7 +277,10 @@ static int put_inode(struct builder *b, const struct inode_row *i, uint64_t id)
 		sqlite3_bind_int64(s, 7, i->atime);
 	else
 		sqlite3_bind_null(s, 7);
-	sqlite3_bind_int64(s, 8, i->ctime);
+	if (i->ctime == i->mtime)
+		sqlite3_bind_null(s, 8);
+	else
+		sqlite3_bind_int64(s, 8, i->ctime);
 	sqlite3_bind_int64(s, 9, (int64_t)i->nlink);
 	sqlite3_bind_int64(s, 10, (int64_t)i->source);
 	bind_or_null(s, 11, (uint64_t)i->major << 32 | i->minor);
@@ -744,24 +744,6 @@ static int put_metas(struct builder *b)
 	return error;
 }
 
-static int pack_file(const char *path, struct buffer *packed)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), error = 0;
-	uint8_t *piece = malloc(PACK_PIECE);
-	ssize_t n = 1;
-
-	if (fd < 0 || !piece)
-		error = piece ? error_from_errno(errno) : REEL_ENOMEM;
-	while (!error && (n = read(fd, piece, PACK_PIECE)) > 0)
-		error = frame_pack(piece, (size_t)n, PACK_LEVEL, packed);
-	if (!error && n < 0)
-		error = error_from_errno(errno);
-	free(piece);
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
 int builder_finish(struct builder *b, const struct session_row *row,
 		   const struct frame *frames, size_t count,
 		   struct buffer *packed)
@@ -777,9 +759,11 @@ int builder_finish(struct builder *b, const struct session_row *row,
 		error = database_run(b->db, b->path, "DROP INDEX spilled");
 	if (!error)
 		error = database_run(b->db, b->path, "COMMIT");
+	if (!error)
+		error = index_pack(b->db, b->path, packed);
 	sqlite3_close(b->db);
 	b->db = NULL;
-	return error ? error : pack_file(b->path, packed);
+	return error;
 }
 
 /* The first session's index becomes the catalogue itself. */

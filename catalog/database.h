@@ -110,8 +110,8 @@ struct content_row;
 /* tree.c: the columns of S_CONTENT. */
 int content_read_row(sqlite3_stmt *s, struct content_row *out);
 
-/* ingest.c: puts a session's index (an open, unpacked database file) into the
- * catalogue in one transaction. */
+/* ingest.c: puts a session's index (a database file) into the catalogue in
+ * one transaction. */
 int ingest_file(struct catalog *c, const char *index_path, uint32_t session);
 /* The same for a packed index in memory. */
 int ingest_packed(struct catalog *c, const void *packed, size_t length,

@@ -8,12 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "catalog/database.h"
+#include "catalog/index.h"
 #include "catalog/media.h"
 #include "tape/error.h"
 #include "tape/log.h"
-#include "tape/unpack.h"
-
-#define INDEX_PIECE (64u << 20) /* limit of one packed frame of an index */
 
 /* One transaction: all of the session's rows or none. Rows that ended leave
  * `entry` before those that replaced them come in. */
@@ -97,37 +95,16 @@ int ingest_file(struct catalog *c, const char *index_path, uint32_t session)
 	return error;
 }
 
-static int unpack_to(const void *packed, size_t length, int fd)
-{
-	struct unpack u = {.data = packed, .length = length,
-			   .limit = INDEX_PIECE};
-	char *block = malloc(1 << 20);
-	int64_t n = block ? 1 : REEL_ENOMEM;
-
-	while (n > 0) {
-		n = unpack_read(&u, block, 1 << 20);
-		if (n > 0 && write(fd, block, (size_t)n) != n)
-			n = error_from_errno(errno ? errno : ENOSPC);
-	}
-	unpack_release(&u);
-	free(block);
-	return (int)n;
-}
-
 int ingest_packed(struct catalog *c, const void *packed, size_t length,
 		  uint32_t session)
 {
-	char *path = malloc(strlen(c->set->path) + 40);
-	int fd, error;
+	char *path = malloc(strlen(c->set->path) + sizeof("/spool/ingest.db"));
+	int error;
 
 	if (!path)
 		return REEL_ENOMEM;
 	sprintf(path, "%s/spool/ingest.db", c->set->path);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	error = fd < 0 ? error_from_errno(errno)
-		       : unpack_to(packed, length, fd);
-	if (fd >= 0)
-		close(fd);
+	error = index_unpack(packed, length, path);
 	if (!error)
 		error = ingest_file(c, path, session);
 	unlink(path);

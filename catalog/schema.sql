@@ -68,7 +68,7 @@ CREATE TABLE inode (
 	size INTEGER NOT NULL,       -- as st_size
 	mtime INTEGER NOT NULL,
 	atime INTEGER,               -- NULL: not kept, shown as mtime
-	ctime INTEGER NOT NULL,
+	ctime INTEGER,               -- NULL: as mtime
 	nlink INTEGER NOT NULL,
 	source INTEGER NOT NULL,     -- st_ino where it was read
 	rdev INTEGER,                -- devices: major << 32 | minor

@@ -34,7 +34,9 @@ static int read_inode(struct column_reader *r, int at, struct inode_row *i)
 	i->mtime = column_time(r, at + 5);
 	i->has_atime = sqlite3_column_type(r->s, at + 6) != SQLITE_NULL;
 	i->atime = i->has_atime ? column_time(r, at + 6) : i->mtime;
-	i->ctime = column_time(r, at + 7);
+	i->ctime = sqlite3_column_type(r->s, at + 7) == SQLITE_NULL
+			   ? i->mtime
+			   : column_time(r, at + 7);
 	i->nlink = column_u64(r, at + 8, UINT32_MAX);
 	i->source = (uint64_t)sqlite3_column_int64(r->s, at + 9);
 	rdev = (uint64_t)sqlite3_column_int64(r->s, at + 10);
