@@ -284,7 +284,7 @@ int scan_member(struct scan *s, struct member_decoder *d,
 	uint64_t keep;
 	int err;
 
-	if (m->type == MEMBER_GLOBAL)
+	if (m->type == MEMBER_GLOBAL || member_is_gap(m))
 		return 0;
 	if (m->path_length >= length &&
 	    !memcmp(m->path, s->set->reserved, length) &&

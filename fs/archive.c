@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "fs/change.h"
+#include "fs/stale.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/trailer.h"
@@ -307,6 +308,23 @@ static int take_removed(struct archive *a, struct item *i)
 
 /* ---- folders ---- */
 
+/* A directory whose xattrs are others is made anew by the recipe, which can
+ * add xattrs but not take one away. */
+static int renew_folder(struct archive *a, struct item *i)
+{
+	bool full = builder_epoch(a->builder) == a->session;
+	struct folder *f = i->folder;
+	int error;
+
+	if (full || !f->parent || !i->old_node || !i->old.xattrs ||
+	    i->old.xattrs == f->row.xattrs)
+		return 0;
+	error = path_of(a, f, "", 0);
+	if (!error)
+		error = list(a, &a->copies, "d ", NULL, 0);
+	return error ? error : archive_meta_folder(a, f);
+}
+
 static int add_folder(struct archive *a, struct item *i)
 {
 	struct folder *f = i->folder;
@@ -319,6 +337,8 @@ static int add_folder(struct archive *a, struct item *i)
 	if (f->xattrs.length)
 		error = builder_xattrs(a->builder, f->xattrs.data,
 				       f->xattrs.length, &f->row.xattrs);
+	if (!error)
+		error = renew_folder(a, i);
 	if (!error)
 		error = builder_inode(a->builder, &f->row, &inode);
 	if (!error)
@@ -413,6 +433,27 @@ static int find_target(struct archive *a, uint64_t content,
 	return error;
 }
 
+/* A link is about to be written under a name that is not alive: see
+ * MEMBER_GAP. */
+static int put_gap(struct archive *a, struct item *i, uint64_t content)
+{
+	struct member m = {.type = MEMBER_FILE,
+			   .path = (char *)a->path.data,
+			   .path_length = a->path.length,
+			   .mode = 0600,
+			   .comment = MEMBER_GAP,
+			   .comment_length = sizeof(MEMBER_GAP) - 1};
+	uint32_t epoch = builder_epoch(a->builder);
+	uint64_t stale = 0;
+	int error;
+
+	if (i->had || epoch == a->session || !content)
+		return 0;
+	error = stale_content(a->catalog, epoch, i->folder, i->name,
+			      i->name_length, &stale);
+	return error || stale != content ? error : archive_put_member(a, &m);
+}
+
 /* A file whose content the set has: no member, a link member, or its bytes
  * again (A4). */
 static int put_copy(struct archive *a, struct item *i, struct member *m,
@@ -425,7 +466,9 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 
 	if (row->size < ARCHIVE_COPY_LEAST)
 		return archive_store_again(a, i, m, row->content);
-	g->separated = !stays || i->old.source != row->source;
+	/* the recipe can add xattrs, and only lose them with the file */
+	g->separated = !stays || i->old.source != row->source ||
+		       i->old.xattrs != row->xattrs;
 	g->moved = g->separated;
 	if (stays)
 		return list_alone(a, i, m, g->separated);
@@ -445,6 +488,8 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	m->xattrs_length = 0;
 	m->mtime.tv_nsec = 0;
 	m->has_atime = false;
+	if (!error)
+		error = put_gap(a, i, row->content);
 	if (!error)
 		error = archive_put_member(a, m);
 	if (!error)
@@ -506,6 +551,8 @@ static int put_hard_link(struct archive *a, struct item *i,
 		error = archive_lose_old(a, i, 0);
 	row_from_stat(&row, i, a->atime);
 	archive_fill(a, &m, &row, &i->xattrs);
+	if (!error && !stays)
+		error = put_gap(a, i, g->content);
 	if (!error && !stays)
 		error = archive_put_member(a, &m);
 	if (!error && (stays || g->separated))

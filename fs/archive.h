@@ -1,7 +1,8 @@
 /* Writing one session: single instance, members, lists, index, trailer.
  *
  * Invariants of the archive (FORMAT.md has the format):
- * A1 Each path has at most one member in a session.
+ * A1 Each path has at most one member in a session, and perhaps a gap
+ *    (member.h) before it.
  * A2 A link member's target holds the linked content when the sessions are
  *    extracted in order: it is a path written earlier in this session, a path
  *    that this walk has met unchanged, or a reserved name (keep).

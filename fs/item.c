@@ -21,6 +21,7 @@ void folder_put(struct folder *f)
 		if (f->fd >= 0)
 			close(f->fd);
 		buffer_release(&f->xattrs);
+		free(f->past_nodes);
 		free(f->path);
 		free(f);
 		f = parent;

@@ -43,6 +43,10 @@ struct folder {
 	struct inode_row row;
 	struct buffer xattrs;
 	char *target;
+	/* set by stale: every directory that ever stood here */
+	bool past_known;
+	uint64_t *past_nodes;
+	size_t past_count;
 };
 
 struct folder *folder_get(struct folder *f);

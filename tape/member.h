@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <time.h>
 #include "tape/buffer.h"
@@ -93,6 +94,18 @@ typedef int64_t (*member_source)(void *context, void *to, size_t length);
 static inline bool member_is_copy(const struct member *m)
 {
 	return m->type == MEMBER_LINK && m->minor == MEMBER_COPY;
+}
+
+/* An empty file in front of a link of the same name: what a plain extraction
+ * still has there may be the very file that the link is to, and a link to
+ * itself is refused by some. Stands for nothing else. */
+#define MEMBER_GAP "REEL gap"
+
+static inline bool member_is_gap(const struct member *m)
+{
+	return m->type == MEMBER_FILE && m->comment &&
+	       m->comment_length == sizeof(MEMBER_GAP) - 1 &&
+	       !memcmp(m->comment, MEMBER_GAP, sizeof(MEMBER_GAP) - 1);
 }
 
 struct member_decoder;

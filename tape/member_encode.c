@@ -9,25 +9,15 @@
 
 /* ---- what fits where ---- */
 
-/* Well-formed UTF-8 (RFC 3629) without NUL. */
-static bool is_utf8(const char *text, size_t length)
+#define RECORD_LONGEST 1024 /* of a name: MirBSD pax has a limit */
+
+/* Text that every tool reads alike in every locale. Others, UTF-8 or not,
+ * make bsdtar complain where the locale is C when they stand in records. */
+static bool is_ascii(const char *text, size_t length)
 {
-	const uint8_t *p = (const uint8_t *)text, *end = p + length;
-
-	while (p < end) {
-		uint8_t c = *p++;
-		int more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-
-		if (!c || (c >= 0x80 && c < 0xc2) || c > 0xf4 ||
-		    end - p < more)
+	for (size_t n = 0; n < length; n++)
+		if (!text[n] || (uint8_t)text[n] >= 0x80)
 			return false;
-		if ((c == 0xe0 && p[0] < 0xa0) || (c == 0xed && p[0] > 0x9f) ||
-		    (c == 0xf0 && p[0] < 0x90) || (c == 0xf4 && p[0] > 0x8f))
-			return false;
-		for (; more; more--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
-	}
 	return true;
 }
 
@@ -152,7 +142,7 @@ static int put_owner(struct buffer *out, const char *key, const char *name,
 		return 0;
 	}
 	memcpy(field, name, 31);
-	return is_utf8(name, length) ? put_text(out, key, name, length) : 0;
+	return is_ascii(name, length) ? put_text(out, key, name, length) : 0;
 }
 
 /* ---- the blocks ---- */
@@ -186,7 +176,7 @@ static int put_carrier(struct buffer *out, char type, const char *name,
 	return error ? error : pad(out, length);
 }
 
-/* A name: raw in its field, a record when long and UTF-8, a GNU header when
+/* A name: raw in its field, a record when long and ASCII, a GNU header when
  * long and not. */
 static int put_name(struct buffer *out, struct buffer *records, char gnu,
 		    const char *key, const char *name, size_t length,
@@ -206,7 +196,8 @@ static int put_name(struct buffer *out, struct buffer *records, char gnu,
 	error = buffer_append(&whole, name, length);
 	if (!error && slash)
 		error = buffer_append(&whole, "/", 1);
-	if (!error && is_utf8(name, length)) {
+	if (!error && length <= RECORD_LONGEST &&
+	    is_ascii(name, length)) {
 		error = put_text(records, key, whole.data, whole.length);
 	} else if (!error) {
 		error = buffer_append(&whole, "", 1);

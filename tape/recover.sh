@@ -197,11 +197,11 @@ $number $reserved $v"
 done
 [ "$first" -gt 0 ] || die "$volumes: the first volume of the epoch is missing"
 
-while read -r number reserved names; do
-	[ -n "$number" ] || continue
+while read -r n r names; do
+	[ -n "$n" ] || continue
 	# names are digits and dots: they split at spaces only
 	# shellcheck disable=SC2086
-	session "$number" "$reserved" $names
+	session "$n" "$r" $names
 done <<END
 $sessions
 END
