@@ -117,7 +117,8 @@ void member_decoder_free(struct member_decoder *d);
  * or end of input on a block border); REEL_EDAMAGED. Unread data of the
  * previous member are skipped by reading. A sparse map is read; the data that
  * follow are out->stored minus the map. After REEL_EDAMAGED the caller may go
- * on: the decoder looks for the next block that is a valid header.
+ * on: the decoder looks for the next block that is a valid header, one block
+ * a call, and then only the end of the input is the end.
  * Understands old tar, ustar, pax, GNU (L, K, sparse 0.0, 0.1, 1.0, base-256). */
 int member_next(struct member_decoder *d, struct member *out);
 /* Up to `length` bytes of the present member's stored data (after the sparse

@@ -9,12 +9,15 @@
 
 #define SKIP_BYTES    65536
 #define NUMBER_DIGITS 20 /* of a line in a sparse map */
+/* Seconds before and after 1970, so that it all fits 64 bits of ns. */
+#define TIME_LIMIT (INT64_MAX / 1000000000 - 1)
 
 struct member_decoder {
 	member_source source;
 	void *context;
 	uint64_t position; /* in the input */
 	uint64_t header_offset, data_offset;
+	bool astray; /* a header was damaged: zero blocks may be its data */
 	uint64_t left;  /* stored data not yet given */
 	size_t padding; /* behind them */
 	struct buffer records; /* data of the extended header */
@@ -135,6 +138,29 @@ static int field_number(const char *field, size_t size, uint64_t *out)
 	return 0;
 }
 
+/* A time: octal, or base 256 in two's complement (GNU). */
+static int field_time(const char *field, size_t size, int64_t *out)
+{
+	const uint8_t *b = (const uint8_t *)field;
+	uint64_t v = 0;
+
+	if (b[0] != 0xff) {
+		if (field_number(field, size, &v) || v > TIME_LIMIT)
+			return REEL_EDAMAGED;
+		*out = (int64_t)v;
+		return 0;
+	}
+	for (size_t n = 1; n < size; n++) {
+		if (v >> 56)
+			return REEL_EDAMAGED;
+		v = v << 8 | (uint8_t)~b[n];
+	}
+	if (v >= TIME_LIMIT)
+		return REEL_EDAMAGED;
+	*out = -(int64_t)v - 1;
+	return 0;
+}
+
 static int text_number(const uint8_t *text, size_t length, uint64_t *out)
 {
 	uint64_t v = 0;
@@ -161,7 +187,7 @@ static int text_time(const uint8_t *text, size_t length, struct timespec *out)
 	length -= minus;
 	dot = length ? memchr(text, '.', length) : NULL;
 	if (text_number(text, dot ? (size_t)(dot - text) : length, &seconds) ||
-	    seconds > INT64_MAX / 1000000000)
+	    seconds > TIME_LIMIT)
 		return REEL_EDAMAGED;
 	for (size_t n = dot ? (size_t)(dot - text) + 1 : length; n < length;
 	     n++, unit /= 10) {
@@ -308,6 +334,16 @@ static int hold(struct buffer *b, const void *text, size_t length)
 	return error;
 }
 
+/* A path in a record. */
+static int hold_path(struct buffer *b, bool *has, const uint8_t *text,
+		     size_t length)
+{
+	if (length > MEMBER_PATH_LIMIT || memchr(text, '\0', length))
+		return REEL_EDAMAGED;
+	*has = true;
+	return hold(b, text, length);
+}
+
 static int hex_value(uint8_t c)
 {
 	return c >= '0' && c <= '9'   ? c - '0'
@@ -338,7 +374,8 @@ static int add_xattr(struct member_decoder *d, const uint8_t *name,
 	if (!n || value_length > XATTR_VALUE_LIMIT ||
 	    d->xattrs.length + value_length > XATTR_SET_LIMIT)
 		return REEL_EDAMAGED;
-	return xattr_append(&d->xattrs, plain, n, value, value_length);
+	int error = xattr_append(&d->xattrs, plain, n, value, value_length);
+	return error == REEL_ERANGE ? REEL_EDAMAGED : error;
 }
 
 static bool key_is(const uint8_t *key, size_t length, const char *name)
@@ -352,9 +389,8 @@ static int read_sparse_record(struct member_decoder *d, const uint8_t *key,
 	uint64_t number;
 
 	if (key_is(key, key_length, "name"))
-		return n && n <= MEMBER_PATH_LIMIT
-			       ? (d->has_path = true, hold(&d->path, v, n))
-			       : REEL_EDAMAGED;
+		return n ? hold_path(&d->path, &d->has_path, v, n)
+			 : REEL_EDAMAGED;
 	if (key_is(key, key_length, "map"))
 		return read_map_record(d, v, n);
 	if (text_number(v, n, &number))
@@ -389,10 +425,10 @@ static int read_record(struct member_decoder *d, const uint8_t *key,
 		return d->has_owner = true, hold(&d->owner, v, n);
 	if (key_is(key, key_length, "gname"))
 		return d->has_group = true, hold(&d->group, v, n);
-	if (key_is(key, key_length, "path") && n <= MEMBER_PATH_LIMIT)
-		return d->has_path = true, hold(&d->path, v, n);
-	if (key_is(key, key_length, "linkpath") && n <= MEMBER_PATH_LIMIT)
-		return d->has_link = true, hold(&d->link, v, n);
+	if (key_is(key, key_length, "path"))
+		return hold_path(&d->path, &d->has_path, v, n);
+	if (key_is(key, key_length, "linkpath"))
+		return hold_path(&d->link, &d->has_link, v, n);
 	if (key_is(key, key_length, "size"))
 		return d->has_size = true, text_number(v, n, &d->size);
 	if (key_is(key, key_length, "uid"))
@@ -403,10 +439,7 @@ static int read_record(struct member_decoder *d, const uint8_t *key,
 		return d->has_mtime = true, text_time(v, n, &d->mtime);
 	if (key_is(key, key_length, "atime"))
 		return d->has_atime = true, text_time(v, n, &d->atime);
-	return key_is(key, key_length, "path") ||
-			       key_is(key, key_length, "linkpath")
-		       ? REEL_EDAMAGED
-		       : 0;
+	return 0;
 }
 
 static int read_records(struct member_decoder *d)
@@ -552,15 +585,15 @@ static int header_texts(struct member_decoder *d, const struct ustar *h)
 static int header_numbers(struct member_decoder *d, const struct ustar *h,
 			  struct member *m)
 {
-	uint64_t mode, mtime = 0, major = 0, minor = 0;
+	uint64_t mode, major = 0, minor = 0;
+	int64_t mtime = 0;
 
 	if (field_number(h->mode, sizeof(h->mode), &mode) ||
 	    (!d->has_uid && field_number(h->uid, sizeof(h->uid), &d->uid)) ||
 	    (!d->has_gid && field_number(h->gid, sizeof(h->gid), &d->gid)) ||
 	    (!d->has_size &&
 	     field_number(h->size, sizeof(h->size), &d->size)) ||
-	    (!d->has_mtime &&
-	     field_number(h->mtime, sizeof(h->mtime), &mtime)))
+	    (!d->has_mtime && field_time(h->mtime, sizeof(h->mtime), &mtime)))
 		return REEL_EDAMAGED;
 	if (h->type == '1' &&
 	    field_number(h->minor, sizeof(h->minor), &minor))
@@ -570,8 +603,7 @@ static int header_numbers(struct member_decoder *d, const struct ustar *h,
 	     field_number(h->minor, sizeof(h->minor), &minor)))
 		return REEL_EDAMAGED;
 	if (d->uid > UINT32_MAX || d->gid > UINT32_MAX ||
-	    d->size > INT64_MAX || mtime > INT64_MAX / 1000000000 ||
-	    major > UINT32_MAX || minor > UINT32_MAX)
+	    d->size > INT64_MAX || major > UINT32_MAX || minor > UINT32_MAX)
 		return REEL_EDAMAGED;
 	m->mode = (mode_t)(mode & 07777);
 	m->uid = (uint32_t)d->uid;
@@ -718,6 +750,14 @@ static int read_block(struct member_decoder *d, struct ustar *h, bool first)
 		return 0;
 	if ((size_t)n != sizeof(*h))
 		return REEL_EDAMAGED;
+	while (first && d->astray && is_zero(h)) {
+		d->header_offset += sizeof(*h);
+		n = take(d, h, sizeof(*h));
+		if (n <= 0)
+			return (int)n;
+		if ((size_t)n != sizeof(*h))
+			return REEL_EDAMAGED;
+	}
 	if (is_zero(h)) {
 		if (!first)
 			return REEL_EDAMAGED;
@@ -733,7 +773,7 @@ static int read_block(struct member_decoder *d, struct ustar *h, bool first)
 	return checksum_right(h) ? 1 : REEL_EDAMAGED;
 }
 
-int member_next(struct member_decoder *d, struct member *out)
+static int next_header(struct member_decoder *d, struct member *out)
 {
 	uint64_t rest = d->left + d->padding;
 	struct ustar h;
@@ -768,6 +808,15 @@ int member_next(struct member_decoder *d, struct member *out)
 		}
 		first = false;
 	}
+	return step;
+}
+
+int member_next(struct member_decoder *d, struct member *out)
+{
+	int step = next_header(d, out);
+
+	if (step == REEL_EDAMAGED)
+		d->astray = true;
 	return step;
 }
 
