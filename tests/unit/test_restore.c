@@ -218,6 +218,7 @@ static void test_deep(void)
 	target_release(&t);
 }
 
+void suite_restore(void);
 void suite_restore(void)
 {
 	CU_pSuite s = CU_add_suite("restore", NULL, NULL);
