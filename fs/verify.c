@@ -73,6 +73,9 @@ static void forget_session(struct verify *v)
 	v->seen_count = 0;
 	v->parent = 0;
 	v->index_seen = false;
+	v->index_length = 0;
+	v->tail_length = 0;
+	v->tail_wrong = v->tail_said = v->end_seen = false;
 	v->meta.length = 0;
 }
 
@@ -86,11 +89,15 @@ static int check_session(struct verify *v, const struct session_row *s,
 		return err;
 	forget_session(v);
 	v->session = s->id;
+	v->covered = s->stream;
+	v->time = s->time;
 	err = verify_stream_open(v, reader, s->first_volume, last_volume);
 	if (!err)
 		err = read_members(v);
 	if (!err)
 		err = verify_stream_finish(v);
+	if (!err)
+		err = verify_tail(v);
 	if (!err)
 		err = verify_meta(v);
 	for (size_t i = 0; i < v->bad_count; i++)

@@ -304,6 +304,7 @@ static int check_end(struct verify *v, struct member_decoder *d)
 	uint64_t position;
 	const char *what = NULL;
 
+	v->end_seen = true;
 	if (member_data(d, block, sizeof(block)) != (int64_t)sizeof(block) ||
 	    trailer_decode(block, &t) != 0)
 		what = "the end of the session is damaged";
@@ -314,6 +315,7 @@ static int check_end(struct verify *v, struct member_decoder *d)
 		what = "the session's index is damaged";
 	if (!what)
 		return 0;
+	v->tail_said = true;
 	if (v->index_seen)
 		at = v->index_offset;
 	verify_locate(v, at, at + v->index_length + 1, &volume, &position);
@@ -381,8 +383,11 @@ static int reserved_member(struct verify *v, struct member_decoder *d,
 		return 0;
 	rest = m->path + length;
 	length = m->path_length - length;
-	if (length == 9 && !memcmp(rest, "index.zst", 9))
-		return take_index(v, d);
+	if (length == 9 && !memcmp(rest, "index.zst", 9)) {
+		int err = verify_tail_index(v, m->size);
+
+		return err ? err : take_index(v, d);
+	}
 	if (length == 12 && !memcmp(rest, "meta.tar.zst", 12))
 		return collect(d, &v->meta, META_LIMIT);
 	if (length == 6 && !memcmp(rest, "copies", 6))

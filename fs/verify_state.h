@@ -8,6 +8,8 @@
 #include "tape/digest.h"
 #include "tape/member.h"
 
+#define VERIFY_TAIL 4096 /* last bytes of the stream, kept */
+
 /* A run of stream bytes that were not read as they were written. */
 struct bad_range {
 	uint64_t begin, end;
@@ -63,6 +65,13 @@ struct verify {
 	struct buffer parent_path;
 	uint64_t parent;
 
+	/* behind the frames that the catalogue knows */
+	uint64_t covered; /* stream bytes before */
+	int64_t time;	  /* of the session, ns */
+	uint8_t tail[VERIFY_TAIL];
+	size_t tail_length;
+	bool tail_wrong, tail_said, end_seen;
+
 	/* what the end member must say */
 	bool index_seen;
 	uint64_t index_offset, index_length;
@@ -92,6 +101,13 @@ int verify_member(struct verify *v, struct member_decoder *d,
 uint64_t verify_hash(const struct verify *v, const char *path, size_t length);
 /* The carriers of metadata in meta.tar.zst. */
 int verify_meta(struct verify *v);
+
+/* verify_tail.c */
+void verify_tail_keep(struct verify *v, const uint8_t *data, size_t length);
+/* The header that was just read must be that of an index of this size. */
+int verify_tail_index(struct verify *v, uint64_t size);
+/* The stream has ended: was its end what it can only be? */
+int verify_tail(struct verify *v);
 
 /* verify_names.c */
 /* Names of this session whose headers were not met. */

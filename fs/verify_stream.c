@@ -241,6 +241,7 @@ int64_t verify_source(void *context, void *to, size_t length)
 		}
 		memcpy((uint8_t *)to + done, data, n);
 		v->position += n;
+		verify_tail_keep(v, data, n);
 		v->piece_at += n;
 		done += n;
 	}

@@ -100,7 +100,7 @@ compare_restored() # WHERE
 		path=${line#*  ./}
 		[ "$path" = "$line" ] && continue
 		path=${path% }
-		if grep -qF "  ./$path" "$work/have"; then
+		if cut -c 67- "$work/have" | grep -qxF "./$path"; then
 			fail "$1: $path has wrong bytes"
 		elif ! named "$path"; then
 			fail "$1: $path is gone, verify did not name it"

@@ -24,6 +24,7 @@ ok() # NAME, status of the command before
 		failed=$((failed + 1))
 		echo "set: FAILED: $1"
 	fi
+	return "$2"
 }
 
 same() # SOURCE TARGET: nothing to copy
@@ -226,11 +227,11 @@ mkdir -p "$work"
 for n in $(seq $sessions); do
 	if [ "$n" -gt 1 ]; then
 		# the same inodes go on changing, so that incremental is tried
-		cp -a --sparse=always "$work/now" "$work/state$((n - 1))"
+		cp -a "$work/now" "$work/state$((n - 1))"
 	fi
 	python3 "$here/../tree/make.py" "$work/now" "$n" || exit 2
 done
-cp -a --sparse=always "$work/now" "$work/state$sessions"
+cp -a "$work/now" "$work/state$sessions"
 one_set none --compress none
 one_set zstd --compress zstd
 one_set split --compress zstd --volume-size 1M
