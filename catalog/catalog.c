@@ -15,7 +15,10 @@ static int check_version(struct catalog *c)
 	int error = database_integer(c->db, "PRAGMA user_version", &version);
 
 	if (error)
-		return database_error(c->db, c->path, SQLITE_CORRUPT);
+		return database_error(c->db, c->path,
+				      error == REEL_EDAMAGED
+					      ? SQLITE_CORRUPT
+					      : sqlite3_errcode(c->db));
 	if (version > CATALOG_VERSION) {
 		log_error("%s was made by a newer version of reel; use that "
 			  "version",

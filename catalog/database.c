@@ -58,13 +58,25 @@ int database_integer(sqlite3 *db, const char *sql, int64_t *value)
 	sqlite3_stmt *s;
 	int result = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
 
-	if (result != SQLITE_OK)
+	if (result == SQLITE_OK) {
+		result = sqlite3_step(s);
+		if (result == SQLITE_ROW)
+			*value = sqlite3_column_int64(s, 0);
+		sqlite3_finalize(s);
+	}
+	switch (result & 0xff) {
+	case SQLITE_ROW:
+		return 0;
+	case SQLITE_DONE:
+		return REEL_ENOENT;
+	case SQLITE_FULL:
+		return REEL_ENOSPC;
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+		return REEL_EIO;
+	default:
 		return REEL_EDAMAGED;
-	result = sqlite3_step(s);
-	if (result == SQLITE_ROW)
-		*value = sqlite3_column_int64(s, 0);
-	sqlite3_finalize(s);
-	return result == SQLITE_ROW ? 0 : REEL_ENOENT;
+	}
 }
 
 /* The path as a URI: everything but plain characters is escaped. */

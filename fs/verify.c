@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/media.h"
 #include "fs/verify_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -112,16 +113,39 @@ static int check_session(struct verify *v, const struct session_row *s,
 	return err;
 }
 
-/* 0: the newest session's, which ends with the last file. */
-static int last_volume_of(struct verify *v, uint32_t session, uint32_t *last)
+/* The newest session ends where its trailer lies; volumes behind that are an
+ * interrupted backup's. 0, all files that are there, when it is damaged. */
+static int find_trailer(struct verify *v, const struct session_row *s,
+			uint32_t *last)
+{
+	struct media_volume *all = NULL;
+	size_t count = 0;
+	int err = media_list(v->set, &all, &count);
+
+	for (size_t n = 0; !err && n < count; n++) {
+		struct media_session m;
+
+		if (!all[n].partial && all[n].number >= s->first_volume &&
+		    !media_read_trailer(v->set, &all[n], &m) &&
+		    m.trailer.session == s->id)
+			*last = all[n].number;
+	}
+	free(all);
+	return err;
+}
+
+static int last_volume_of(struct verify *v, const struct session_row *s,
+			  uint32_t *last)
 {
 	struct session_row next = {0};
-	int more = catalog_session_after(v->catalog, session, &next);
+	int more = catalog_session_after(v->catalog, s->id, &next);
 
 	*last = 0;
 	if (more == 1) {
 		*last = next.first_volume - 1;
 		session_row_release(&next);
+	} else if (more == 0) {
+		more = find_trailer(v, s, last);
 	}
 	return more < 0 ? more : 0;
 }
@@ -151,7 +175,7 @@ static int check_sessions(struct verify *v)
 		id = s.id;
 		err = 0;
 		if (!v->options->session || v->options->session == id) {
-			err = last_volume_of(v, id, &last);
+			err = last_volume_of(v, &s, &last);
 			if (!err)
 				err = check_session(v, &s, last);
 		}
@@ -182,8 +206,14 @@ int verify_run(struct set *set, struct catalog *c,
 	buffer_release(&v.meta);
 	if (err)
 		return err;
-	if (v.missing)
-		log_error("a volume is missing; put it back and verify again");
+	if (v.missing) {
+		char name[64];
+
+		volume_name(v.missing, set->config.compression, name);
+		log_error("%s/volumes/%s is missing; put it back and verify "
+			  "again",
+			  set->path, name);
+	}
 	if (result->damaged_files || result->damaged_places)
 		return REEL_EDAMAGED;
 	return v.missing ? REEL_EMEDIUM : 0;

@@ -33,7 +33,7 @@ struct verify {
 	const struct verify_options *options;
 	struct verify_result *result;
 	struct verify_progress progress;
-	bool missing;		   /* any volume */
+	uint32_t missing;	   /* a volume; 0: none */
 	struct hurt_content *hurt; /* of all sessions */
 	size_t hurt_count, hurt_room;
 

@@ -57,7 +57,8 @@ static int note_bad(struct verify *v, const struct piece *p)
 	struct bad_range *b;
 
 	if (p->error == REEL_EMEDIUM) {
-		v->missing = true;
+		if (!v->missing)
+			v->missing = p->volume;
 		v->session_missing = true;
 	}
 	if (p->length == 0) {
