@@ -466,9 +466,11 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 
 	if (row->size < ARCHIVE_COPY_LEAST)
 		return archive_store_again(a, i, m, row->content);
-	/* the recipe can add xattrs, and only lose them with the file */
+	/* the recipe can add xattrs and special bits, and only lose them with
+	 * the file */
 	g->separated = !stays || i->old.source != row->source ||
-		       i->old.xattrs != row->xattrs;
+		       i->old.xattrs != row->xattrs ||
+		       (i->old.mode & ~row->mode & 07000);
 	g->moved = g->separated;
 	if (stays)
 		return list_alone(a, i, m, g->separated);

@@ -70,11 +70,12 @@ remove_listed() {
 	done <"$1"
 }
 
-# Names that shared an inode with others become files of their own.
+# Names that shared an inode with others become files of their own, with
+# nothing of the others' metadata.
 separate() {
 	[ $# -gt 0 ] || return 0
 	mkdir "$R/tmp" &&
-		cp -p --no-preserve=links --parents --reflink=auto \
+		cp --no-preserve=all --parents --reflink=auto \
 			-t "$R/tmp" -- "$@" &&
 		cp -rlf --remove-destination "$R/tmp/." . || status=1
 	rm -rf "$R/tmp"
