@@ -11,11 +11,12 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define RUN_LENGTH   1024 /* frames in a row */
+#define RUN_LENGTH   1024	/* frames in a row */
 #define XATTRS_LIMIT (1u << 20) /* sets remembered; more are stored again */
 
 static const char *const texts[B_COUNT] = {
-	[B_INODE] = "INSERT OR REPLACE INTO inode (id, mode, uid, gid, size, mtime, "
+	[B_INODE] = "INSERT OR REPLACE INTO inode (id, mode, uid, gid, size, "
+		    "mtime, "
 		    "atime, ctime, nlink, source, rdev, blocks, flags, "
 		    "xattrs, content, target) VALUES (?1, ?2, ?3, ?4, ?5, "
 		    "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
@@ -369,8 +370,7 @@ static int put_past(struct builder *b, uint64_t parent, const char *name,
 	if (!s)
 		return REEL_EIO;
 	sqlite3_bind_int64(s, 1, (int64_t)parent);
-	sqlite3_bind_blob(s, 2, length ? name : "", (int)length,
-			  SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 3, e->since);
 	sqlite3_bind_int64(s, 4, b->session);
 	bind_or_null(s, 5, e->node);
@@ -454,8 +454,7 @@ static int put_entry(struct builder *b, uint64_t parent, const char *name,
 	if (!s)
 		return REEL_EIO;
 	sqlite3_bind_int64(s, 1, (int64_t)parent);
-	sqlite3_bind_blob(s, 2, length ? name : "", (int)length,
-			  SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 3, b->session);
 	bind_or_null(s, 4, node);
 	sqlite3_bind_int64(s, 5, (int64_t)inode);
@@ -520,8 +519,8 @@ int builder_live_path(struct builder *b, uint64_t content, struct buffer *path)
 					  SQLITE_STATIC);
 			if (sqlite3_step(now) == SQLITE_ROW)
 				error = inode_kind(
-					b, (uint64_t)sqlite3_column_int64(now,
-									  0),
+					b,
+					(uint64_t)sqlite3_column_int64(now, 0),
 					&k);
 			sqlite3_reset(now);
 			touched = k.content != content;
@@ -549,8 +548,7 @@ static size_t xattrs_slot(const struct builder *b, const struct digest *d)
 
 	memcpy(&first, d, 8);
 	for (n = (size_t)le64_get(first) & mask;
-	     b->xattrs[n].id &&
-	     memcmp(&b->xattrs[n].digest, d, sizeof(*d));
+	     b->xattrs[n].id && memcmp(&b->xattrs[n].digest, d, sizeof(*d));
 	     n = (n + 1) & mask)
 		;
 	return n;
@@ -595,8 +593,7 @@ static int load_xattrs(struct builder *b)
 		struct column_reader r = {s, 0};
 		uint64_t id = column_u64(&r, 0, INT64_MAX);
 		size_t length;
-		const void *packed =
-			column_blob(&r, 1, INT32_MAX, &length);
+		const void *packed = column_blob(&r, 1, INT32_MAX, &length);
 		struct digest d;
 
 		digest_bytes(b->set->config.seed, packed, length, &d);

@@ -54,7 +54,7 @@ struct content_home {
 	char *path; /* heap; a path written in this session, or NULL */
 	size_t path_length;
 	uint32_t links; /* names linked to it so far */
-	bool kept;      /* has a name in the reserved folder */
+	bool kept;	/* has a name in the reserved folder */
 };
 /* REEL_ENOENT when nothing is known of it in this session and it is not
  * kept. */

@@ -10,10 +10,10 @@
 #include "tape/bytes.h"
 #include "tape/error.h"
 
-#define FIRST_ROOM  4096
-#define SLOT_LIMIT  (1u << 22) /* slots before the index takes over */
-#define SIZE_LIMIT  (1u << 20)
-#define PATHS_TAIL  (256u << 10)
+#define FIRST_ROOM 4096
+#define SLOT_LIMIT (1u << 22) /* slots before the index takes over */
+#define SIZE_LIMIT (1u << 20)
+#define PATHS_TAIL (256u << 10)
 
 static uint32_t tag_of(const struct digest *d)
 {
@@ -67,8 +67,9 @@ static void place_slot(struct content_slot *slots, size_t room,
 static int spill(struct builder *b)
 {
 	struct builder_contents *k = &b->contents;
-	int error = database_run(
-		b->db, b->path, "CREATE INDEX spilled ON content (size, digest)");
+	int error =
+		database_run(b->db, b->path,
+			     "CREATE INDEX spilled ON content (size, digest)");
 
 	if (error)
 		return error;
@@ -119,10 +120,10 @@ static int take_content(struct builder *b, sqlite3_stmt *s,
 			struct content_row *out)
 {
 	int result = sqlite3_step(s);
-	int error = result == SQLITE_ROW    ? content_read_row(s, out)
-		    : result == SQLITE_DONE ? REEL_ENOENT
-					    : database_error(b->db, b->path,
-							     result);
+	int error = result == SQLITE_ROW ? content_read_row(s, out)
+		    : result == SQLITE_DONE
+			    ? REEL_ENOENT
+			    : database_error(b->db, b->path, result);
 
 	sqlite3_reset(s);
 	return error;
@@ -429,8 +430,7 @@ int builder_home(struct builder *b, uint64_t content, struct content_home *out)
 	if (content >= k->first) {
 		const struct home_slot *h = &k->homes[content - k->first];
 
-		return give_home(k, h->offset, h->length, h->links, false,
-				 out);
+		return give_home(k, h->offset, h->length, h->links, false, out);
 	}
 	struct old_home *h = old_find(k, content);
 	int error = h ? 0 : load_old(b, content, &h);

@@ -71,7 +71,7 @@ struct builder_contents {
 	uint64_t *sizes; /* 0: free */
 	size_t size_room, size_count;
 	bool any_size; /* too many: every size may be there */
-	int paths; /* fd of the file of paths */
+	int paths;     /* fd of the file of paths */
 	uint64_t paths_end;
 	struct buffer tail; /* of that file, not yet written */
 };
@@ -88,7 +88,7 @@ struct builder {
 	sqlite3 *db;
 	sqlite3_stmt *statements[B_COUNT];
 	uint32_t session, epoch;
-	bool old; /* there are earlier sessions in this epoch */
+	bool old;  /* there are earlier sessions in this epoch */
 	bool late; /* the catalogue has its late indexes */
 	uint64_t next_node, next_inode, next_xattrs, next_content;
 	uint64_t first_node, first_inode;

@@ -39,7 +39,7 @@ static void remember_file(struct catalog *c)
 
 static int connect_to(struct catalog *c)
 {
-	enum database_mode mode = c->writer	       ? DATABASE_WRITE
+	enum database_mode mode = c->writer	      ? DATABASE_WRITE
 				  : c->set->read_only ? DATABASE_IMMUTABLE
 						      : DATABASE_READ;
 	int error;

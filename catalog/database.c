@@ -9,7 +9,7 @@
 
 #define WRITER_CACHE_KIB 16384
 #define READER_CACHE_KIB 4096
-#define BUSY_MS          10000
+#define BUSY_MS		 10000
 
 int database_error(sqlite3 *db, const char *path, int result)
 {
@@ -137,8 +137,8 @@ int database_open(const char *path, enum database_mode mode, sqlite3 **out)
 			 ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
 		 : mode == DATABASE_IMMUTABLE ? SQLITE_OPEN_READONLY
 					      : SQLITE_OPEN_READWRITE;
-	char *uri = as_uri(path, mode == DATABASE_IMMUTABLE ? "?immutable=1"
-							    : "");
+	char *uri =
+		as_uri(path, mode == DATABASE_IMMUTABLE ? "?immutable=1" : "");
 	if (!uri)
 		return REEL_ENOMEM;
 	result = sqlite3_open_v2(uri, &db, flags, NULL);

@@ -10,7 +10,7 @@
 #include "catalog/catalog.h"
 #include "tape/buffer.h"
 
-#define CATALOG_FILE    "catalog.db"
+#define CATALOG_FILE	"catalog.db"
 #define CATALOG_VERSION 1
 
 extern const char catalog_schema[];
@@ -18,10 +18,10 @@ extern const char catalog_indexes[];
 extern const char catalog_late_indexes[];
 
 enum database_mode {
-	DATABASE_READ,      /* readers of a set that others may write */
+	DATABASE_READ,	    /* readers of a set that others may write */
 	DATABASE_IMMUTABLE, /* nothing can be written there */
-	DATABASE_WRITE,     /* the catalogue, by the holder of the lock */
-	DATABASE_BUILD,     /* a fresh file; no journal, no syncs */
+	DATABASE_WRITE,	    /* the catalogue, by the holder of the lock */
+	DATABASE_BUILD,	    /* a fresh file; no journal, no syncs */
 };
 
 int database_open(const char *path, enum database_mode mode, sqlite3 **out);
@@ -62,7 +62,7 @@ struct catalog {
 	char *path;
 	sqlite3 *db;
 	bool writer;
-	bool held; /* a read transaction is open */
+	bool held;  /* a read transaction is open */
 	ino_t file; /* of the database when it was opened */
 	sqlite3_stmt *statements[S_COUNT];
 	sqlite3_stmt *lists[CATALOG_CURSORS];

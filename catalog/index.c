@@ -15,7 +15,7 @@
 #define PACK_PIECE  (4u << 20) /* packed at a time */
 #define PACK_LEVEL  9
 #define PIECE_LIMIT (64u << 20) /* plain bytes of one frame that is read */
-#define VALUE_LIMIT (1u << 26)  /* bytes of one text or blob */
+#define VALUE_LIMIT (1u << 26)	/* bytes of one text or blob */
 #define COLUMNS	    16
 
 static const char magic[] = "REEL index";
@@ -24,9 +24,9 @@ static const struct {
 	const char *name;
 	int columns;
 } tables[] = {
-	{"meta", 2},  {"session", 16}, {"run", 6},     {"entry", 5},
-	{"past", 6},  {"inode", 16},   {"xattrs", 2},  {"content", 8},
-	{"keep", 2},  {"owner", 3},
+	{"meta", 2}, {"session", 16}, {"run", 6},    {"entry", 5},
+	{"past", 6}, {"inode", 16},   {"xattrs", 2}, {"content", 8},
+	{"keep", 2}, {"owner", 3},
 };
 #define TABLES (int)(sizeof(tables) / sizeof(tables[0]))
 
@@ -254,7 +254,7 @@ static int get_bytes(struct unpacker *u, void *to, size_t length)
 static int get_varint(struct unpacker *u, uint64_t limit, uint64_t *out)
 {
 	uint64_t v = 0;
-	uint8_t byte;
+	uint8_t byte = 0;
 	int error, shift = 0;
 
 	do {
@@ -276,8 +276,8 @@ static int get_kinds(struct unpacker *u, struct reading *c, uint64_t rows,
 	c->kinds.length = 0;
 	*integers = *values = 0;
 	while (!error && c->kinds.length < rows) {
-		uint64_t count;
-		uint8_t kind;
+		uint64_t count = 0;
+		uint8_t kind = 0;
 
 		error = get_bytes(u, &kind, 1);
 		if (!error)
@@ -410,7 +410,7 @@ static int unpack_group(struct unpacker *u, int table)
 static int unpack_groups(struct unpacker *u)
 {
 	char head[sizeof(magic)];
-	uint8_t version, table;
+	uint8_t version = 0, table = 0;
 	int error = get_bytes(u, head, sizeof(head));
 
 	if (!error && memcmp(head, magic, sizeof(magic)) != 0)

@@ -61,9 +61,11 @@ static int attach(struct catalog *c, const char *index_path)
 static int check_index(struct catalog *c, uint32_t session)
 {
 	int64_t id = 0, version = 0;
-	int error = database_integer(
-		c->db, "SELECT CASE count(*) WHEN 1 THEN max(id) END "
-		       "FROM ix.session", &id);
+	int error =
+		database_integer(c->db,
+				 "SELECT CASE count(*) WHEN 1 THEN max(id) END "
+				 "FROM ix.session",
+				 &id);
 
 	if (!error)
 		error = database_integer(c->db, "PRAGMA ix.user_version",
@@ -90,8 +92,8 @@ int ingest_file(struct catalog *c, const char *index_path, uint32_t session)
 			sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 	}
 	sqlite3_exec(c->db, "DETACH ix", NULL, NULL, NULL);
-	sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-				  NULL, NULL);
+	sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+				  NULL);
 	return error;
 }
 

@@ -91,8 +91,7 @@ static int volume_open(struct set *set, const struct media_volume *v,
 	else if (v->compression == COMPRESSION_NONE)
 		o->length = (uint64_t)st.st_size;
 	else
-		error = seek_table_read(o->fd, &o->frames, &o->count,
-					&rebuilt);
+		error = seek_table_read(o->fd, &o->frames, &o->count, &rebuilt);
 	if (!error && o->count)
 		o->length = o->frames[o->count - 1].stream +
 			    o->frames[o->count - 1].length;
@@ -219,9 +218,8 @@ int media_read_index(struct set *set, const struct media_session *m,
 
 	for (uint32_t n = m->first_volume;
 	     !error && left && n <= m->last_volume; n++) {
-		struct media_volume v = {.number = n,
-					 .compression =
-						 set->config.compression};
+		struct media_volume v = {
+			.number = n, .compression = set->config.compression};
 		struct open_volume o;
 
 		error = volume_open(set, &v, &o);

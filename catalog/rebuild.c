@@ -81,7 +81,8 @@ static size_t one_session(struct rebuild *b, const struct media_volume *v,
 
 		n++;
 		*trailer = !error;
-		if (!error || (n < count && media_begins_session(b->set, &v[n])))
+		if (!error ||
+		    (n < count && media_begins_session(b->set, &v[n])))
 			break;
 	}
 	m->first_volume = v[0].number;

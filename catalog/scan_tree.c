@@ -300,8 +300,8 @@ int scan_member(struct scan *s, struct member_decoder *d,
 		return scan_file(s, d, m);
 	case MEMBER_LINK:
 		return member_is_copy(m) ? scan_copy(s, m)
-				       : scan_join(s, m->path, m->path_length,
-						   m->link, m->link_length);
+					 : scan_join(s, m->path, m->path_length,
+						     m->link, m->link_length);
 	default:
 		err = scan_row(s, m, &row);
 		s->row.new_files++;

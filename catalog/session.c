@@ -15,8 +15,8 @@ int catalog_newest(struct catalog *c, uint32_t *session)
 	bool held = c->held;
 
 	catalog_let_go(c); /* what is held may be old */
-	int replaced = !c->writer && catalog_replaced(c) ? catalog_reopen(c)
-							 : 0;
+	int replaced =
+		!c->writer && catalog_replaced(c) ? catalog_reopen(c) : 0;
 	if (held && !replaced)
 		catalog_hold(c);
 	sqlite3_stmt *s = replaced ? NULL : catalog_statement(c, S_NEWEST);
@@ -82,10 +82,10 @@ static int one_session(struct catalog *c, enum statement which, uint32_t id,
 		return REEL_EDAMAGED;
 	sqlite3_bind_int64(s, 1, id);
 	int result = sqlite3_step(s);
-	int error = result == SQLITE_ROW    ? read_session(s, out)
-		    : result == SQLITE_DONE ? REEL_ENOENT
-					    : database_error(c->db, c->path,
-							     result);
+	int error = result == SQLITE_ROW ? read_session(s, out)
+		    : result == SQLITE_DONE
+			    ? REEL_ENOENT
+			    : database_error(c->db, c->path, result);
 	sqlite3_reset(s);
 	if (error == REEL_EDAMAGED)
 		database_error(c->db, c->path, SQLITE_CORRUPT);
@@ -128,8 +128,8 @@ int catalog_session_name(struct catalog *c, uint32_t id, char name[40])
 	for (uint32_t n = id; !twin && n > 1; n--) {
 		if (catalog_session(c, n - 1, &before))
 			continue;
-		bool near = before.time / 1000000000 >=
-			    row.time / 1000000000 - 1;
+		bool near =
+			before.time / 1000000000 >= row.time / 1000000000 - 1;
 		twin = before.time / 1000000000 == row.time / 1000000000;
 		session_row_release(&before);
 		if (!near)
@@ -285,10 +285,10 @@ static int load_run(struct catalog *c, enum statement which, uint32_t session,
 	sqlite3_bind_int64(s, 1, session);
 	sqlite3_bind_int64(s, 2, (int64_t)offset);
 	int result = sqlite3_step(s);
-	int error = result == SQLITE_ROW    ? read_run(c, s, session)
-		    : result == SQLITE_DONE ? REEL_ENOENT
-					    : database_error(c->db, c->path,
-							     result);
+	int error = result == SQLITE_ROW ? read_run(c, s, session)
+		    : result == SQLITE_DONE
+			    ? REEL_ENOENT
+			    : database_error(c->db, c->path, result);
 	sqlite3_reset(s);
 	if (error == REEL_EDAMAGED) {
 		c->run_session = 0;

@@ -17,7 +17,7 @@
 
 #define CONFIG_FILE   "set.conf"
 #define CONFIG_LIMIT  65536
-#define FORMAT        1
+#define FORMAT	      1
 #define DEFAULT_LEVEL 3
 
 void set_uuid_text(const uint8_t uuid[16], char text[37])
@@ -41,8 +41,7 @@ int set_uuid_parse(const char *text, uint8_t uuid[16])
 
 		if (n == 4 || n == 6 || n == 8 || n == 10)
 			at++;
-		if (strlen(text) != 36 ||
-		    sscanf(text + at, "%2x", &byte) != 1)
+		if (strlen(text) != 36 || sscanf(text + at, "%2x", &byte) != 1)
 			return REEL_EINVAL;
 		parsed[n] = (uint8_t)byte;
 		at += 2;
@@ -126,10 +125,10 @@ static int config_text(const struct set_config *c, struct buffer *out)
 	else if (!error)
 		error = buffer_printf(out, "compression = none\n");
 	if (!error)
-		error = buffer_printf(
-			out, "volume-size = %llu\nseed = %016llx\n",
-			(unsigned long long)c->volume_size,
-			(unsigned long long)c->seed);
+		error = buffer_printf(out,
+				      "volume-size = %llu\nseed = %016llx\n",
+				      (unsigned long long)c->volume_size,
+				      (unsigned long long)c->seed);
 	if (!error)
 		error = buffer_printf(out, "digest = %s\n",
 				      c->sha256 ? "sha256" : "xxh3");
@@ -168,8 +167,8 @@ static int config_write(int directory, const struct set_config *c)
 		error = error_from_errno(errno);
 	if (fd >= 0)
 		close(fd);
-	if (!error && renameat(directory, CONFIG_FILE ".new", directory,
-			       CONFIG_FILE))
+	if (!error &&
+	    renameat(directory, CONFIG_FILE ".new", directory, CONFIG_FILE))
 		error = error_from_errno(errno);
 	if (!error && fsync(directory))
 		error = error_from_errno(errno);
@@ -194,8 +193,7 @@ static int config_value(struct set_config *c, const char *key,
 	if (!strcmp(key, "media"))
 		return strcmp(value, "dir") ? REEL_EVERSION : 0;
 	if (!strcmp(key, "compression"))
-		return set_parse_compression(value, &c->compression,
-					     &c->level);
+		return set_parse_compression(value, &c->compression, &c->level);
 	if (!strcmp(key, "volume-size")) {
 		c->volume_size = strtoull(value, &end, 10);
 		return *end ? REEL_EINVAL : 0;
@@ -295,8 +293,7 @@ static bool is_zero(const uint8_t *b, size_t length)
 static int fill_random(struct set_config *c)
 {
 	if (is_zero(c->uuid, sizeof(c->uuid))) {
-		if (getrandom(c->uuid, sizeof(c->uuid), 0) !=
-		    sizeof(c->uuid))
+		if (getrandom(c->uuid, sizeof(c->uuid), 0) != sizeof(c->uuid))
 			return REEL_EIO;
 		c->uuid[6] = (uint8_t)((c->uuid[6] & 0x0f) | 0x40);
 		c->uuid[8] = (uint8_t)((c->uuid[8] & 0x3f) | 0x80);
@@ -393,8 +390,7 @@ static int take_lock(struct set *s, bool wait)
 	if (s->lock < 0) {
 		int error = error_from_errno(errno);
 
-		log_error("%s cannot be written: %s", s->path,
-			  strerror(errno));
+		log_error("%s cannot be written: %s", s->path, strerror(errno));
 		return errno == EROFS || errno == EACCES ? REEL_EROFS : error;
 	}
 	while (flock(s->lock, LOCK_EX | (wait ? 0 : LOCK_NB))) {
@@ -422,8 +418,8 @@ int set_open(const char *path, enum set_access access, bool wait,
 	s->directory = s->volumes = s->lock = -1;
 	s->path = realpath(path, NULL);
 	if (s->path)
-		s->directory = open(s->path, O_RDONLY | O_DIRECTORY |
-						     O_CLOEXEC);
+		s->directory =
+			open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->directory < 0) {
 		error = error_from_errno(errno);
 		log_error("%s: cannot be opened: %s", path, strerror(errno));

@@ -23,10 +23,10 @@ struct set_config {
 };
 
 struct set {
-	char *path; /* absolute */
-	int directory;  /* fd of SET */
-	int volumes;    /* fd of SET/volumes */
-	int lock;       /* fd of SET/lock when held, else -1 */
+	char *path;	/* absolute */
+	int directory;	/* fd of SET */
+	int volumes;	/* fd of SET/volumes */
+	int lock;	/* fd of SET/lock when held, else -1 */
 	bool read_only; /* SET cannot be written */
 	struct set_config config;
 	char reserved[16]; /* ".reel-XXXXXXXX": the reserved name */

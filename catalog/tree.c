@@ -121,8 +121,7 @@ static int look_up(struct catalog *c, enum statement which, uint32_t session,
 	if (!s)
 		return REEL_EDAMAGED;
 	sqlite3_bind_int64(s, 1, (int64_t)parent);
-	sqlite3_bind_blob(s, 2, length ? name : "", (int)length,
-			  SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 3, session);
 	int error = one_entry(c, s, out);
 	out->parent = parent;
@@ -135,8 +134,8 @@ int tree_lookup(struct catalog *c, uint32_t session, uint64_t parent,
 	int error = look_up(c, S_LOOKUP, session, parent, name, length, out);
 
 	if (error == REEL_ENOENT)
-		error = look_up(c, S_LOOKUP_PAST, session, parent, name,
-				length, out);
+		error = look_up(c, S_LOOKUP_PAST, session, parent, name, length,
+				out);
 	return error;
 }
 
@@ -296,9 +295,8 @@ static int side_open(struct catalog *c, struct side *side, const char *sql,
 		return 0;
 	}
 	side->home = pool;
-	int result = sqlite3_prepare_v3(c->db, sql, -1,
-					SQLITE_PREPARE_PERSISTENT, &side->s,
-					NULL);
+	int result = sqlite3_prepare_v3(
+		c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &side->s, NULL);
 	return database_error(c->db, c->path, result);
 }
 
@@ -325,8 +323,8 @@ static int side_step(struct catalog *c, struct side *side)
 	side->have = result == SQLITE_ROW;
 	if (!side->have)
 		return database_error(c->db, c->path, result);
-	side->name = column_blob(&r, AFTER_INODE, TREE_NAME_LIMIT,
-				 &side->length);
+	side->name =
+		column_blob(&r, AFTER_INODE, TREE_NAME_LIMIT, &side->length);
 	if (!side->length && !r.error)
 		return side_step(c, side); /* the root's own entry */
 	return damaged(c, r.error);
@@ -454,8 +452,7 @@ int tree_versions(struct catalog *c, uint64_t parent, const char *name,
 	if (!s)
 		return REEL_EDAMAGED;
 	sqlite3_bind_int64(s, 1, (int64_t)parent);
-	sqlite3_bind_blob(s, 2, length ? name : "", (int)length,
-			  SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length, SQLITE_STATIC);
 	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
 		struct entry_row e;
 
@@ -496,10 +493,9 @@ int tree_next_name(struct catalog *c, uint64_t parent, const char *after,
 				column_blob(&r, 0, TREE_NAME_LIMIT, &size);
 
 			error = r.error;
-			if (!error && (!found || compare_names(text, size,
-							       name->data,
-							       name->length) <
-							 0)) {
+			if (!error &&
+			    (!found || compare_names(text, size, name->data,
+						     name->length) < 0)) {
 				name->length = 0;
 				error = buffer_append(name, text, size);
 			}
@@ -547,8 +543,8 @@ static int read_runs(const uint8_t *blob, size_t length,
 
 		memcpy(&offset, blob + 16 * n, 8);
 		memcpy(&size, blob + 16 * n + 8, 8);
-		out->runs[n] = (struct sparse_run){le64_get(offset),
-						   le64_get(size)};
+		out->runs[n] =
+			(struct sparse_run){le64_get(offset), le64_get(size)};
 		if (out->runs[n].offset < at ||
 		    out->runs[n].offset > out->size ||
 		    out->runs[n].length > out->size - out->runs[n].offset)

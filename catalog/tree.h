@@ -16,13 +16,13 @@
 #include "tape/digest.h"
 #include "tape/member.h"
 
-#define TREE_ROOT     1 /* node of a set's root */
-#define TREE_ID_BITS  43
-#define TREE_SESSIONS (1u << 20)
+#define TREE_ROOT	1 /* node of a set's root */
+#define TREE_ID_BITS	43
+#define TREE_SESSIONS	(1u << 20)
 #define TREE_NAME_LIMIT 255
 
 enum inode_flag {
-	INODE_RACY = 1,      /* ctime too close to the read: read it again */
+	INODE_RACY = 1,	     /* ctime too close to the read: read it again */
 	INODE_IMMUTABLE = 2, /* FS_IMMUTABLE_FL */
 	INODE_APPEND = 4,    /* FS_APPEND_FL */
 	INODE_NODUMP = 8,    /* FS_NODUMP_FL */
@@ -41,8 +41,8 @@ struct inode_row {
 	uint32_t major, minor;
 	uint64_t blocks;
 	uint32_t flags;
-	uint64_t xattrs;  /* 0: none */
-	uint64_t content; /* 0: none */
+	uint64_t xattrs;    /* 0: none */
+	uint64_t content;   /* 0: none */
 	const char *target; /* symlinks; borrowed until the next call on c */
 	size_t target_length;
 };
@@ -53,7 +53,7 @@ struct entry_row {
 	size_t name_length;
 	uint32_t since;
 	uint32_t until; /* 0: alive */
-	uint64_t node;  /* 0: not a directory */
+	uint64_t node;	/* 0: not a directory */
 	struct inode_row inode;
 };
 

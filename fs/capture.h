@@ -9,8 +9,8 @@
 
 struct capture_progress {
 	uint64_t entries; /* looked at */
-	uint64_t files;   /* read */
-	uint64_t bytes;   /* read */
+	uint64_t files;	  /* read */
+	uint64_t bytes;	  /* read */
 	uint64_t stored;  /* on volumes */
 	const char *path; /* being looked at; may be NULL */
 };

@@ -295,9 +295,8 @@ static int new_session(struct mount *m)
 	int error = session_arguments(m, &args);
 
 	if (!error) {
-		m->session =
-			fuse_session_new(&args, &mount_operations,
-					 sizeof(mount_operations), m);
+		m->session = fuse_session_new(&args, &mount_operations,
+					      sizeof(mount_operations), m);
 		error = m->session ? 0 : REEL_EINVAL;
 	}
 	fuse_opt_free_args(&args);

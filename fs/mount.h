@@ -9,7 +9,7 @@
 struct mount_options {
 	const char *mountpoint;
 	const char *snapshot; /* this one at the root; NULL: the views */
-	size_t cache;         /* bytes of decoded frames; default 16 MiB */
+	size_t cache;	      /* bytes of decoded frames; default 16 MiB */
 	bool foreground;
 	bool allow_other;
 	bool offline_fail;

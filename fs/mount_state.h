@@ -42,7 +42,7 @@ struct mount {
 	struct push *push;
 	struct view view;
 	bool has_xattrs, has_acls;
-	bool answered; /* options->ready was told */
+	bool answered;	    /* options->ready was told */
 	pthread_key_t self; /* the thread's worker */
 	struct worker workers[MOUNT_WORKERS];
 	atomic_int spinning; /* workers that do */

@@ -10,10 +10,10 @@
 #define PUSH_SEGMENTS 4
 #define SEGMENT_FILES 96
 #define SEGMENT_BYTES (2u << 20)
-#define BEGIN_AFTER   3	   /* reads in order before pushing begins */
+#define BEGIN_AFTER   3	  /* reads in order before pushing begins */
 #define NEAR	      256 /* inodes: still in order */
-#define ROWS	      192  /* looked at for a segment */
-#define EARNED	      8	   /* directories, by one READ */
+#define ROWS	      192 /* looked at for a segment */
+#define EARNED	      8	  /* directories, by one READ */
 #define CREDIT_MOST   64
 #define LISTED_FILES  48 /* pushed of a directory */
 #define LISTED_BYTES  (512u << 10)
@@ -63,9 +63,9 @@ static int read_and_store(struct push *p, const struct push_file *f,
 			  const struct content_row *row)
 {
 	uint8_t *data = malloc((size_t)f->size);
-	int64_t n = data ? content_read(p->recall, row, 0, data,
-					(size_t)f->size)
-			 : REEL_ENOMEM;
+	int64_t n =
+		data ? content_read(p->recall, row, 0, data, (size_t)f->size)
+		     : REEL_ENOMEM;
 
 	if (n == (int64_t)f->size)
 		n = p->store(p->context, f->inode, data, (size_t)n);
@@ -103,8 +103,7 @@ static int push_one(struct push *p, struct catalog *c,
 
 	if (error)
 		return error;
-	error = row.size == f->size ? store_content(p, f, &row)
-				    : REEL_EDAMAGED;
+	error = row.size == f->size ? store_content(p, f, &row) : REEL_EDAMAGED;
 	content_row_release(&row);
 	return error;
 }

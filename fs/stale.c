@@ -40,10 +40,9 @@ static int find_nodes(struct catalog *c, struct folder *f)
 		error = find_nodes(c, f->parent);
 	for (size_t n = 0; f->parent && !error && n < f->parent->past_count;
 	     n++)
-		error = tree_versions(c, f->parent->past_nodes[n],
-				      f->path + f->name_offset,
-				      f->path_length - f->name_offset,
-				      add_node, f);
+		error = tree_versions(
+			c, f->parent->past_nodes[n], f->path + f->name_offset,
+			f->path_length - f->name_offset, add_node, f);
 	f->past_known = !error;
 	return error;
 }

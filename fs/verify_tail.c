@@ -80,8 +80,7 @@ int verify_tail(struct verify *v)
 	error = expected_header(v, "end", TRAILER_SIZE, &header);
 	if (error)
 		return error;
-	if (!v->end_seen || v->tail_length < length ||
-	    !all_zero(at, padding) ||
+	if (!v->end_seen || v->tail_length < length || !all_zero(at, padding) ||
 	    memcmp(at + padding, header.data, MEMBER_BLOCK) != 0 ||
 	    !all_zero(at + padding + 2 * MEMBER_BLOCK, 2 * MEMBER_BLOCK))
 		v->tail_wrong = true;

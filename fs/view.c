@@ -60,8 +60,7 @@ struct timespec view_time(int64_t ns)
 	return t;
 }
 
-void view_stat_of_row(const struct inode_row *row, uint64_t id,
-		      struct stat *st)
+void view_stat_of_row(const struct inode_row *row, uint64_t id, struct stat *st)
 {
 	*st = (struct stat){
 		.st_ino = id,
@@ -190,10 +189,10 @@ static int lookup_in(struct view *v, struct catalog *c, const struct where *w,
 {
 	size_t length = strlen(name);
 	struct entry_row e;
-	int error = w->session && length <= TREE_NAME_LIMIT
-			    ? tree_lookup(c, w->session, w->node, name, length,
-					  &e)
-			    : REEL_ENOENT;
+	int error =
+		w->session && length <= TREE_NAME_LIMIT
+			? tree_lookup(c, w->session, w->node, name, length, &e)
+			: REEL_ENOENT;
 
 	if (!error)
 		entry_of_row(&e, id_in(v, w, &e), !w->current, out);

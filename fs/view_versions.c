@@ -131,7 +131,8 @@ static int each_version(struct catalog *c, const struct version_path *p,
 			int (*each)(void *context, const struct entry_row *e),
 			void *context)
 {
-	const char *name = p->top ? "" : real_name((char *)p->names.data + p->last);
+	const char *name =
+		p->top ? "" : real_name((char *)p->names.data + p->last);
 	int error = 0;
 
 	if (p->top)
@@ -237,8 +238,7 @@ static int moment_entry(struct view *v, struct catalog *c,
 	int error = 0;
 
 	if (!m->node) {
-		*out = (struct view_entry){.id = m->row.id,
-					   .fixed_stat = true};
+		*out = (struct view_entry){.id = m->row.id, .fixed_stat = true};
 		view_stat_of_row(&m->row, m->row.id, &out->st);
 		return 0;
 	}
@@ -268,10 +268,9 @@ int versions_view_lookup(struct view *v, struct catalog *c, uint64_t parent,
 		error = nodes_at(c, (char *)p.names.data, p.names.length,
 				 &below);
 		for (size_t n = 0; !error && n < below.count; n++)
-			error = tree_versions(c, below.nodes[n],
-					      real_name(name),
-					      strlen(real_name(name)), found,
-					      &have);
+			error = tree_versions(
+				c, below.nodes[n], real_name(name),
+				strlen(real_name(name)), found, &have);
 		if (error > 0)
 			error = 0;
 		view_make_up(v, 0, S_IFDIR | 0555, v->began, out);
@@ -404,8 +403,8 @@ static int list_names(struct listing *l, uint64_t id, struct buffer *after)
 	struct past_nodes below = {0};
 	struct buffer name = {0};
 	const struct version_path *p = l->path;
-	int error = nodes_at(l->catalog, (char *)p->names.data,
-			     p->names.length, &below);
+	int error = nodes_at(l->catalog, (char *)p->names.data, p->names.length,
+			     &below);
 
 	while (!error &&
 	       !(error = next_name(l->catalog, &below, after, &name))) {
@@ -432,8 +431,8 @@ int versions_view_list(struct view *v, struct catalog *c, uint64_t id,
 		       uint64_t offset, view_each each, void *context)
 {
 	struct version_path p;
-	struct listing l = {v, c, &p, VIEW_OFFSET_FIRST - 1, offset, each,
-			    context};
+	struct listing l = {v,	    c,	  &p,	  VIEW_OFFSET_FIRST - 1,
+			    offset, each, context};
 	struct list_place place;
 	struct buffer after = {0};
 	int error = path_of(v, c, id, &p);

@@ -95,10 +95,10 @@ static const struct {
 	bool root;
 	int (*get)(struct asked *a, struct buffer *out);
 } table[] = {
-	{"pid", true, get_pid},	      {"set", true, get_set},
-	{"uuid", true, get_uuid},     {"hash", false, get_hash},
+	{"pid", true, get_pid},		 {"set", true, get_set},
+	{"uuid", true, get_uuid},	 {"hash", false, get_hash},
 	{"session", false, get_session}, {"volume", false, get_volume},
-	{"block", false, get_block},  {"copies", false, get_copies},
+	{"block", false, get_block},	 {"copies", false, get_copies},
 };
 
 bool virtual_is(const char *name)

@@ -50,7 +50,7 @@ struct member {
 	uint32_t gid;
 	const char *owner; /* names; may be NULL */
 	const char *group;
-	uint64_t size;   /* bytes the file has */
+	uint64_t size;	 /* bytes the file has */
 	uint64_t stored; /* bytes of data in the archive after the header,
 			    before padding; set by member_encode; for a
 			    sparse member it includes the map */
@@ -63,7 +63,7 @@ struct member {
 	size_t xattrs_length;
 	const char *comment; /* "REEL …"; NULL for none */
 	size_t comment_length;
-	bool sparse;                   /* map below is meaningful */
+	bool sparse;		       /* map below is meaningful */
 	const struct sparse_run *runs; /* ascending, not overlapping */
 	size_t run_count;
 };
@@ -119,7 +119,8 @@ void member_decoder_free(struct member_decoder *d);
  * follow are out->stored minus the map. After REEL_EDAMAGED the caller may go
  * on: the decoder looks for the next block that is a valid header, one block
  * a call, and then only the end of the input is the end.
- * Understands old tar, ustar, pax, GNU (L, K, sparse 0.0, 0.1, 1.0, base-256). */
+ * Understands old tar, ustar, pax, GNU (L, K, sparse 0.0, 0.1, 1.0, base-256).
+ */
 int member_next(struct member_decoder *d, struct member *out);
 /* Up to `length` bytes of the present member's stored data (after the sparse
  * map); 0 at their end. */

@@ -17,8 +17,8 @@ struct member_decoder {
 	void *context;
 	uint64_t position; /* in the input */
 	uint64_t header_offset, data_offset;
-	bool astray; /* a header was damaged: zero blocks may be its data */
-	uint64_t left;  /* stored data not yet given */
+	bool astray;	/* a header was damaged: zero blocks may be its data */
+	uint64_t left;	/* stored data not yet given */
 	size_t padding; /* behind them */
 	struct buffer records; /* data of the extended header */
 	struct buffer path, link, owner, group, comment;
@@ -208,9 +208,8 @@ static int text_time(const uint8_t *text, size_t length, struct timespec *out)
 
 static int add_run(struct member_decoder *d, uint64_t offset, uint64_t length)
 {
-	const struct sparse_run *last = d->run_count
-						? &d->runs[d->run_count - 1]
-						: NULL;
+	const struct sparse_run *last =
+		d->run_count ? &d->runs[d->run_count - 1] : NULL;
 
 	if (offset > INT64_MAX || length > INT64_MAX - offset ||
 	    (last && offset < last->offset + last->length))
@@ -462,9 +461,9 @@ static int read_records(struct member_decoder *d)
 		const uint8_t *equals = memchr(key, '=', (size_t)(stop - key));
 		if (!equals)
 			return REEL_EDAMAGED;
-		int error = read_record(d, key, (size_t)(equals - key),
-					equals + 1,
-					(size_t)(stop - equals - 1));
+		int error =
+			read_record(d, key, (size_t)(equals - key), equals + 1,
+				    (size_t)(stop - equals - 1));
 		if (error)
 			return error;
 		at = begin + length;
@@ -595,21 +594,20 @@ static int header_numbers(struct member_decoder *d, const struct ustar *h,
 	     field_number(h->size, sizeof(h->size), &d->size)) ||
 	    (!d->has_mtime && field_time(h->mtime, sizeof(h->mtime), &mtime)))
 		return REEL_EDAMAGED;
-	if (h->type == '1' &&
-	    field_number(h->minor, sizeof(h->minor), &minor))
+	if (h->type == '1' && field_number(h->minor, sizeof(h->minor), &minor))
 		minor = 0;
 	if ((h->type == '3' || h->type == '4') &&
 	    (field_number(h->major, sizeof(h->major), &major) ||
 	     field_number(h->minor, sizeof(h->minor), &minor)))
 		return REEL_EDAMAGED;
-	if (d->uid > UINT32_MAX || d->gid > UINT32_MAX ||
-	    d->size > INT64_MAX || major > UINT32_MAX || minor > UINT32_MAX)
+	if (d->uid > UINT32_MAX || d->gid > UINT32_MAX || d->size > INT64_MAX ||
+	    major > UINT32_MAX || minor > UINT32_MAX)
 		return REEL_EDAMAGED;
 	m->mode = (mode_t)(mode & 07777);
 	m->uid = (uint32_t)d->uid;
 	m->gid = (uint32_t)d->gid;
-	m->mtime = d->has_mtime ? d->mtime
-				: (struct timespec){(time_t)mtime, 0};
+	m->mtime =
+		d->has_mtime ? d->mtime : (struct timespec){(time_t)mtime, 0};
 	m->has_atime = d->has_atime;
 	m->atime = d->has_atime ? d->atime : m->mtime;
 	m->major = (uint32_t)major;
@@ -799,9 +797,8 @@ static int next_header(struct member_decoder *d, struct member *out)
 		}
 		if (h.type == 'g') {
 			out->type = MEMBER_GLOBAL;
-			out->comment = d->has_comment
-					       ? (char *)d->comment.data
-					       : NULL;
+			out->comment =
+				d->has_comment ? (char *)d->comment.data : NULL;
 			out->comment_length = d->comment.length;
 			d->data_offset = d->position;
 			return 1;

@@ -36,8 +36,7 @@ static bool fits(size_t size, uint64_t value)
 static void put_checksum(struct ustar *h)
 {
 	memset(h->checksum, ' ', sizeof(h->checksum));
-	snprintf(h->checksum, sizeof(h->checksum), "%06o",
-		 ustar_checksum(h));
+	snprintf(h->checksum, sizeof(h->checksum), "%06o", ustar_checksum(h));
 }
 
 /* ---- extended header ---- */
@@ -196,8 +195,7 @@ static int put_name(struct buffer *out, struct buffer *records, char gnu,
 	error = buffer_append(&whole, name, length);
 	if (!error && slash)
 		error = buffer_append(&whole, "/", 1);
-	if (!error && length <= RECORD_LONGEST &&
-	    is_ascii(name, length)) {
+	if (!error && length <= RECORD_LONGEST && is_ascii(name, length)) {
 		error = put_text(records, key, whole.data, whole.length);
 	} else if (!error) {
 		error = buffer_append(&whole, "", 1);
@@ -275,8 +273,8 @@ static int make_map(const struct member *m, struct buffer *map)
 static int put_global(const struct member *m, struct buffer *out)
 {
 	struct buffer records = {0};
-	int error = put_text(&records, "comment", m->comment,
-			     m->comment_length);
+	int error =
+		put_text(&records, "comment", m->comment, m->comment_length);
 
 	if (!error)
 		error = put_carrier(out, MEMBER_GLOBAL, "././@PaxHeader",

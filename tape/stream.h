@@ -23,7 +23,7 @@ struct stream_options {
 	int directory; /* fd of volumes/; borrowed, outlives the stream */
 	enum compression compression;
 	int level;
-	int threads;          /* compressors; 0 = number of processors */
+	int threads;	      /* compressors; 0 = number of processors */
 	uint64_t volume_size; /* bytes; 0 = one volume */
 	uint32_t first_volume;
 	bool sync; /* fsync at publish; only tests say false */

@@ -70,9 +70,9 @@ int trailer_decode(const uint8_t in[TRAILER_SIZE], struct trailer *out)
 	if (version > TRAILER_VERSION && version < 1000)
 		return REEL_EVERSION;
 	if (sscanf(text,
-		   "REEL end %d\nset %32s\nsession %" SCNu32
-		   "\nepoch %" SCNu32 "\nvolumes %" SCNu32 " %" SCNu32
-		   "\nindex %" SCNu64 " %" SCNu64 " %32s\n",
+		   "REEL end %d\nset %32s\nsession %" SCNu32 "\nepoch %" SCNu32
+		   "\nvolumes %" SCNu32 " %" SCNu32 "\nindex %" SCNu64
+		   " %" SCNu64 " %32s\n",
 		   &version, set, &t.session, &t.epoch, &t.first_volume,
 		   &t.last_volume, &t.index_offset, &t.index_length,
 		   digest) != 9 ||

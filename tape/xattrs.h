@@ -9,7 +9,7 @@
 
 #define XATTR_NAME_LIMIT  255
 #define XATTR_VALUE_LIMIT (1u << 20)
-#define XATTR_SET_LIMIT   (8u << 20)
+#define XATTR_SET_LIMIT	  (8u << 20)
 
 struct xattr {
 	const char *name; /* not NUL-terminated */

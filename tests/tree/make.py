@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes a tree of hard cases, and changes it.
 
-    make.py DIR STEP [--long] [--tame]
+    make.py DIR STEP [--long] [--calm] [--tame]
 
 STEP 1 makes it; 2, 3, 4 and 5 each change what is there. Ends silently. With
 --long paths beyond 4,096 bytes come in, which GNU tar cannot extract. With
---tame no directory with something in it becomes anything else, and no time
-makes GNU tar talk: plain tar then extracts all steps in order. What needs root (owners, devices, some xattrs) is left out for others.
+--calm no time makes GNU tar talk. With --tame besides no directory with
+something in it becomes anything else: plain tar then extracts all steps in
+order. What needs root (owners, devices, some xattrs) is left out for others.
 """
 import errno
 import os
@@ -19,6 +20,7 @@ import sys
 
 ROOT = os.geteuid() == 0
 TAME = "--tame" in sys.argv
+CALM = TAME or "--calm" in sys.argv
 WORDS = ("the quick brown fox jumps over a lazy dog while many small files "
          "wait for their turn to be stored once and only once").split()
 
@@ -220,8 +222,9 @@ def make_kinds(base):
     os.chmod(os.path.join(d, b"closed"), 0o500)
     for n, ns in enumerate((0, 1, 999999999, 1000000000, -1, -1000000000,
                             -1500000000, 1 << 32, 4102444800123456789,
-                            1234567890000000000, 86400 * 10**9)):
-        if TAME and not 86400 * 10**9 <= ns <= 1700000000 * 10**9:
+                            1234567890000000000, 86400 * 10**9,
+                            8589934591 * 10**9, 8589934592000000001)):
+        if CALM and not 86400 * 10**9 <= ns <= 1700000000 * 10**9:
             continue
         write(os.path.join(d, b"time%d" % n), text(n, 50), mtime=ns)
     for n, uid in enumerate((1, 65534, 2097151, 2097152, 4294967294)):
@@ -289,6 +292,102 @@ def make_shifting(base):
     write(os.path.join(d, b"goes away/with/all/this"), noise(89, 80000))
 
 
+def make_lengths(base):
+    """Paths of every length around what the fields of a header hold."""
+    d = os.path.join(base, b"lengths")
+    os.makedirs(d)
+    for n in list(range(96, 104)) + list(range(153, 160)) + \
+            list(range(252, 260)):
+        parts = [b"lengths"]
+        left = n - len(parts[0]) - 2
+        while left > 200:
+            parts.append(b"m" * 150)
+            left -= 151
+        parts.append(b"%d" % n + b"-" * (left - 3))
+        sub = os.path.join(base, *parts)
+        os.makedirs(sub)
+        # the directory's path has n - 2 bytes, the others' n
+        write(os.path.join(sub, b"f"), text(1000 + n, 500))
+        os.link(os.path.join(sub, b"f"), os.path.join(sub, b"h"))
+        write(os.path.join(sub, b"c"), text(1000 + n, 500), 0o611)
+        os.symlink(os.path.relpath(os.path.join(sub, b"f"), base),
+                   os.path.join(sub, b"s"))
+
+
+def make_bare(path, size):
+    """A directory with a few things that have no ACL, whatever it hands on."""
+    os.mkdir(os.path.join(path, b"directory"))
+    write(os.path.join(path, b"directory/small"), text(size, 30))
+    write(os.path.join(path, b"plain"), text(size, 1500))
+    write(os.path.join(path, b"plain copy"), text(size, 1500), 0o640)
+    os.link(os.path.join(path, b"plain"), os.path.join(path, b"plain link"))
+    os.mkfifo(os.path.join(path, b"fifo"))
+    os.symlink(b"plain", os.path.join(path, b"link"))
+    with open(os.path.join(path, b"sparse"), "wb") as f:
+        f.truncate(1 << 20)
+    for at, dirs, files in os.walk(path):
+        for name in dirs + files:
+            if name != b"link":
+                acl("-b", "-k", "--", os.path.join(at, name))
+
+
+def make_inherited(base):
+    """Directories whose default ACLs nothing in them has."""
+    d = os.path.join(base, b"inherited")
+    os.makedirs(os.path.join(d, b"later"))
+    acl("-d", "-m", "u:2:rwx,g:3:r,o:-", d, os.path.join(d, b"later"))
+    os.mkdir(os.path.join(d, b"now"))
+    make_bare(os.path.join(d, b"now"), 80)
+
+
+def make_bits(base):
+    """Copies that differ in the bits that a change of owner takes away."""
+    d = os.path.join(base, b"bits")
+    os.makedirs(d)
+    for n, mode in enumerate((0o4755, 0o644, 0o2711, 0o1644, 0o6755, 0o600)):
+        path = os.path.join(d, b"copy%d" % n)
+        write(path, text(85, 5000), mode)
+        own(path, 3000000 + n % 2, 7)
+        os.chmod(path, mode)
+        if n == 4:
+            xattr(path, "security.capability",
+                  bytes.fromhex("0100000200040000000000000000000000000000"))
+    os.mkdir(os.path.join(d, b"no one"))
+    write(os.path.join(d, b"no one/inside"), text(85, 5000), 0)
+    os.mkfifo(os.path.join(d, b"fifo"))
+    os.link(os.path.join(d, b"fifo"), os.path.join(d, b"linked fifo"))
+    xattr(os.path.join(d, b"fifo"), "trusted.fifo", b"1")
+    os.symlink(b"here", os.path.join(d, b"symlink"))
+    xattr(os.path.join(d, b"symlink"), "trusted.symlink", b"1")
+    os.mkdir(os.path.join(d, b"renewed"))
+    xattr(os.path.join(d, b"renewed"), "user.gone", b"soon")
+    os.mkdir(os.path.join(d, b"renewed/too"))
+    xattr(os.path.join(d, b"renewed/too"), "user.gone", b"soon")
+    for name in NAMES:
+        write(os.path.join(d, b"renewed/too", name), text(85, 5000))
+    if ROOT:
+        os.chmod(os.path.join(d, b"no one"), 0)
+
+
+def make_swaps(base):
+    d = os.path.join(base, b"swaps")
+    for n in (1, 2):
+        os.makedirs(os.path.join(d, b"tree%d/below" % n))
+        for size in (100, 3000, 70000):
+            write(os.path.join(d, b"file%d-%d" % (n, size)),
+                  noise(n * size, size))
+            write(os.path.join(d, b"tree%d/below/%d" % (n, size)),
+                  noise(10 * n * size, size))
+    write(os.path.join(d, b"emptied"), noise(79, 66000))
+    write(os.path.join(d, b"linked later"), noise(79, 66000))
+
+
+def swap(x, y):
+    os.rename(x, x + b"~")
+    os.rename(y, x)
+    os.rename(x + b"~", y)
+
+
 def step1(base, long):
     os.makedirs(base, exist_ok=True)
     make_names(base)
@@ -300,7 +399,12 @@ def step1(base, long):
     make_attributes(base)
     make_duplicates(base)
     make_shifting(base)
+    make_lengths(base)
+    make_inherited(base)
+    make_bits(base)
+    make_swaps(base)
     os.makedirs(os.path.join(base, b"empty directory"))
+    xattr(base, "user.root", b"1")
     if long:
         make_very_deep(base)
 
@@ -364,6 +468,26 @@ def step2(base):
     os.unlink(os.path.join(two, b"third0"))
     with open(os.path.join(two, b"group1000"), "ab") as f:
         f.write(b"longer\n")
+    # what a default ACL would hand on
+    make_bare(os.path.join(base, b"inherited/later"), 80)
+    acl("-d", "-m", "u:2:rwx,g:3:r", base)
+    # bits and xattrs that go
+    b = os.path.join(base, b"bits")
+    os.chmod(os.path.join(b, b"copy0"), 0o755)
+    own(os.path.join(b, b"copy4"), 3000001, 9)
+    for name in (b"renewed", b"renewed/too"):
+        no_xattr(os.path.join(b, name), "user.gone")
+    if ROOT:
+        for name, key in ((b"fifo", "trusted.fifo"),
+                          (b"symlink", "trusted.symlink")):
+            os.removexattr(os.path.join(b, name), key, follow_symlinks=False)
+    # contents and whole trees change places
+    w = os.path.join(base, b"swaps")
+    for size in (b"100", b"3000", b"70000"):
+        swap(os.path.join(w, b"file1-" + size), os.path.join(w, b"file2-" + size))
+    if not TAME:
+        swap(os.path.join(w, b"tree1"), os.path.join(w, b"tree2"))
+    write(os.path.join(w, b"emptied"), b"")
     # names
     for name in NAMES[::3]:
         os.unlink(os.path.join(base, b"names", name))
@@ -396,6 +520,12 @@ def step3(base):
     write(os.path.join(d, b"third large copy"), noise(77, 200000))
     shutil.rmtree(os.path.join(base, b"named directories"))
     os.rename(os.path.join(base, b"moved here"), os.path.join(s, b"moved tree"))
+    no_xattr(base, "user.root")
+    w = os.path.join(base, b"swaps")
+    write(os.path.join(w, b"emptied"), noise(79, 66000))
+    os.unlink(os.path.join(w, b"linked later"))
+    os.link(os.path.join(w, b"emptied"), os.path.join(w, b"linked later"))
+    make_bare(os.path.join(base, b"empty directory"), 81)
 
 
 def step4(base):
@@ -409,6 +539,7 @@ def step4(base):
     shutil.rmtree(os.path.join(base, b"sparse"))
     if not TAME:
         write(os.path.join(base, b"sparse"), b"no directory any more\n")
+    acl("-k", base)
     make_names(os.path.join(base, b"empty directory"))
     os.chmod(base, 0o750)
 

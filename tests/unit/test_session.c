@@ -45,8 +45,8 @@ static void rows(void)
 	CU_ASSERT_EQUAL(catalog_session(s.catalog, 4, &row), REEL_ENOENT);
 	CU_ASSERT_EQUAL(catalog_session(s.catalog, 0, &row), REEL_ENOENT);
 	for (uint32_t id = 0; catalog_session_after(s.catalog, id, &row) == 1;
-	     id = row.id) {
-		count++;
+	     count++) {
+		id = row.id;
 		session_row_release(&row);
 	}
 	CU_ASSERT_EQUAL(count, 3);
