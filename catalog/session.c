@@ -180,11 +180,13 @@ static bool looks_like_time(const char *text)
 	return strlen(text) >= 4 && !text[strspn(text, "0123456789-:TZ. ")];
 }
 
-/* The newest snapshot whose name begins so. */
+/* The snapshot of this name, or else the newest whose name begins so: of two
+ * in one second the first has the name without a number. */
 static int find_by_time(struct catalog *c, const char *text, uint32_t *id)
 {
 	char want[40], have[40], name[40];
-	uint32_t newest;
+	bool time = !strchr(text, '.') && looks_like_time(text);
+	uint32_t newest, found = 0;
 	int error = catalog_newest(c, &newest);
 
 	digits_of(text, want, sizeof(want));
@@ -197,14 +199,16 @@ static int find_by_time(struct catalog *c, const char *text, uint32_t *id)
 		if (error)
 			break;
 		digits_of(name, have, sizeof(have));
-		bool exact = !strcmp(name, text);
-		if (exact || (!strchr(text, '.') && looks_like_time(text) &&
-			      !strncmp(have, want, strlen(want)))) {
+		if (!strcmp(name, text)) {
 			*id = n;
 			return 0;
 		}
+		if (!found && time && !strncmp(have, want, strlen(want)))
+			found = n;
 	}
-	return error ? error : REEL_ENOENT;
+	if (!error && found)
+		*id = found;
+	return error ? error : found ? 0 : REEL_ENOENT;
 }
 
 int catalog_find_session(struct catalog *c, const char *text, uint32_t *id)
@@ -282,6 +286,7 @@ static int load_run(struct catalog *c, enum statement which, uint32_t session,
 	if (!s)
 		return REEL_EDAMAGED;
 	c->run_session = 0;
+	c->run_start = c->run_end = 0;
 	sqlite3_bind_int64(s, 1, session);
 	sqlite3_bind_int64(s, 2, (int64_t)offset);
 	int result = sqlite3_step(s);
@@ -292,6 +297,7 @@ static int load_run(struct catalog *c, enum statement which, uint32_t session,
 	sqlite3_reset(s);
 	if (error == REEL_EDAMAGED) {
 		c->run_session = 0;
+		c->run_start = c->run_end = 0;
 		database_error(c->db, c->path, SQLITE_CORRUPT);
 	}
 	return error;
