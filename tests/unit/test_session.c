@@ -44,9 +44,9 @@ static void rows(void)
 	session_row_release(&row);
 	CU_ASSERT_EQUAL(catalog_session(s.catalog, 4, &row), REEL_ENOENT);
 	CU_ASSERT_EQUAL(catalog_session(s.catalog, 0, &row), REEL_ENOENT);
-	for (uint32_t id = 0; catalog_session_after(s.catalog, id, &row) == 1;
-	     count++) {
-		id = row.id;
+	while (catalog_session_after(s.catalog, (uint32_t)count, &row) == 1) {
+		count++;
+		CU_ASSERT_EQUAL(row.id, (uint32_t)count);
 		session_row_release(&row);
 	}
 	CU_ASSERT_EQUAL(count, 3);
