@@ -79,6 +79,10 @@ static int build(struct scan *s)
 
 	if (err)
 		return err;
+	if (s->stream)
+		err = scan_source_split(&s->source, s->stream);
+	if (err)
+		return err;
 	if (!s->known)
 		log_warning("a session's first header is damaged: its time "
 			    "and label are lost");

@@ -181,9 +181,12 @@ static int target_content(struct scan *s, const char *path, size_t length,
 int scan_keep(struct scan *s, const struct member *m, uint64_t want)
 {
 	struct scan_path *p;
-	uint64_t content, size;
-	int err = target_content(s, m->link, m->link_length, &content, &size);
+	struct entry_row e;
+	/* what it names stands there from before, whatever comes now */
+	int err = scan_before(s, m->link, m->link_length, &e);
 
+	if (!err && !S_ISREG(e.inode.mode))
+		err = REEL_ENOENT;
 	if (err == REEL_ENOENT || err == REEL_ENOTDIR) {
 		s->shifted = true;
 		return 0;
@@ -193,10 +196,10 @@ int scan_keep(struct scan *s, const struct member *m, uint64_t want)
 	p = scan_paths_add(&s->paths, scan_hash(s, m->path, m->path_length));
 	if (!p)
 		return REEL_ENOMEM;
-	p->content = content;
-	p->size = size;
-	if (content == want)
-		return builder_keep(s->builder, content);
+	p->content = e.inode.content;
+	p->size = e.inode.size;
+	if (p->content == want)
+		return builder_keep(s->builder, want);
 	s->shifted = true;
 	return 0;
 }

@@ -139,6 +139,32 @@ void scan_source_close(struct scan_source *s)
 	s->fd = -1;
 }
 
+int scan_source_split(struct scan_source *s, uint64_t at)
+{
+	size_t n = 0;
+	struct frame rest;
+	int err;
+
+	while (n < s->count && s->frames[n].stream + s->frames[n].length <= at)
+		n++;
+	if (n == s->count || s->frames[n].stream >= at ||
+	    s->set->config.compression != COMPRESSION_NONE)
+		return 0;
+	rest = s->frames[n];
+	err = add(s, &rest); /* room for one more */
+	if (err)
+		return err;
+	memmove(s->frames + n + 1, s->frames + n,
+		(s->count - 1 - n) * sizeof(*s->frames));
+	uint32_t into = (uint32_t)(at - rest.stream);
+	s->frames[n].length = s->frames[n].stored = into;
+	s->frames[n + 1].stream += into;
+	s->frames[n + 1].position += into;
+	s->frames[n + 1].length -= into;
+	s->frames[n + 1].stored -= into;
+	return 0;
+}
+
 void scan_source_rewind(struct scan_source *s)
 {
 	s->next = 0;

@@ -36,6 +36,8 @@ struct scan_source {
 int scan_source_open(struct scan_source *s, struct set *set,
 		     uint32_t first_volume, uint32_t last_volume);
 void scan_source_close(struct scan_source *s);
+/* Cuts an uncompressed stream's frame in two at a stream byte. */
+int scan_source_split(struct scan_source *s, uint64_t at);
 void scan_source_rewind(struct scan_source *s);
 int64_t scan_source_read(void *context, void *to, size_t length);
 static inline bool scan_source_ended(const struct scan_source *s)
@@ -110,8 +112,11 @@ int scan_join(struct scan *s, const char *path, size_t length,
 	      const char *target, size_t target_length);
 
 /* scan_tree.c: the second pass */
-/* The entry of a path in the snapshot before; REEL_ENOENT in a new epoch, or
- * when the path or something above it was replaced. */
+/* The entry of a path in the snapshot before; REEL_ENOENT in a new epoch. */
+int scan_before(struct scan *s, const char *path, size_t length,
+		struct entry_row *e);
+/* The same, but REEL_ENOENT also when the path or something above it was
+ * replaced. */
 int scan_old(struct scan *s, const char *path, size_t length,
 	     struct entry_row *e);
 /* The directory that holds a path; made up when its member was lost. */

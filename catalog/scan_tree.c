@@ -24,15 +24,21 @@ void scan_lose(struct scan *s, const char *path, size_t length,
 
 /* ---- where a path stands ---- */
 
-/* The entry of a path in the snapshot before; none in a new epoch, or when
- * the path or something above it was replaced. */
-int scan_old(struct scan *s, const char *path, size_t length,
-	     struct entry_row *e)
+int scan_before(struct scan *s, const char *path, size_t length,
+		struct entry_row *e)
 {
 	uint32_t before = builder_session(s->builder) - 1;
 
 	if (s->full || before == 0)
 		return REEL_ENOENT;
+	return tree_resolve(s->catalog, before, path, length, e);
+}
+
+/* The entry of a path in the snapshot before; none in a new epoch, or when
+ * the path or something above it was replaced. */
+int scan_old(struct scan *s, const char *path, size_t length,
+	     struct entry_row *e)
+{
 	for (size_t i = 1; i <= length; i++) {
 		struct scan_path *p;
 
@@ -42,7 +48,7 @@ int scan_old(struct scan *s, const char *path, size_t length,
 		if (p && p->gone)
 			return REEL_ENOENT;
 	}
-	return tree_resolve(s->catalog, before, path, length, e);
+	return scan_before(s, path, length, e);
 }
 
 /* The node of a directory; made up, with plain metadata, when its member was

@@ -14,6 +14,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/trailer.h"
+#include "tape/xattrs.h"
 
 #define LIBRARY_CACHE (32u << 20)
 
@@ -349,13 +350,36 @@ static int add_folder(struct archive *a, struct item *i)
 	return error ? error : archive_need_folder(a, f);
 }
 
+/* Whether what a plain extraction makes in a folder inherits an ACL from it.
+ * The root gets its metadata when all is done. */
+static int note_default_acl(struct archive *a, struct item *i)
+{
+	static const char name[] = "system.posix_acl_default";
+	struct folder *f = i->folder;
+	struct buffer xattrs = {0};
+	struct xattr x;
+	int error;
+
+	if (builder_epoch(a->builder) == a->session || !f->parent ||
+	    !f->old_node || !i->old.xattrs)
+		return 0;
+	error = tree_xattrs(a->catalog, i->old.xattrs, &xattrs);
+	if (!error)
+		f->hands_on = xattr_find(xattrs.data, xattrs.length, name,
+					 sizeof(name) - 1, &x) == 1;
+	buffer_release(&xattrs);
+	return error;
+}
+
 static int take_folder(struct archive *a, struct item *i)
 {
 	struct folder *f = i->folder;
 	bool full = builder_epoch(a->builder) == a->session;
 	bool known = f->old_node && !full;
-	int error = 0;
+	int error = note_default_acl(a, i);
 
+	if (error)
+		return error;
 	if (!f->parent) {
 		a->root = folder_get(f);
 		f->node = TREE_ROOT;
@@ -546,13 +570,21 @@ static int put_hard_link(struct archive *a, struct item *i,
 	struct inode_row row;
 	int error = enter_name(a, i, g->inode);
 
-	if (error || (shared && !g->moved))
+	if (error)
 		return error;
+	/* nothing to extract; the line is for reading the archive alone */
+	if (shared && !g->moved)
+		return g->inode == g->old_inode
+			       ? 0
+			       : list(a, &a->copies, "l ", g->path,
+				      g->path_length);
 	error = archive_need_folder(a, i->folder);
 	if (!error && !stays)
 		error = archive_lose_old(a, i, 0);
 	row_from_stat(&row, i, a->atime);
 	archive_fill(a, &m, &row, &i->xattrs);
+	m.major = 0; /* a device's numbers would be read as MEMBER_COPY */
+	m.minor = 0;
 	if (!error && !stays)
 		error = put_gap(a, i, g->content);
 	if (!error && !stays)

@@ -289,12 +289,18 @@ static void folder_member(struct archive *a, struct folder *f, struct member *m)
 int archive_need_folder(struct archive *a, struct folder *f)
 {
 	struct member m;
+	int error = 0;
 
 	if (f->in_archive || f->unnamed)
 		return 0;
 	f->in_archive = true;
+	if (f->hands_on)
+		error = archive_list_line(&a->copies, a->set->directory, "a ",
+					  f->path, f->path_length, NULL, 0);
+	if (!error && f->hands_on)
+		error = archive_meta_folder(a, f);
 	folder_member(a, f, &m);
-	return archive_put_member(a, &m);
+	return error ? error : archive_put_member(a, &m);
 }
 
 static int add_carrier(struct archive *a, struct member *m)

@@ -39,7 +39,8 @@ struct folder {
 	uint64_t node;
 	bool in_archive; /* has a member in this session */
 	bool in_meta;
-	bool unnamed; /* the root, when "." was not named: no member */
+	bool hands_on; /* had a default ACL before this session */
+	bool unnamed;  /* the root, when "." was not named: no member */
 	struct inode_row row;
 	struct buffer xattrs;
 	char *target;

@@ -28,6 +28,11 @@ last=${3:-}
 [ -z "$(ls -A .)" ] || die "$2: is not empty"
 umask 077
 status=0
+# what the target hands on to new files must not mix in
+mode=$(stat -c %a .)
+clean=$(mktemp -d) || exit 1
+cp -r --attributes-only --preserve=mode "$clean/." . || exit 1
+rmdir "$clean"
 
 # The stream of some volumes. Those that cannot be read are noted in $failed.
 stream() {
@@ -68,6 +73,23 @@ remove_listed() {
 		plain "$line"
 		rm -rf -- "./$name" || status=1
 	done <"$1"
+}
+
+# Directories hand no ACL on to what is made in them. Their metadata come back
+# with the others.
+close_defaults() {
+	[ -f "$1" ] || return 0
+	mkdir "$R/tmp"
+	while IFS= read -r line; do
+		case $line in
+		"a "*)
+			plain "${line#??}"
+			mkdir -p -- "$R/tmp/$name" || status=1
+			;;
+		esac
+	done <"$1"
+	cp -a --attributes-only "$R/tmp/." . || status=1
+	rm -rf "$R/tmp"
 }
 
 # Names that shared an inode with others become files of their own, with
@@ -131,11 +153,19 @@ apply_copies() {
 
 apply_meta() {
 	[ -f "$1" ] || return 0
-	rm -rf "$R/meta"
-	mkdir "$R/meta"
-	zstd -dcq -- "$1" | extract -C "$R/meta" || status=1
+	mkdir "$R/meta" "$R/top"
+	zstd -dcq -- "$1" | extract --anchored --exclude=. -C "$R/meta" ||
+		status=1
 	cp -a --attributes-only "$R/meta/." . || status=1
 	rm -rf "$R/meta"
+	# the target itself gets its own when all is done
+	if zstd -dcq -- "$1" |
+		extract --no-recursion -C "$R/top" ./ 2>/dev/null; then
+		rm -rf "$R/root"
+		mv "$R/top" "$R/root"
+	else
+		rm -rf "$R/top"
+	fi
 }
 
 session() {
@@ -146,8 +176,13 @@ session() {
 	echo "session $number: $*" >&2
 	failed=$R.failed
 	stream "$@" | extract --exclude="$S/index.zst" "$R" || status=1
+	[ -d "$R/root" ] || {
+		mkdir -m "$mode" "$R/root"
+		chown --reference=. "$R/root" || status=1
+	}
 	remove_listed "$S/replaced"
-	stream "$@" | extract --anchored --exclude="$R" || status=1
+	close_defaults "$S/copies"
+	stream "$@" | extract --anchored --exclude="$R" --exclude=. || status=1
 	apply_copies "$S/copies"
 	remove_listed "$S/deleted"
 	apply_meta "$S/meta.tar.zst"
@@ -207,7 +242,8 @@ done <<END
 $sessions
 END
 
-time=$(stat -c %.9Y .)
+cp -a --attributes-only "$reserved/root/." . || status=1
+time=$(stat -c %.9Y "$reserved/root")
 rm -rf "$reserved"
-touch -d "@$time" .
+touch -d "@$time" . || status=1
 exit $status

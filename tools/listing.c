@@ -150,7 +150,7 @@ static void put_details(struct listing *l, const char *path,
 		printf(" %12" PRIu64, i->size);
 	printf(" %s ", figure_local_exact(i->mtime, text));
 	put_name(l, path);
-	if (i->target) {
+	if (S_ISLNK(i->mode) && i->target) {
 		fputs(" -> ", stdout);
 		put_name(l, i->target);
 	}
@@ -190,7 +190,7 @@ int listing_fields(struct listing *l, struct json *j, const char *path,
 	}
 	if (has == 1)
 		json_hex(j, "hash", digest.b, sizeof(digest.b));
-	if (i->target)
+	if (S_ISLNK(i->mode) && i->target)
 		json_bytes(j, "target", i->target, i->target_length);
 	if (i->xattrs)
 		json_bool(j, "xattrs", true);
