@@ -375,8 +375,11 @@ static int put_past(struct builder *b, uint64_t parent, const char *name,
 	sqlite3_bind_int64(s, 4, b->session);
 	bind_or_null(s, 5, e->node);
 	sqlite3_bind_int64(s, 6, (int64_t)e->inode.id);
-	count_name(b, e->inode.mode, e->inode.size, -1);
-	return builder_step(b, s);
+	int error = builder_step(b, s);
+	/* it may have been ended before, in this session */
+	if (!error && sqlite3_changes(b->db))
+		count_name(b, e->inode.mode, e->inode.size, -1);
+	return error;
 }
 
 struct node_stack {
