@@ -14,6 +14,7 @@
 #include "tape/buffer.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/text.h"
 
 #define CONFIG_FILE   "set.conf"
 #define CONFIG_LIMIT  65536
@@ -81,7 +82,9 @@ int set_parse_size(const char *text, uint64_t *size)
 	double value;
 	int power = 0;
 
-	if (!isdigit((unsigned char)*text))
+	/* strtod knows more than we want: 0x10, 1e3 */
+	if (!isdigit((unsigned char)*text) ||
+	    strpbrk(text, "xXeE"))
 		return REEL_EINVAL;
 	value = strtod(text, &end);
 	if (*end) {
@@ -107,6 +110,25 @@ int set_parse_size(const char *text, uint64_t *size)
 
 /* ---- set.conf ---- */
 
+/* A name of any bytes as one line, whose outer blanks would be lost. */
+static int name_text(const char *name, struct buffer *out)
+{
+	const char *end = name + strlen(name), *at = name;
+	int error = 0;
+
+	while (*at == ' ')
+		at++;
+	while (end > at && end[-1] == ' ')
+		end--;
+	for (const char *c = name; !error && c < at; c++)
+		error = buffer_printf(out, "\\0040");
+	if (!error)
+		error = text_escape(out, at, (size_t)(end - at));
+	for (; !error && *end; end++)
+		error = buffer_printf(out, "\\0040");
+	return error;
+}
+
 static int config_text(const struct set_config *c, struct buffer *out)
 {
 	char uuid[37];
@@ -116,10 +138,12 @@ static int config_text(const struct set_config *c, struct buffer *out)
 	error = buffer_printf(out,
 			      "# reel set; only its owner may read this\n"
 			      "format = %d\n"
-			      "name = %s\n"
-			      "uuid = %s\n"
-			      "media = dir\n",
-			      FORMAT, c->name, uuid);
+			      "name = ",
+			      FORMAT);
+	if (!error)
+		error = name_text(c->name, out);
+	if (!error)
+		error = buffer_printf(out, "\nuuid = %s\nmedia = dir\n", uuid);
 	if (!error && c->compression == COMPRESSION_ZSTD)
 		error = buffer_printf(out, "compression = zstd:%d\n", c->level);
 	else if (!error)
@@ -176,32 +200,54 @@ static int config_write(int directory, const struct set_config *c)
 	return error;
 }
 
+static int config_name(struct set_config *c, const char *value)
+{
+	struct buffer name = {0};
+	int error = text_unescape(&name, value, strlen(value));
+
+	if (!error)
+		error = buffer_append(&name, "", 1);
+	if (error) {
+		buffer_release(&name);
+		return error == REEL_ENOMEM ? error : REEL_EINVAL;
+	}
+	free(c->name);
+	c->name = (char *)name.data;
+	return 0;
+}
+
+/* Digits and nothing else. */
+static int config_number(const char *value, int base, uint64_t *out)
+{
+	const char *digits = base == 16 ? "0123456789abcdefABCDEF"
+					: "0123456789";
+	unsigned long long n;
+
+	errno = 0;
+	n = strtoull(value, NULL, base);
+	if (!*value || value[strspn(value, digits)] || errno)
+		return REEL_EINVAL;
+	*out = n;
+	return 0;
+}
+
 static int config_value(struct set_config *c, const char *key,
 			const char *value)
 {
-	char *end = NULL;
-
 	if (!strcmp(key, "format"))
 		return atoi(value) == FORMAT ? 0 : REEL_EVERSION;
-	if (!strcmp(key, "name")) {
-		free(c->name);
-		c->name = strdup(value);
-		return c->name ? 0 : REEL_ENOMEM;
-	}
+	if (!strcmp(key, "name"))
+		return config_name(c, value);
 	if (!strcmp(key, "uuid"))
 		return set_uuid_parse(value, c->uuid);
 	if (!strcmp(key, "media"))
 		return strcmp(value, "dir") ? REEL_EVERSION : 0;
 	if (!strcmp(key, "compression"))
 		return set_parse_compression(value, &c->compression, &c->level);
-	if (!strcmp(key, "volume-size")) {
-		c->volume_size = strtoull(value, &end, 10);
-		return *end ? REEL_EINVAL : 0;
-	}
-	if (!strcmp(key, "seed")) {
-		c->seed = strtoull(value, &end, 16);
-		return *end ? REEL_EINVAL : 0;
-	}
+	if (!strcmp(key, "volume-size"))
+		return config_number(value, 10, &c->volume_size);
+	if (!strcmp(key, "seed"))
+		return config_number(value, 16, &c->seed);
 	if (!strcmp(key, "digest")) {
 		c->sha256 = !strcmp(value, "sha256");
 		return strcmp(value, "xxh3") ? REEL_EVERSION : 0;
@@ -222,7 +268,7 @@ static char *trim(char *text)
 
 static int config_parse(const char *path, char *text, struct set_config *c)
 {
-	bool have_uuid = false, have_format = false;
+	bool have_uuid = false, have_format = false, have_seed = false;
 	char *save = NULL;
 	int number = 0;
 
@@ -249,10 +295,12 @@ static int config_parse(const char *path, char *text, struct set_config *c)
 			return error;
 		have_uuid |= !strcmp(key, "uuid");
 		have_format |= !strcmp(key, "format");
+		have_seed |= !strcmp(key, "seed");
 	}
-	if (have_uuid && have_format && c->name)
+	if (have_uuid && have_format && have_seed && c->name)
 		return 0;
-	log_error("%s/%s: format, name or uuid is missing", path, CONFIG_FILE);
+	log_error("%s/%s: format, name, uuid or seed is missing", path,
+		  CONFIG_FILE);
 	return REEL_EINVAL;
 }
 
