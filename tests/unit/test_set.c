@@ -161,7 +161,7 @@ static const struct {
 	{HEAD SEED "volume-size =\n", REEL_EINVAL},
 	{HEAD SEED "seed = xyz\n", REEL_EINVAL},
 	{HEAD SEED "seed = \n", REEL_EINVAL},
-	{HEAD SEED "seed = 0123456789abcdef0\n", REEL_EINVAL},
+	{HEAD SEED "seed = 1123456789abcdef0\n", REEL_EINVAL},
 	{HEAD SEED "uuid = 1\n", REEL_EINVAL},
 	{HEAD SEED "nothing\n", REEL_EINVAL},
 	{HEAD, REEL_EINVAL},
