@@ -83,8 +83,7 @@ int set_parse_size(const char *text, uint64_t *size)
 	int power = 0;
 
 	/* strtod knows more than we want: 0x10, 1e3 */
-	if (!isdigit((unsigned char)*text) ||
-	    strpbrk(text, "xXeE"))
+	if (!isdigit((unsigned char)*text) || strpbrk(text, "xXeE"))
 		return REEL_EINVAL;
 	value = strtod(text, &end);
 	if (*end) {
@@ -219,8 +218,8 @@ static int config_name(struct set_config *c, const char *value)
 /* Digits and nothing else. */
 static int config_number(const char *value, int base, uint64_t *out)
 {
-	const char *digits = base == 16 ? "0123456789abcdefABCDEF"
-					: "0123456789";
+	const char *digits =
+		base == 16 ? "0123456789abcdefABCDEF" : "0123456789";
 	unsigned long long n;
 
 	errno = 0;

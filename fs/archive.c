@@ -574,10 +574,9 @@ static int put_hard_link(struct archive *a, struct item *i,
 		return error;
 	/* nothing to extract; the line is for reading the archive alone */
 	if (shared && !g->moved)
-		return g->inode == g->old_inode
-			       ? 0
-			       : list(a, &a->copies, "l ", g->path,
-				      g->path_length);
+		return g->inode == g->old_inode ? 0
+						: list(a, &a->copies, "l ",
+						       g->path, g->path_length);
 	error = archive_need_folder(a, i->folder);
 	if (!error && !stays)
 		error = archive_lose_old(a, i, 0);

@@ -1,18 +1,124 @@
 #!/bin/bash
-# Installs what is missing, builds, runs the unit tests.
+# Installs what is missing, builds, and runs all tests.
+#
+#     tests/run.sh [--long]
+#
+# As root or as an ordinary user; what needs root is skipped then. --long
+# tries more cuts, kills and flips. Logs are kept in build-tests/logs.
 set -u
-cd "$(dirname "$0")/.."
-need="gcc cmake ninja-build pkg-config libfuse3-dev libsqlite3-dev libxxhash-dev libzstd-dev libcunit1-dev"
-missing=
-for p in $need; do dpkg -s "$p" >/dev/null 2>&1 || missing="$missing $p"; done
-if [ -n "$missing" ]; then
+cd "$(dirname "$0")/.." || exit 2
+export LC_ALL=C.UTF-8
+long=${1:-}
+build=$PWD/build-tests
+logs=$build/logs
+passed=0
+failed=0
+
+install_packages()
+{
+	local names missing= name
+	names=$(sed -nE 's/^(build|test)[ \t]+([^ \t]+).*/\2/p' tools/packages)
+	for name in $names; do
+		dpkg-query -W -f '${Status}' "$name" 2>/dev/null |
+			grep -q '^install ok installed' || missing="$missing $name"
+	done
+	[ -n "$missing" ] || return 0
 	echo "installing:$missing"
-	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing || exit 2
+	if [ "$(id -u)" = 0 ]; then
+		as_root=
+	elif command -v sudo >/dev/null; then
+		as_root=sudo
+	else
+		echo "these packages are missing:$missing; install them as root"
+		exit 2
+	fi
+	# shellcheck disable=SC2086
+	$as_root apt-get update -q &&
+		$as_root env DEBIAN_FRONTEND=noninteractive apt-get install \
+			-qy --no-install-recommends $missing >/dev/null || {
+		echo "apt-get could not install$missing"
+		exit 2
+	}
+}
+
+build_one() # NAME OPTIONS...
+{
+	local name=$1
+	shift
+	echo "building $name"
+	cmake -S . -B "$build/$name" "$@" >"$logs/build-$name" 2>&1 &&
+		cmake --build "$build/$name" -j "$(nproc)" \
+			>>"$logs/build-$name" 2>&1 || {
+		tail -n 30 "$logs/build-$name"
+		echo "the build failed"
+		exit 2
+	}
+}
+
+step() # NAME SECONDS COMMAND...
+{
+	local name=$1 limit=$2 begin=$SECONDS rc
+	shift 2
+	timeout -k 20 "$limit" "$@" >"$logs/$name" 2>&1 </dev/null
+	rc=$?
+	if [ $rc = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok    $name ($((SECONDS - begin)) s)" \
+			"$(grep -E '^[0-9]+ passed' "$logs/$name" | tail -n 1)"
+	else
+		failed=$((failed + 1))
+		echo "FAIL  $name (exit status $rc)"
+		tail -n 40 "$logs/$name" | cut -c 1-300
+	fi
+}
+
+install_packages
+mkdir -p "$logs"
+# on memory where there is some: the disk is not what is tried
+work=$(mktemp -d /dev/shm/reel-tests.XXXXXX 2>/dev/null ||
+	mktemp -d "${TMPDIR:-/tmp}/reel-tests.XXXXXX")
+trap 'chmod -R u+rwX "$work" 2>/dev/null; rm -rf "$work"' EXIT
+if [ "$(df -Pk "$work" | awk 'NR == 2 {print $4}')" -lt 1500000 ]; then
+	rm -rf "$work"
+	work=$(mktemp -d "${TMPDIR:-/tmp}/reel-tests.XXXXXX")
 fi
-cmake -S . -B build-debug -G Ninja -DCMAKE_BUILD_TYPE=Debug -DREEL_SANITIZE=address,undefined >/dev/null && ninja -C build-debug || exit 2
-passed=0 failed=0
-for t in build-debug/tests/unit; do
-	if timeout 600 "$t"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
+build_one release -DCMAKE_BUILD_TYPE=Release
+build_one asan -DCMAKE_BUILD_TYPE=Debug -DREEL_SANITIZE=address,undefined
+build_one tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DREEL_SANITIZE=thread
+build_one collide -DCMAKE_BUILD_TYPE=Release -DREEL_WEAK_DIGEST=ON \
+	-DBUILD_TESTING=OFF
+reel=$build/release/tools/reel
+asan=$build/asan/tools/reel
+cut=$build/release/tests/cut.so
+flips=30
+[ "$long" != --long ] || flips=1000
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1
+
+step layers 60 sh tests/layers.sh
+step format 60 sh tests/format.sh
+step unit 300 "$build/asan/tests/unit"
+step unit-threads 300 "$build/tsan/tests/unit"
+for replay in "$build"/asan/tests/replay_*; do
+	[ -x "$replay" ] || continue
+	name=${replay##*/replay_}
+	step "fuzz-$name" 120 "$replay" "tests/fuzz/corpus/$name"
 done
+step set 600 bash tests/set/set_test.sh "$reel" "$work/set"
+step set-asan 900 bash tests/set/set_test.sh "$asan" "$work/set"
+step instance 300 bash tests/instance/instance_test.sh "$reel" \
+	"$build/collide/tools/reel" "$work/instance"
+step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"
+step mount-asan 400 bash tests/mount/mount_test.sh "$asan" "$work/mount"
+step backup-threads 300 bash tests/set/threads_test.sh \
+	"$build/tsan/tools/reel" "$work/threads"
+step crash 3000 bash tests/crash/crash_test.sh "$reel" "$cut" "$work/crash" \
+	$long
+step trouble 300 bash tests/crash/trouble_test.sh "$reel" "$work/trouble"
+step damage 3000 env FLIPS=$flips bash tests/damage/damage_test.sh "$asan" \
+	"$work/damage"
+step try 600 env TMPDIR="$work" sh tools/try.sh tests
+
 echo "$passed passed, $failed failed"
-[ $failed -eq 0 ] && [ $passed -gt 0 ]
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
