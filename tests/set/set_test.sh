@@ -4,7 +4,9 @@
 #
 #     set_test.sh REEL WORKDIR [--long]
 #
-# WORKDIR is made and removed; best on a filesystem with all xattrs.
+# WORKDIR is made and removed; best on a filesystem with all xattrs. A line for
+# each check. Needs rsync, bsdtar, pax, setfacl; root, for owners and devices
+# and for a root directory that has the recipe's tools and nothing else.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -20,9 +22,10 @@ ok() # NAME, status of the command before
 {
 	if [ "$2" = 0 ]; then
 		passed=$((passed + 1))
+		echo "set: ok: ${1#"$work/"}"
 	else
 		failed=$((failed + 1))
-		echo "set: FAILED: $1"
+		echo "set: FAILED: ${1#"$work/"}"
 	fi
 	return "$2"
 }
@@ -102,7 +105,10 @@ plain() # SET TOOL LOCALE
 recipe() # SET N
 {
 	rm -rf "$work/out"
-	dash "$here/../../tape/recover.sh" "$1/volumes" "$work/out" "$2" \
+	decode "$1"/volumes/000001.* 2>/dev/null |
+		tar -xO --occurrence=1 --wildcards '.reel-*/recover.sh' \
+			>"$work/recover.sh" 2>/dev/null
+	dash "$work/recover.sh" "$1/volumes" "$work/out" "$2" \
 		2>"$work/recipe.log"
 	ok "$1: the recipe up to session $2 ends well" $? ||
 		cat "$work/recipe.log"
@@ -111,12 +117,61 @@ recipe() # SET N
 	rm -rf "$work/out"
 }
 
+# A root directory with dash, tar, zstd, coreutils and what they load.
+bare_root() # DIR
+{
+	local f
+	mkdir -p "$1/bin" "$1/tmp" "$1/dev" "$1/set"
+	chmod 1777 "$1/tmp"
+	mknod -m 666 "$1/dev/null" c 1 3
+	for f in $(dpkg -L dash tar zstd coreutils | grep 'bin/'); do
+		[ ! -f "$f" ] || cp -a --dereference "$f" "$1/bin/"
+	done
+	ln -sf dash "$1/bin/sh"
+	for f in $(ldd "$1"/bin/* 2>/dev/null | grep -o '/[^ ]*\.so[^ ]*' |
+		sort -u); do
+		[ -f "$1$f" ] || cp --parents --dereference "$f" "$1"
+	done
+}
+
+bare_recipe() # SET
+{
+	local n=$sessions
+	[ "$(id -u)" = 0 ] || {
+		echo "set: skipped, needs root: the recipe in a bare root"
+		return
+	}
+	bare_root "$work/root"
+	cp -a "$1/volumes" "$work/root/set/"
+	cp "$work/recover.sh" "$work/root/set/"
+	env -i PATH=/bin "$(command -v chroot)" "$work/root" sh /set/recover.sh /set/volumes \
+		/out "$n" 2>"$work/recipe.log"
+	ok "$1: the recipe in a bare root ends well" $? ||
+		cat "$work/recipe.log"
+	same "$work/state$n" "$work/root/out"
+	ok "$1: the recipe in a bare root" $?
+	rm -rf "$work/root"
+}
+
 questions() # SET
 {
-	local n
+	local n path
 	for n in $(seq $sessions); do
 		"$reel" ls -R --json "$1@$n"
+		"$reel" ls -lR "$1@$n"
 		"$reel" find --json "$1@$n"
+		"$reel" info --json "$1@$n"
+		for path in sizes/1024 'duplicates/a/same1' kinds 'sparse/many' \
+			'shifting/file to link' 'inherited/now/plain'; do
+			"$reel" info --json "$1@$n" "$path"
+		done
+	done
+	"$reel" find --all --json "$1"
+	for path in 'duplicates/large copy' 'attributes/directory' . \
+		'links/one/first10' 'names/line
+break' $'names/latin\xe4\xf6' 'swaps/file1-70000' 'kinds/fifo' \
+		'sparse' 'names/nothing like it'; do
+		"$reel" history --json "$1" "$path"
 	done
 	"$reel" info --json "$1"
 	"$reel" snapshots --json "$1"
@@ -125,9 +180,25 @@ questions() # SET
 	"$reel" diff --json "$1@1" 5
 }
 
+check_volumes() # SET
+{
+	local v bad=0 count=0
+	for v in "$1"/volumes/*.zst; do
+		[ -f "$v" ] || return 0
+		count=$((count + 1))
+		zstd -lvq "$v" >/dev/null 2>"$work/log" &&
+			! grep -q . "$work/log" && zstd -tq "$v" || {
+			bad=1
+			echo "$v: zstd"
+		}
+		python3 "$here/seekable.py" "$v" || bad=1
+	done
+	ok "$1: zstd -lv and a reader of seek tables on $count volumes" $bad
+}
+
 one_set() # NAME OPTIONS...
 {
-	local set=$work/$1 n v
+	local set=$work/$1 n
 	shift
 	rm -rf "$set"
 	"$reel" init "$set" "$@" >/dev/null
@@ -143,14 +214,14 @@ one_set() # NAME OPTIONS...
 		ok "$set: restoring session $n" $?
 		recipe "$set" "$n"
 	done
+	bare_recipe "$set"
 	"$reel" verify "$set" >"$work/log" 2>&1
 	ok "$set: verify" $? || head "$work/log"
-	for v in "$set"/volumes/*.zst; do
-		[ ! -f "$v" ] || zstd -lvq "$v" >/dev/null 2>&1
-		ok "$v: zstd -lv" $?
-		[ ! -f "$v" ] || python3 "$here/seekable.py" "$v"
-		ok "$v: an independent reader of the seek table" $?
+	for n in $(seq $sessions); do
+		"$reel" verify "$set@$n" >"$work/log" 2>&1
+		ok "$set: verify session $n" $? || head "$work/log"
 	done
+	check_volumes "$set"
 	questions "$set" >"$work/before" 2>&1
 	rm "$set/catalog.db"
 	"$reel" catalog rebuild "$set" >"$work/log" 2>&1
@@ -181,6 +252,60 @@ plain_set() # NAME OPTIONS...
 	plain "$set" pax C
 	plain "$set" pax C.UTF-8
 	rm -rf "$set" "$work/tame"
+}
+
+# One session as a person does it who reads the lists: the reserved folder
+# first, then what was replaced is cleared away, then the rest.
+by_hand() # TOOL DIR VOLUMES...
+{
+	local tool=$1 out=$2 list name
+	shift 2
+	decode "$@" | (cd "$out" && tar -x -f - "$reserved")
+	for list in "$out/$reserved"/s*/replaced; do
+		[ ! -f "$list" ] || while IFS= read -r name; do
+			printf -v name '%bx' "$name"
+			rm -rf -- "$out/${name%x}"
+		done <"$list"
+	done
+	case $tool in
+	tar) decode "$@" | tar -x -f - -C "$out" --exclude="$reserved" ;;
+	bsdtar) decode "$@" | bsdtar -x -f - -C "$out" \
+		--exclude "$reserved" ;;
+	pax) decode "$@" | (cd "$out" && pax -r -pe -c "$reserved") ;;
+	esac
+	rm -rf "${out:?}/$reserved"/s*
+}
+
+# The same where directories become something else and back.
+wild_set() # NAME OPTIONS...
+{
+	local set=$work/$1 n tool out=$work/plain log=$work/plain.log
+	local number line
+	shift
+	rm -rf "$set" "$work/calm"
+	"$reel" init "$set" "$@" >/dev/null
+	for n in $(seq $sessions); do
+		python3 "$here/../tree/make.py" "$work/calm" "$n" --calm
+		"$reel" backup "$set" -C "$work/calm" . >"$log" 2>&1
+		ok "$set: session $n" $? || cat "$log"
+	done
+	reserved=$(decode "$set"/volumes/000001.* 2>/dev/null |
+		tar -t 2>/dev/null | head -n 1)
+	reserved=${reserved%%/*}
+	for tool in tar bsdtar pax; do
+		rm -rf "$out"
+		mkdir "$out"
+		while read -r number line; do
+			# shellcheck disable=SC2086
+			by_hand $tool "$out" $line ||
+				echo "session $number: exit status $?"
+		done < <(session_volumes "$set") >"$log" 2>&1
+		quiet "$log"
+		ok "$set: $tool and the replaced lists: silence" $?
+		python3 "$here/contents.py" "$work/calm" "$out" $tool
+		ok "$set: $tool and the replaced lists: every content" $?
+	done
+	rm -rf "$set" "$work/calm" "$out"
 }
 
 # More names of one content than a filesystem can link.
@@ -240,6 +365,7 @@ if [ "$long" = --long ]; then
 fi
 plain_set plainnone --compress none
 plain_set plainzstd --compress zstd --volume-size 1M
+wild_set wild --compress zstd --volume-size 1M
 many_copies
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"
