@@ -261,7 +261,6 @@ static void wait_for_end(struct mount *m, int signals)
 
 	while (poll(p, 2, -1) < 0 && errno == EINTR)
 		;
-	fuse_session_exit(m->session);
 }
 
 /* ---- mounting ---- */
@@ -365,6 +364,8 @@ static int serve(struct mount *m)
 		error = start_workers(m);
 	if (!error)
 		wait_for_end(m, signals);
+	if (m->push)
+		push_stop(m->push);
 	if (m->session) {
 		fuse_session_exit(m->session);
 		fuse_session_unmount(m->session);

@@ -257,15 +257,19 @@ int push_new(struct set *set, struct recall *recall, push_store store,
 	return 0;
 }
 
-void push_free(struct push *p)
+void push_stop(struct push *p)
 {
-	if (!p)
-		return;
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(p->thread, NULL);
+}
+
+void push_free(struct push *p)
+{
+	if (!p)
+		return;
 	catalog_close(p->catalog);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);

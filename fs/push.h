@@ -34,7 +34,9 @@ typedef int (*push_store)(void *context, uint64_t id, const void *data,
 
 int push_new(struct set *set, struct recall *recall, push_store store,
 	     void *context, struct push **out);
-/* Ends the thread. */
+/* Ends the thread. READs must go on being answered until it has ended (H1). */
+void push_stop(struct push *p);
+/* After push_stop, when nobody asks any more; accepts NULL. */
 void push_free(struct push *p);
 /* A READ of this inode, a small file, was answered. Never waits for the
  * thread. */

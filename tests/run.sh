@@ -82,6 +82,7 @@ if [ "$(df -Pk "$work" | awk 'NR == 2 {print $4}')" -lt 1500000 ]; then
 	rm -rf "$work"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/reel-tests.XXXXXX")
 fi
+chmod 755 "$work" # other users are tried, too
 
 build_one release -DCMAKE_BUILD_TYPE=Release
 build_one asan -DCMAKE_BUILD_TYPE=Debug -DREEL_SANITIZE=address,undefined
