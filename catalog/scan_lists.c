@@ -223,7 +223,8 @@ static int expect(struct scan *s, const char *path, size_t length, bool name)
 
 static struct buffer *list_of(struct scan *s, const struct member *m)
 {
-	const char *name = memrchr(m->path, '/', m->path_length);
+	const char *name =
+		m->path_length ? memrchr(m->path, '/', m->path_length) : NULL;
 	size_t length = strlen(s->set->reserved);
 
 	if (!name || m->type != MEMBER_FILE || m->path_length < length + 3 ||

@@ -397,6 +397,7 @@ static int take_folder(struct archive *a, struct item *i)
 					    &f->xattrs);
 		return error;
 	}
+	f->noted = f->unnamed;
 	if (i->had && !full)
 		a->changed++;
 	else
@@ -702,10 +703,11 @@ static int take_name(struct archive *a, struct item *i)
 		return error;
 	if (i->st.stx_nlink > 1)
 		g = groups_find(&a->groups, device_of(&i->st), i->st.stx_ino);
-	if (i->unchanged)
-		error = g ? 0
-			  : remember_group(a, i, &fresh, i->old.id,
-					   i->old.content);
+	/* an unchanged name's group may have come to a new path before it */
+	if (i->unchanged && !g)
+		error = remember_group(a, i, &fresh, i->old.id, i->old.content);
+	else if (i->unchanged && g->inode == i->old.id)
+		error = 0;
 	else if (g)
 		error = put_hard_link(a, i, g);
 	else

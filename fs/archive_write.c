@@ -322,7 +322,7 @@ int archive_meta_folder(struct archive *a, struct folder *f)
 		return 0;
 	f->in_meta = true;
 	error = archive_meta_folder(a, f->parent);
-	if (error || f->unnamed)
+	if (error || (f->unnamed && !f->noted))
 		return error;
 	folder_member(a, f, &m);
 	return add_carrier(a, &m);

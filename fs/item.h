@@ -41,6 +41,7 @@ struct folder {
 	bool in_meta;
 	bool hands_on; /* had a default ACL before this session */
 	bool unnamed;  /* the root, when "." was not named: no member */
+	bool noted;    /* but its metadata, which no session before has */
 	struct inode_row row;
 	struct buffer xattrs;
 	char *target;

@@ -480,8 +480,9 @@ static int open_root(struct walk *w, bool fresh, struct place **out)
 		restore_entry_release(&e);
 		return err;
 	}
-	/* A root that was never backed up has no metadata. */
-	(*out)->adorn = (*out)->entry.inode.mtime != 0 &&
+	/* A root that was never backed up has no metadata (scan_root). */
+	(*out)->adorn = ((*out)->entry.inode.mtime != 0 ||
+			 (*out)->entry.inode.nlink != 1) &&
 			S_ISDIR((*out)->entry.inode.mode) &&
 			(r->options->path_count == 0 || fresh);
 	if (fresh && !(*out)->adorn && r->root >= 0)
