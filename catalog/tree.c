@@ -403,6 +403,14 @@ static int compare_sides(const struct tree_cursor *t)
 			     t->past.length);
 }
 
+/* What a directory can hold: restored, others would lead elsewhere. */
+static bool name_possible(const char *name, size_t length)
+{
+	return !memchr(name, '/', length) && !memchr(name, '\0', length) &&
+	       !(length == 1 && *name == '.') &&
+	       !(length == 2 && !memcmp(name, "..", 2));
+}
+
 int tree_step(struct tree_cursor *t, struct entry_row *out)
 {
 	int error = t->given ? side_step(t->c, t->given) : 0;
@@ -425,8 +433,7 @@ int tree_step(struct tree_cursor *t, struct entry_row *out)
 	out->parent = t->parent;
 	out->name = t->given->name;
 	out->name_length = t->given->length;
-	if (memchr(out->name, '/', out->name_length) ||
-	    memchr(out->name, '\0', out->name_length))
+	if (!name_possible(out->name, out->name_length))
 		return damaged(t->c, REEL_EDAMAGED);
 	return 1;
 }
