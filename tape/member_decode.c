@@ -658,7 +658,8 @@ static int read_map(struct member_decoder *d, struct member *m)
 	uint64_t stored = d->left;
 	int error = 0;
 
-	if (d->sparse_major > 1 || d->sparse_minor > 1 ||
+	if (d->real_size > INT64_MAX || d->sparse_major > 1 ||
+	    d->sparse_minor > 1 ||
 	    (d->sparse_major == 1 && d->sparse_minor != 0))
 		return REEL_EDAMAGED;
 	if (d->sparse_major == 1) {
