@@ -24,7 +24,7 @@ int text_escape(struct buffer *out, const void *name, size_t length)
 			error = buffer_printf(out, "\\0%03o", from[i]);
 		begin = i + 1;
 	}
-	if (!error)
+	if (!error && length > begin)
 		error = buffer_append(out, from + begin, length - begin);
 	return error;
 }
