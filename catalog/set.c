@@ -19,7 +19,7 @@
 #define CONFIG_FILE   "set.conf"
 #define CONFIG_LIMIT  65536
 #define FORMAT	      1
-#define DEFAULT_LEVEL 3
+#define DEFAULT_LEVEL 5
 
 void set_uuid_text(const uint8_t uuid[16], char text[37])
 {

@@ -33,26 +33,39 @@ static bool fits(size_t size, uint64_t value)
 	return value >> (3 * (size - 1)) == 0;
 }
 
+/* Six digits, a NUL, a space. */
 static void put_checksum(struct ustar *h)
 {
-	memset(h->checksum, ' ', sizeof(h->checksum));
-	snprintf(h->checksum, sizeof(h->checksum), "%06o", ustar_checksum(h));
+	put_octal(h->checksum, 7, ustar_checksum(h));
+	h->checksum[7] = ' ';
 }
 
 /* ---- extended header ---- */
 
+/* Decimal digits, the last one at end[-1]; where they begin. Printing is what
+ * encoding spends its time on. */
+static char *put_digits(char *end, uint64_t v)
+{
+	do
+		*--end = (char)('0' + v % 10);
+	while (v /= 10);
+	return end;
+}
+
 static int put_record(struct buffer *out, const char *key, size_t key_length,
 		      const void *value, size_t length)
 {
+	char digits[24], *end = digits + sizeof(digits), *begin;
 	size_t body = key_length + length + 3, total = body + 1;
-	char digits[24];
-	int error;
+	int error = buffer_reserve(out, body + sizeof(digits));
 
 	/* the length counts its own digits */
-	while ((size_t)snprintf(digits, sizeof(digits), "%zu", total) + body !=
-	       total)
+	while ((size_t)(end - (begin = put_digits(end, total))) + body != total)
 		total++;
-	error = buffer_printf(out, "%s ", digits);
+	if (!error)
+		error = buffer_append(out, begin, (size_t)(end - begin));
+	if (!error)
+		error = buffer_append(out, " ", 1);
 	if (!error)
 		error = buffer_append(out, key, key_length);
 	if (!error)
@@ -70,35 +83,33 @@ static int put_text(struct buffer *out, const char *key, const void *value,
 
 static int put_number(struct buffer *out, const char *key, uint64_t value)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRIu64, value);
+	char text[24], *end = text + sizeof(text);
+	char *begin = put_digits(end, value);
 
-	return put_text(out, key, text, (size_t)n);
+	return put_text(out, key, begin, (size_t)(end - begin));
 }
 
 /* Seconds as a decimal fraction; before 1970 the sign stands for all of it. */
 static int put_time(struct buffer *out, const char *key, struct timespec t)
 {
-	long long seconds = t.tv_sec;
-	long nanoseconds = t.tv_nsec;
-	const char *sign = "";
-	char text[48];
-	int n;
+	uint64_t seconds = (uint64_t)t.tv_sec, ns = (uint64_t)t.tv_nsec;
+	char text[48], *end = text + sizeof(text), *begin = end;
 
-	if (seconds < 0) {
-		sign = "-";
+	if (t.tv_sec < 0) {
 		seconds = -seconds;
-		if (nanoseconds) {
+		if (ns) {
 			seconds--;
-			nanoseconds = 1000000000 - nanoseconds;
+			ns = 1000000000 - ns;
 		}
 	}
-	if (nanoseconds)
-		n = snprintf(text, sizeof(text), "%s%lld.%09ld", sign, seconds,
-			     nanoseconds);
-	else
-		n = snprintf(text, sizeof(text), "%s%lld", sign, seconds);
-	return put_text(out, key, text, (size_t)n);
+	if (ns) {
+		begin = put_digits(end, 1000000000 + ns);
+		*begin = '.'; /* the digit that kept the zeros */
+	}
+	begin = put_digits(begin, seconds);
+	if (t.tv_sec < 0)
+		*--begin = '-';
+	return put_text(out, key, begin, (size_t)(end - begin));
 }
 
 /* A keyword cannot hold '=', nor '%' then. */
