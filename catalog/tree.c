@@ -246,17 +246,22 @@ int tree_path(struct catalog *c, uint32_t session, uint64_t parent,
 	      const char *name, size_t length, struct buffer *out)
 {
 	struct buffer path = {0};
+	uint64_t mark = parent; /* an ancestor: met again, there is no root */
 	int error = length ? append_reversed(&path, name, length) : 0;
 
-	for (int depth = 0; !error && parent > TREE_ROOT; depth++) {
-		struct entry_row e;
+	for (unsigned depth = 1; !error && parent > TREE_ROOT; depth++) {
+		struct entry_row e = {0};
 
-		error = depth < DEPTH_LIMIT
+		error = depth <= DEPTH_LIMIT
 				? tree_directory(c, session, parent, &e)
 				: REEL_EDAMAGED;
+		if (!error && (e.parent == mark || !e.name_length))
+			error = damaged(c, REEL_EDAMAGED);
 		if (!error)
 			error = append_reversed(&path, e.name, e.name_length);
 		parent = e.parent;
+		if (!(depth & (depth - 1)))
+			mark = parent;
 	}
 	if (!error) {
 		reverse(path.data, path.length);
