@@ -26,7 +26,9 @@ static int take_map(const struct member *m, uint64_t at, struct content_row *c,
 		err = REEL_ENOMEM;
 	if (!err) {
 		digester_add(digester, header.data + header.length - map, map);
-		memcpy(c->runs, m->runs, m->run_count * sizeof(*c->runs));
+		if (m->run_count)
+			memcpy(c->runs, m->runs,
+			       m->run_count * sizeof(*c->runs));
 		c->run_count = m->run_count;
 		c->sparse = true;
 		c->map_bytes = map;
@@ -241,16 +243,23 @@ int scan_join(struct scan *s, const char *path, size_t length,
 		scan_paths_find(&s->paths, scan_hash(s, target, target_length));
 	struct scan_path *mine;
 	struct scan_path found;
+	struct entry_row old;
 	uint64_t parent;
 	const char *name;
 	size_t name_length;
 	int err;
 
-	if (!p || !p->inode || p->node) {
+	if (p && p->inode && !p->node) {
+		found = *p;
+	} else if ((p && p->inode) ||
+		   scan_old(s, target, target_length, &old) || old.node) {
 		scan_lose(s, path, length, "what it is a hard link of is lost");
 		return 0;
+	} else {
+		found = (struct scan_path){.inode = old.inode.id,
+					   .content = old.inode.content,
+					   .size = old.inode.size};
 	}
-	found = *p;
 	err = scan_parent(s, path, length, &parent, &name, &name_length);
 	if (!err)
 		err = builder_entry(s->builder, parent, name, name_length, 0,

@@ -568,6 +568,8 @@ static int put_hard_link(struct archive *a, struct item *i,
 			   .path_length = a->path.length,
 			   .link = g->path,
 			   .link_length = g->path_length};
+	/* the first name changed by its carrier, without a member */
+	bool adorned = !g->moved && g->inode != g->old_inode;
 	struct inode_row row;
 	int error = enter_name(a, i, g->inode);
 
@@ -589,9 +591,9 @@ static int put_hard_link(struct archive *a, struct item *i,
 		error = put_gap(a, i, g->content);
 	if (!error && !stays)
 		error = archive_put_member(a, &m);
-	if (!error && (stays || g->separated))
+	if (!error && (stays || g->separated || adorned))
 		error = list(a, &a->copies, "l ", g->path, g->path_length);
-	if (!error && (stays || g->separated))
+	if (!error && (stays || g->separated || adorned))
 		error = archive_meta_folder(a, i->folder);
 	return error;
 }
