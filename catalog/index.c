@@ -14,8 +14,8 @@
 #define GROUP_BYTES (4u << 20) /* of texts and blobs, before it ends */
 #define PACK_PIECE  (4u << 20) /* packed at a time */
 #define PACK_LEVEL  9
-#define PIECE_LIMIT (64u << 20) /* plain bytes of one frame that is read */
-#define VALUE_LIMIT (1u << 26)	/* bytes of one text or blob */
+#define PIECE_LIMIT (128u << 20) /* plain bytes of one frame that is read */
+#define VALUE_LIMIT (1u << 26)	 /* bytes of one text or blob */
 #define COLUMNS	    16
 
 static const char magic[] = "REEL index";
@@ -383,6 +383,8 @@ static int unpack_group(struct unpacker *u, int table)
 	size_t integers, values;
 	int error = get_varint(u, GROUP_LIMIT, &rows);
 
+	if (!error && !rows)
+		error = REEL_EDAMAGED;
 	for (int n = 0; !error && n < tables[table].columns; n++) {
 		struct reading *c = &u->columns[n];
 
@@ -457,5 +459,5 @@ int index_unpack(const void *packed, size_t length, const char *path)
 	}
 	unpack_release(&u->source);
 	free(u);
-	return error;
+	return error == REEL_ERANGE ? REEL_EDAMAGED : error;
 }
