@@ -4,8 +4,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "catalog/index.h"
 #include "tape/buffer.h"
 #include "tape/error.h"
+#include "tape/member.h"
 #include "tests/unit/sample.h"
 
 static struct builder *start(struct sample *s, bool full)
@@ -378,6 +380,69 @@ static void sparse(void)
 	sample_end(&s);
 }
 
+/* The packed index gives the same rows, or is refused when it is cut. */
+static void packed_index(void)
+{
+	struct sample s;
+	struct builder *b;
+	struct session_row row = {.time = SAMPLE_TIME, .first_volume = 1};
+	struct buffer packed = {0};
+	char path[100];
+
+	sample_make(&s);
+	b = start(&s, false);
+	sample_file(b, TREE_ROOT, "new", add(b, 'N', "new"));
+	CU_ASSERT_EQUAL_FATAL(builder_finish(b, &row, NULL, 0, &packed), 0);
+	builder_free(b);
+	snprintf(path, sizeof(path), "%s/spool/again.db", s.path);
+	CU_ASSERT_EQUAL(index_unpack(packed.data, packed.length, path), 0);
+	for (size_t n = 0; n < packed.length; n += 7)
+		CU_ASSERT_EQUAL(index_unpack(packed.data, n, path),
+				REEL_EDAMAGED);
+	for (size_t n = 0; n < packed.length; n += 3) {
+		packed.data[n] ^= 0x10;
+		index_unpack(packed.data, packed.length, path);
+		packed.data[n] ^= 0x10;
+	}
+	CU_ASSERT_EQUAL(index_unpack(packed.data, packed.length, path), 0);
+	buffer_release(&packed);
+	sample_end(&s);
+}
+
+/* As many runs as a file can have, behind some with many. */
+static void longest_maps(void)
+{
+	struct content_row row = {.size = INT64_MAX,
+				  .sparse = true,
+				  .map_bytes = 512,
+				  .run_count = 60000};
+	struct session_row session = {.time = SAMPLE_TIME, .first_volume = 1};
+	struct buffer packed = {0};
+	struct sample s;
+	struct builder *b;
+	uint64_t id;
+	char path[100];
+
+	row.runs = calloc(MEMBER_SPARSE_LIMIT, sizeof(*row.runs));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(row.runs);
+	for (uint64_t n = 0; n < MEMBER_SPARSE_LIMIT; n++)
+		row.runs[n] = (struct sparse_run){2 * n, 1};
+	sample_begin(&s);
+	b = start(&s, false);
+	sample_root(b);
+	for (int n = 0; n < 4; n++)
+		CU_ASSERT_EQUAL(builder_content(b, &row, "s", 1, &id), 0);
+	row.run_count = MEMBER_SPARSE_LIMIT;
+	CU_ASSERT_EQUAL(builder_content(b, &row, "s", 1, &id), 0);
+	CU_ASSERT_EQUAL_FATAL(builder_finish(b, &session, NULL, 0, &packed), 0);
+	builder_free(b);
+	snprintf(path, sizeof(path), "%s/spool/again.db", s.path);
+	CU_ASSERT_EQUAL(index_unpack(packed.data, packed.length, path), 0);
+	free(row.runs);
+	buffer_release(&packed);
+	sample_end(&s);
+}
+
 void suite_builder(void);
 void suite_builder(void)
 {
@@ -392,4 +457,6 @@ void suite_builder(void)
 	CU_add_test(s, "full epoch", full_epoch);
 	CU_add_test(s, "given up", given_up);
 	CU_add_test(s, "sparse", sparse);
+	CU_add_test(s, "packed index", packed_index);
+	CU_add_test(s, "longest maps", longest_maps);
 }
