@@ -26,9 +26,15 @@ struct change {
 
 int change_run(struct change *c);
 
-/* Times as the catalogue has them. */
+/* Times as the catalogue has them: 1677 to 2262, beyond that the nearest. */
 static inline int64_t statx_ns(struct statx_timestamp t)
 {
+	const int64_t limit = INT64_MAX / 1000000000 - 1;
+
+	if (t.tv_sec > limit)
+		return limit * 1000000000;
+	if (t.tv_sec < -limit)
+		return -limit * 1000000000;
 	return t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
