@@ -344,7 +344,37 @@ END
 	"$reel" restore "$set" --to "$work/out" >"$log" 2>&1
 	same "$tree" "$work/out"
 	ok "70,000 copies: restore" $?
+	rm -rf "$work/out"
+	dash "$here/../../tape/recover.sh" "$set/volumes" "$work/out" \
+		>"$log" 2>&1
+	ok "70,000 copies: the recipe ends well" $? || head -n 3 "$log"
+	same "$tree" "$work/out"
+	ok "70,000 copies: the recipe" $?
 	rm -rf "$set" "$tree" "$work/out"
+}
+
+# Sockets stay out, with a word; the reserved name is stored under another.
+left_out()
+{
+	local tree=$work/left set=$work/sockets reserved
+	mkdir "$tree"
+	python3 -c 'import socket, sys, os
+os.chdir(sys.argv[1])
+socket.socket(socket.AF_UNIX).bind("a socket")' "$tree"
+	"$reel" init "$set" >/dev/null
+	reserved=.reel-$(sed -nE 's/^uuid[ =]+(.{8}).*/\1/p' "$set/set.conf")
+	mkdir "$tree/$reserved"
+	echo mine >"$tree/$reserved/file"
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	[ $? = 1 ] && grep -q 'a socket: socket' "$work/log" &&
+		grep -q "$reserved.source\|$reserved: is the set" "$work/log"
+	ok "a socket and the reserved name: status 1 and a word for each" $? ||
+		cat "$work/log"
+	"$reel" restore "$set" --to "$work/out" >"$work/log" 2>&1
+	[ "$(cat "$work/out/$reserved.source/file")" = mine ] &&
+		[ ! -e "$work/out/a socket" ]
+	ok "the reserved name is stored with .source behind it" $?
+	rm -rf "$tree" "$set" "$work/out"
 }
 
 rm -rf "$work"
@@ -367,6 +397,7 @@ plain_set plainnone --compress none
 plain_set plainzstd --compress zstd --volume-size 1M
 wild_set wild --compress zstd --volume-size 1M
 many_copies
+left_out
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"
 echo "$passed passed, $failed failed"
