@@ -52,8 +52,7 @@ heading() {
 }
 
 extract() {
-	tar -x -f - -p --same-owner --numeric-owner --xattrs \
-		--xattrs-include='*' "$@"
+	tar -x -f - -p --numeric-owner --xattrs --xattrs-include='*' "$@"
 }
 
 # A line of a list, its escapes undone, in $name.

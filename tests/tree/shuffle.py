@@ -75,8 +75,9 @@ def metadata(path):
     kind = rng.randrange(6)
     link = os.path.islink(path)
     if kind == 0 and not link:
-        os.chmod(path, rng.choice((0o600, 0o644, 0o755, 0o4755, 0o2711,
-                                   0o1777, 0o000)))
+        mode = rng.choice((0o600, 0o644, 0o755, 0o4755, 0o2711, 0o1777, 0))
+        # others than root must still read it
+        os.chmod(path, mode if ROOT else mode | 0o700)
     elif kind == 1 and ROOT:
         os.chown(path, rng.choice((0, 7, 3000000)), rng.choice((0, 8)),
                  follow_symlinks=False)
