@@ -4,8 +4,8 @@
  * C1 The media decide. A session is published on the media first (stream.h,
  *    S2), then ingested from its own index in one transaction.
  * C2 Opening for writing reconciles: sessions on the media that the catalogue
- *    lacks are ingested, sessions the media do not have are an error naming
- *    the missing volume, rubbish of interrupted writes is removed.
+ *    lacks are ingested, volumes that are not there are named, rubbish of
+ *    interrupted writes is removed.
  * C3 Readers never write and never wait: WAL; a set that cannot be written is
  *    opened immutable.
  * C4 A catalogue is untrusted input: opened defensively (DBCONFIG_DEFENSIVE,

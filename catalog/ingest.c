@@ -205,6 +205,47 @@ static int reconcile_volumes(struct catalog *c, struct media_volume *v,
 	return 0;
 }
 
+struct present {
+	const struct media_volume *volumes;
+	size_t count;
+	struct set *set;
+	uint32_t last; /* looked for */
+};
+
+static int look_for(void *context, const struct frame *f)
+{
+	struct present *p = context;
+	char name[64];
+
+	if (f->volume == p->last)
+		return 0;
+	p->last = f->volume;
+	for (size_t n = 0; n < p->count; n++)
+		if (p->volumes[n].number == f->volume && !p->volumes[n].partial)
+			return 0;
+	volume_name(f->volume, p->set->config.compression, name);
+	log_warning("%s/volumes/%s is missing: put it back, or begin anew with "
+		    "`reel backup --full`",
+		    p->set->path, name);
+	return 0;
+}
+
+/* Volumes of this epoch that are not there: what they hold cannot be read. */
+static int say_missing(struct catalog *c, uint32_t newest,
+		       const struct media_volume *v, size_t count)
+{
+	struct present p = {v, count, c->set, 0};
+	struct session_row row;
+	int error = catalog_session(c, newest, &row);
+
+	if (error)
+		return error;
+	for (uint32_t n = row.epoch; !error && n <= newest; n++)
+		error = catalog_each_frame(c, n, look_for, &p);
+	session_row_release(&row);
+	return error;
+}
+
 int reconcile(struct catalog *c)
 {
 	struct media_volume *v = NULL;
@@ -217,6 +258,8 @@ int reconcile(struct catalog *c)
 		error = catalog_each_frame(c, newest, last_volume, &known);
 	if (!error)
 		error = media_list(c->set, &v, &count);
+	if (!error && newest)
+		error = say_missing(c, newest, v, count);
 	/* the newest session's index may lie on volumes of its own */
 	for (size_t n = 0; !error && n < count; n++) {
 		struct media_session m;

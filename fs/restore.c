@@ -27,7 +27,7 @@ struct level {
 	struct tree_cursor *cursor; /* NULL: begins again after the child */
 };
 
-struct walk {
+struct restore_walk {
 	struct restore *r;
 	struct catalog *c;
 	struct restore_pool *pool;
@@ -41,12 +41,12 @@ struct walk {
 	int64_t reported;
 };
 
-static bool stopped(const struct walk *w)
+static bool stopped(const struct restore_walk *w)
 {
 	return w->r->options->stop && *w->r->options->stop;
 }
 
-static void report(struct walk *w, bool force)
+static void report(struct restore_walk *w, bool force)
 {
 	const struct restore_options *o = w->r->options;
 	struct timespec t;
@@ -63,7 +63,7 @@ static void report(struct walk *w, bool force)
 	o->progress(o->context, &w->progress);
 }
 
-static int load_xattrs(struct walk *w, struct restore_entry *e)
+static int load_xattrs(struct restore_walk *w, struct restore_entry *e)
 {
 	int err;
 
@@ -84,7 +84,7 @@ static int load_xattrs(struct walk *w, struct restore_entry *e)
 }
 
 /* Everything about the entry that the catalogue knows. */
-static int load(struct walk *w, const struct inode_row *i,
+static int load(struct restore_walk *w, const struct inode_row *i,
 		struct restore_entry *e)
 {
 	int err = 0;
@@ -107,8 +107,8 @@ static int load(struct walk *w, const struct inode_row *i,
 	return err;
 }
 
-static void trouble(struct walk *w, const struct place *p, const char *name,
-		    int err)
+static void trouble(struct restore_walk *w, const struct place *p,
+		    const char *name, int err)
 {
 	int none = 0;
 
@@ -130,7 +130,7 @@ static bool is_ancestor(const struct place *p, uint64_t node)
 }
 
 /* Far ancestors give up their descriptors and statements. */
-static void economize(struct walk *w)
+static void economize(struct restore_walk *w)
 {
 	size_t from = w->shut > 16 ? w->shut : 16;
 
@@ -148,7 +148,7 @@ static void economize(struct walk *w)
 	w->shut = from;
 }
 
-static int push(struct walk *w, struct place *p)
+static int push(struct restore_walk *w, struct place *p)
 {
 	struct level *l;
 	int err;
@@ -173,7 +173,7 @@ static int push(struct walk *w, struct place *p)
 	return 0;
 }
 
-static int enter(struct walk *w, struct place *up, const char *name,
+static int enter(struct restore_walk *w, struct place *up, const char *name,
 		 size_t length, const struct entry_row *row, struct place **out)
 {
 	struct restore_entry e;
@@ -197,7 +197,7 @@ static int enter(struct walk *w, struct place *up, const char *name,
 }
 
 /* First name of a link group: written here and now, and remembered. */
-static void group(struct walk *w, struct place *p, const char *name,
+static void group(struct restore_walk *w, struct place *p, const char *name,
 		  const struct restore_entry *e)
 {
 	const char *first = links_find(w->links, e->inode.id);
@@ -216,7 +216,7 @@ static void group(struct walk *w, struct place *p, const char *name,
 	free(path);
 }
 
-static int file(struct walk *w, struct place *p, const char *name,
+static int file(struct restore_walk *w, struct place *p, const char *name,
 		size_t length, const struct entry_row *row)
 {
 	char text[TREE_NAME_LIMIT + 1];
@@ -236,7 +236,8 @@ static int file(struct walk *w, struct place *p, const char *name,
 }
 
 /* One entry of a directory; REEL_ENOMEM or REEL_ESTOPPED end the run. */
-static int visit(struct walk *w, struct place *p, const struct entry_row *row)
+static int visit(struct restore_walk *w, struct place *p,
+		 const struct entry_row *row)
 {
 	char name[TREE_NAME_LIMIT + 1] = "";
 	struct place *child;
@@ -268,7 +269,7 @@ static int visit(struct walk *w, struct place *p, const struct entry_row *row)
 }
 
 /* Leaves the deepest directory. */
-static int pop(struct walk *w)
+static int pop(struct restore_walk *w)
 {
 	struct level *l = &w->levels[--w->depth];
 	struct place *p = l->place;
@@ -291,7 +292,7 @@ static int pop(struct walk *w)
 }
 
 /* The directory `p` (taken over) and all below it. */
-static int descend(struct walk *w, struct place *p)
+static int descend(struct restore_walk *w, struct place *p)
 {
 	int err = push(w, p);
 
@@ -322,7 +323,7 @@ static int descend(struct walk *w, struct place *p)
 
 /* Up to the directory that holds the path's last component: made when
  * missing, then with its metadata; else left as it is. */
-static int lead(struct walk *w, const char **path, struct place **at)
+static int lead(struct restore_walk *w, const char **path, struct place **at)
 {
 	for (;;) {
 		size_t length = strcspn(*path, "/");
@@ -347,7 +348,8 @@ static int lead(struct walk *w, const char **path, struct place **at)
 	}
 }
 
-static int restore_path(struct walk *w, struct place *root, const char *path)
+static int restore_path(struct restore_walk *w, struct place *root,
+			const char *path)
 {
 	struct place *at = place_get(root), *child;
 	const char *rest = path;
@@ -397,7 +399,7 @@ static char *clean_path(const char *path)
 	return out;
 }
 
-static int restore_paths(struct walk *w, struct place *root)
+static int restore_paths(struct restore_walk *w, struct place *root)
 {
 	const struct restore_options *o = w->r->options;
 	int err = 0;
@@ -463,7 +465,7 @@ static int open_target(const struct restore_options *o, int *fd, bool *fresh)
 	return error_from_errno(errno);
 }
 
-static int open_root(struct walk *w, bool fresh, struct place **out)
+static int open_root(struct restore_walk *w, bool fresh, struct place **out)
 {
 	struct restore *r = w->r;
 	struct restore_entry e = {0};
@@ -508,7 +510,7 @@ static void late_flags(void *context, const char *path, uint32_t flags)
 	free(directory);
 }
 
-static int run(struct walk *w, bool fresh)
+static int run(struct restore_walk *w, bool fresh)
 {
 	struct restore *r = w->r;
 	const struct restore_options *o = r->options;
@@ -547,7 +549,7 @@ static void find_umask(struct restore *r)
 	r->gid = getegid();
 }
 
-static void totals(struct walk *w)
+static void totals(struct restore_walk *w)
 {
 	struct session_row s = {0};
 
@@ -564,7 +566,7 @@ int restore_run(struct set *set, struct catalog *c, struct library *l,
 		const struct restore_options *o, struct restore_result *result)
 {
 	struct restore r = {.options = o, .set = set, .library = l, .root = -1};
-	struct walk w = {.r = &r, .c = c};
+	struct restore_walk w = {.r = &r, .c = c};
 	bool fresh;
 	int err;
 

@@ -108,6 +108,7 @@ for replay in "$build"/asan/tests/replay_*; do
 done
 step set 600 bash tests/set/set_test.sh "$reel" "$work/set"
 step set-asan 900 bash tests/set/set_test.sh "$asan" "$work/set"
+step random 400 bash tests/set/random_test.sh "$reel" "$work/random" 1 15
 step instance 300 bash tests/instance/instance_test.sh "$reel" \
 	"$build/collide/tools/reel" "$work/instance"
 step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"
