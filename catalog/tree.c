@@ -49,6 +49,7 @@ static int read_inode(struct column_reader *r, int at, struct inode_row *i)
 	i->xattrs = column_u64(r, at + 13, INT64_MAX);
 	i->content = column_u64(r, at + 14, INT64_MAX);
 	i->target = column_blob(r, at + 15, TARGET_LIMIT, &length);
+	i->target = length ? i->target : NULL;
 	i->target_length = length;
 	if (!i->id || !(i->mode & S_IFMT))
 		r->error = REEL_EDAMAGED;
