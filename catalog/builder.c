@@ -98,13 +98,11 @@ static void forget_statements(struct builder *b)
 
 int builder_late_indexes(struct builder *b)
 {
-	int error = 0;
-
 	if (!b->late)
-		error = database_run(b->catalog->db, b->catalog->path,
-				     catalog_late_indexes);
-	b->late = !error;
-	return error;
+		b->late_error = database_run(b->catalog->db, b->catalog->path,
+					     catalog_late_indexes);
+	b->late = true;
+	return b->late_error;
 }
 
 /* ---- lifecycle ---- */
@@ -748,7 +746,8 @@ int builder_finish(struct builder *b, const struct session_row *row,
 		   const struct frame *frames, size_t count,
 		   struct buffer *packed)
 {
-	int error = put_session(b, row);
+	/* what a search for copies could not know, it did not say */
+	int error = b->late_error ? b->late_error : put_session(b, row);
 
 	for (size_t n = 0; !error && n < count;)
 		n += put_run(b, frames + n, count - n, &error);

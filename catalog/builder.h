@@ -55,6 +55,7 @@ struct content_home {
 	size_t path_length;
 	uint32_t links; /* names linked to it so far */
 	bool kept;	/* has a name in the reserved folder */
+	uint16_t look;	/* as the caller set it; 0: not set */
 };
 /* REEL_ENOENT when nothing is known of it in this session and it is not
  * kept. */
@@ -63,6 +64,9 @@ int builder_home(struct builder *b, uint64_t content, struct content_home *out);
 int builder_home_linked(struct builder *b, uint64_t content);
 int builder_home_set(struct builder *b, uint64_t content, const char *path,
 		     size_t length);
+/* What the caller wants to know of the home again; for contents of this
+ * session only. A new home has none. */
+void builder_home_look(struct builder *b, uint64_t content, uint16_t look);
 /* Records that the content got its reserved name in this session. */
 int builder_keep(struct builder *b, uint64_t content);
 /* A path alive before this session that holds the content and was neither

@@ -407,10 +407,10 @@ static int load_old(struct builder *b, uint64_t content, struct old_home **out)
 }
 
 static int give_home(struct builder_contents *k, uint64_t offset,
-		     uint32_t length, uint32_t links, bool kept,
+		     uint32_t length, const struct content_home *like,
 		     struct content_home *out)
 {
-	*out = (struct content_home){.links = links, .kept = kept};
+	*out = *like;
 	if (!length)
 		return 0;
 	out->path = malloc((size_t)length + 1);
@@ -429,14 +429,16 @@ int builder_home(struct builder *b, uint64_t content, struct content_home *out)
 
 	if (content >= k->first) {
 		const struct home_slot *h = &k->homes[content - k->first];
+		struct content_home like = {.links = h->links, .look = h->look};
 
-		return give_home(k, h->offset, h->length, h->links, false, out);
+		return give_home(k, h->offset, h->length, &like, out);
 	}
 	struct old_home *h = old_find(k, content);
 	int error = h ? 0 : load_old(b, content, &h);
-	return error ? error
-		     : give_home(k, h->offset, h->length, h->links, h->kept,
-				 out);
+	if (error)
+		return error;
+	struct content_home like = {.links = h->links, .kept = h->kept};
+	return give_home(k, h->offset, h->length, &like, out);
 }
 
 int builder_home_linked(struct builder *b, uint64_t content)
@@ -444,7 +446,9 @@ int builder_home_linked(struct builder *b, uint64_t content)
 	struct builder_contents *k = &b->contents;
 
 	if (content >= k->first) {
-		k->homes[content - k->first].links++;
+		struct home_slot *h = &k->homes[content - k->first];
+
+		h->links += h->links < UINT16_MAX;
 		return 0;
 	}
 	struct old_home *h = old_add(k, content);
@@ -465,7 +469,7 @@ int builder_home_set(struct builder *b, uint64_t content, const char *path,
 		return error;
 	if (content >= k->first) {
 		k->homes[content - k->first] =
-			(struct home_slot){offset, 0, (uint32_t)length};
+			(struct home_slot){offset, (uint32_t)length, 0, 0};
 		return 0;
 	}
 	struct old_home *h = old_add(k, content);
@@ -475,6 +479,14 @@ int builder_home_set(struct builder *b, uint64_t content, const char *path,
 	h->length = (uint32_t)length;
 	h->links = 0;
 	return 0;
+}
+
+void builder_home_look(struct builder *b, uint64_t content, uint16_t look)
+{
+	struct builder_contents *k = &b->contents;
+
+	if (content >= k->first)
+		k->homes[content - k->first].look = look;
 }
 
 int builder_keep(struct builder *b, uint64_t content)
@@ -544,7 +556,7 @@ static int add_home(struct builder_contents *k, size_t number, const char *home,
 	int error = put_path(k, home, length, &offset);
 	if (!error)
 		k->homes[number] =
-			(struct home_slot){offset, 0, (uint32_t)length};
+			(struct home_slot){offset, (uint32_t)length, 0, 0};
 	return error;
 }
 

@@ -46,9 +46,11 @@ struct content_slot {
 /* Where a content of this session lies: its path in the file of paths. */
 struct home_slot {
 	uint64_t offset;
-	uint32_t links;
 	uint32_t length;
+	uint16_t links; /* or more */
+	uint16_t look;
 };
+_Static_assert(sizeof(struct home_slot) == 16, "home_slot");
 
 /* A content of an earlier session that this one links to. */
 struct old_home {
@@ -89,7 +91,8 @@ struct builder {
 	sqlite3_stmt *statements[B_COUNT];
 	uint32_t session, epoch;
 	bool old;  /* there are earlier sessions in this epoch */
-	bool late; /* the catalogue has its late indexes */
+	bool late; /* the catalogue has its late indexes, or: */
+	int late_error;
 	uint64_t next_node, next_inode, next_xattrs, next_content;
 	uint64_t first_node, first_inode;
 	int64_t files, directories, bytes; /* of the snapshot */

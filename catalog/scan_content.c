@@ -222,6 +222,9 @@ int scan_copy(struct scan *s, const struct member *m)
 		err = scan_row(s, m, &row);
 	if (err)
 		return err;
+	p = scan_paths_find(&s->paths, scan_hash(s, m->path, m->path_length));
+	if (p && p->timed)
+		row.mtime = row.atime = row.ctime = p->mtime;
 	row.content = content;
 	row.size = size;
 	row.blocks = (size + 4095) / 4096 * 8;

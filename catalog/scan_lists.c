@@ -304,10 +304,41 @@ static int first_look(struct scan *s, struct member_decoder *d,
 	return err;
 }
 
+/* "[-]SECONDS.NANOSECONDS" */
+static int read_line_time(const struct buffer *text, int64_t *ns)
+{
+	const uint8_t *at = text->data, *end = at + text->length;
+	bool minus = at < end && *at == '-';
+	uint64_t v = 0;
+
+	for (at += minus; at < end; at++) {
+		if (*at == '.' && end - at == 10)
+			continue;
+		if (*at < '0' || *at > '9' || v > INT64_MAX / 10 - 1)
+			return REEL_EDAMAGED;
+		v = v * 10 + (uint64_t)(*at - '0');
+	}
+	*ns = minus ? -(int64_t)v : (int64_t)v;
+	return 0;
+}
+
+static int time_line(struct scan *s, const struct buffer *path,
+		     const struct buffer *time)
+{
+	struct scan_path *p = scan_paths_add(
+		&s->paths, scan_hash(s, (char *)path->data, path->length));
+
+	if (!p)
+		return REEL_ENOMEM;
+	p->timed = !read_line_time(time, &p->mtime);
+	return p->timed ? 0 : REEL_EDAMAGED;
+}
+
 static int link_line(struct scan *s, char verb, const struct buffer *path,
 		     const struct buffer *target)
 {
-	(void)path;
+	if (verb == 't' && target)
+		return time_line(s, path, target);
 	if (verb != 'l' || !target)
 		return 0;
 	return expect(s, (char *)target->data, target->length, true);

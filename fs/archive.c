@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -429,10 +430,23 @@ static int list_alone(struct archive *a, struct item *i, struct member *m,
 	return error ? error : archive_carrier(a, i->folder, m);
 }
 
+/* Lists a copy that differs from what it is linked to by its time alone. */
+static int list_timed(struct archive *a, struct item *i, int64_t mtime)
+{
+	uint64_t ns = mtime < 0 ? -(uint64_t)mtime : (uint64_t)mtime;
+	char text[48];
+	int n = snprintf(text, sizeof(text), "%s%" PRIu64 ".%09" PRIu64,
+			 mtime < 0 ? "-" : "", ns / 1000000000,
+			 ns % 1000000000);
+	int error = list(a, &a->copies, "t ", text, (size_t)n);
+
+	return error ? error : archive_meta_folder(a, i->folder);
+}
+
 /* Where a copy can be linked to: *target is set (heap) or stays empty when the
  * content has to be stored again. */
 static int find_target(struct archive *a, uint64_t content,
-		       struct buffer *target)
+		       struct buffer *target, uint16_t *look)
 {
 	struct content_home home = {0};
 	struct buffer live = {0};
@@ -440,6 +454,7 @@ static int find_target(struct archive *a, uint64_t content,
 
 	if (!error && home.path && home.links < ARCHIVE_LINK_LIMIT) {
 		error = buffer_append(target, home.path, home.path_length);
+		*look = home.look;
 	} else if (!error && home.kept && !home.path &&
 		   home.links < ARCHIVE_LINK_LIMIT) {
 		error = archive_keep_path(a, content, target);
@@ -486,6 +501,7 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 {
 	struct buffer target = {0};
 	struct member carrier = *m;
+	uint16_t look = archive_look(a, m), home_look = 0;
 	bool stays = i->had && !i->old_node && i->old.content == row->content;
 	int error;
 
@@ -499,13 +515,13 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	g->moved = g->separated;
 	if (stays)
 		return list_alone(a, i, m, g->separated);
-	error = find_target(a, row->content, &target);
+	error = find_target(a, row->content, &target, &home_look);
 	if (!error && !target.length) {
 		g->separated = false;
 		error = archive_store_again(a, i, m, row->content);
 		goto out;
 	}
-	/* bare: its carrier has all of the metadata */
+	/* bare: its line or its carrier has what is missing */
 	m->type = MEMBER_LINK;
 	m->minor = MEMBER_COPY;
 	m->sparse = false;
@@ -521,7 +537,9 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 		error = archive_put_member(a, m);
 	if (!error)
 		error = builder_home_linked(a->builder, row->content);
-	if (!error)
+	if (!error && look && look == home_look)
+		error = list_timed(a, i, row->mtime);
+	else if (!error)
 		error = list_alone(a, i, &carrier, true);
 	a->copied++;
 out:
@@ -820,5 +838,10 @@ int archive_finish(struct archive *a, struct session_row *row)
 	if (!error)
 		error = builder_ingest(a->builder);
 	session_row_release(row);
-	return error ? error : catalog_session(a->catalog, a->session, row);
+	if (!error)
+		return catalog_session(a->catalog, a->session, row);
+	*row = (struct session_row){0};
+	if (stream_published(a->stream))
+		row->id = a->session;
+	return error;
 }

@@ -30,6 +30,9 @@
 /* A content of this size gets a reserved name before its path is lost. */
 #define ARCHIVE_KEEP_LEAST (64u << 10)
 
+/* Modes and owners remembered. */
+#define ARCHIVE_LOOKS 256
+
 struct archive {
 	struct set *set;
 	struct catalog *catalog;
@@ -55,6 +58,12 @@ struct archive {
 	struct folder *root;	/* held */
 	uint64_t added, changed, removed, problems;
 	uint64_t new_files, new_bytes, unique_bytes, copied;
+	/* mode and owner of homes, so that copies that look alike need only
+	 * say their time */
+	struct archive_look {
+		uint32_t mode, uid, gid;
+	} looks[ARCHIVE_LOOKS];
+	unsigned look_count;
 	char owner_names[128][33];
 	uint64_t owner_ids[128]; /* id + 1; users, then groups */
 };
@@ -66,7 +75,8 @@ int archive_open(struct archive *a, struct set *set, struct catalog *c,
 void archive_close(struct archive *a);
 /* Takes one item in (does not free it). */
 int archive_item(struct archive *a, struct item *i);
-/* Lists, index, trailer, publish, ingest. *session as written. */
+/* Lists, index, trailer, publish, ingest. *session as written; after an error
+ * its id alone when the session is on the volumes all the same. */
 int archive_finish(struct archive *a, struct session_row *session);
 
 /* archive_write.c: members and lists */
@@ -96,6 +106,10 @@ int archive_keep_path(struct archive *a, uint64_t content, struct buffer *out);
  * by content `content` (0: anything else): gives them a reserved name first
  * where that pays, clears the way where the type changes. */
 int archive_lose_old(struct archive *a, struct item *i, uint64_t content);
+
+/* The number of a member's mode and owner, when they and its time are all of
+ * its metadata; else 0. */
+uint16_t archive_look(struct archive *a, const struct member *m);
 
 /* archive_content.c: single instance */
 struct stored_content {

@@ -354,7 +354,10 @@ static int store_new(struct archive *a, struct item *i, struct member *m,
 		return error;
 	check_still(a, i, s, m);
 	a->unique_bytes += m->size;
-	return builder_content(a->builder, &row, m->path, m->path_length, id);
+	error = builder_content(a->builder, &row, m->path, m->path_length, id);
+	if (!error)
+		builder_home_look(a->builder, *id, archive_look(a, m));
+	return error;
 }
 
 int archive_content(struct archive *a, struct item *i, struct member *m,
@@ -407,5 +410,7 @@ int archive_store_again(struct archive *a, struct item *i, struct member *m,
 	if (!error)
 		error = builder_home_set(a->builder, content, m->path,
 					 m->path_length);
+	if (!error)
+		builder_home_look(a->builder, content, archive_look(a, m));
 	return error;
 }

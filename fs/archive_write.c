@@ -278,6 +278,23 @@ void archive_fill(struct archive *a, struct member *m,
 	m->comment_length = m->comment ? strlen(m->comment) : 0;
 }
 
+uint16_t archive_look(struct archive *a, const struct member *m)
+{
+	struct archive_look look = {m->mode, m->uid, m->gid};
+	unsigned n = 0;
+
+	if (m->xattrs_length || m->comment || m->has_atime)
+		return 0;
+	while (n < a->look_count &&
+	       memcmp(&a->looks[n], &look, sizeof(look)) != 0)
+		n++;
+	if (n == ARCHIVE_LOOKS)
+		return 0;
+	if (n == a->look_count)
+		a->looks[a->look_count++] = look;
+	return (uint16_t)(n + 1);
+}
+
 static void folder_member(struct archive *a, struct folder *f, struct member *m)
 {
 	*m = (struct member){.type = MEMBER_DIRECTORY,

@@ -91,15 +91,26 @@ close_defaults() {
 	rm -rf "$R/tmp"
 }
 
-# Names that shared an inode with others become files of their own, with
-# nothing of the others' metadata.
+# Names that shared an inode with others become files of their own, with that
+# of the others' metadata which the first argument says.
 separate() {
+	kept=$1
+	shift
 	[ $# -gt 0 ] || return 0
 	mkdir "$R/tmp" &&
-		cp --no-preserve=all --parents --reflink=auto \
-			-t "$R/tmp" -- "$@" &&
+		cp "$kept" --parents --reflink=auto -t "$R/tmp" -- "$@" &&
 		cp -rlf --remove-destination "$R/tmp/." . || status=1
 	rm -rf "$R/tmp"
+}
+
+# The same for names that differ by their times alone, which stand in $times.
+separate_timed() {
+	separate --preserve=mode,ownership "$@"
+	for time in $times; do
+		touch -d "@$time" -- "$1" || status=1
+		shift
+	done
+	times=
 }
 
 # A directory made anew, with nothing left of its old attributes.
@@ -124,14 +135,31 @@ apply_copies() {
 			plain "${line#??}"
 			set -- "$@" "./$name"
 			[ $# -lt 200 ] || {
-				separate "$@"
+				separate --no-preserve=all "$@"
 				set --
 			}
 			;;
 		esac
 	done <"$list"
-	separate "$@"
+	separate --no-preserve=all "$@"
+	set --
+	times=
 	tab=$(printf '\t')
+	while IFS= read -r line; do
+		case $line in
+		"t "*)
+			times="$times ${line##*"$tab"}"
+			line=${line#??}
+			plain "${line%"$tab"*}"
+			set -- "$@" "./$name"
+			[ $# -lt 200 ] || {
+				separate_timed "$@"
+				set --
+			}
+			;;
+		esac
+	done <"$list"
+	separate_timed "$@"
 	while IFS= read -r line; do
 		case $line in
 		"l "*)
