@@ -128,25 +128,27 @@ backups() # NAME TREE
 	if have borg; then
 		rm -rf "$work/borg"
 		borg init -e none "$work/borg" 2>/dev/null
-		measure borg create -C zstd,3 "$work/borg::1" "$tree" |
-			row borg "borg zstd 3" "$(size "$work/borg")"
+		measure borg create -C zstd,3 "$work/borg::1" "$tree" \
+			>"$work/m"
+		row borg "borg zstd 3" "$(size "$work/borg")" <"$work/m"
 	fi
 	if have restic; then
 		rm -rf "$work/restic"
 		restic init -q -r "$work/restic" >/dev/null
-		measure restic backup -q -r "$work/restic" "$tree" |
-			row restic "restic" "$(size "$work/restic")"
+		measure restic backup -q -r "$work/restic" "$tree" >"$work/m"
+		row restic "restic" "$(size "$work/restic")" <"$work/m"
 	fi
 	if have wimlib-imagex; then
 		measure wimlib-imagex capture "$tree" "$work/x.wim" \
-			--compress=XPRESS --unix-data |
-			row wim "wimlib XPRESS" "$(size "$work/x.wim")"
+			--compress=XPRESS --unix-data >"$work/m"
+		row wim "wimlib XPRESS" "$(size "$work/x.wim")" <"$work/m"
 	fi
 	if have bup; then
 		rm -rf "$work/bup"
 		bup init 2>/dev/null
-		measure sh -c "bup index '$tree' && bup save -n x '$tree'" |
-			row bup "bup" "$(size "$work/bup")"
+		measure sh -c "bup index '$tree' && bup save -n x '$tree'" \
+			>"$work/m"
+		row bup "bup" "$(size "$work/bup")" <"$work/m"
 	fi
 	echo
 	echo "reel without compression / tar: $(ratio none tar);" \
@@ -193,9 +195,9 @@ walks() # WHAT DIR
 	local n
 	for n in $(seq "$runs"); do
 		drop
-		measure find "$2" -printf '%s %m %T@\n'
+		measure find "$2/" -printf '%s %m %T@\n'
 	done | row "find.$1" "find, $cold: $1"
-	repeat measure find "$2" -printf '%s %m %T@\n' |
+	repeat measure find "$2/" -printf '%s %m %T@\n' |
 		row "find2.$1" "find, again: $1"
 	drop
 	measure rsync -an "$2/" "$work/empty/" | row "rsync.$1" "rsync -an: $1"
@@ -210,7 +212,7 @@ walks() # WHAT DIR
 	done | row "tar.$1" "tar of all: $1"
 	drop
 	rm -rf "$work/copy"
-	measure cp -a "$2" "$work/copy" | row "cp.$1" "cp -a of all: $1"
+	measure cp -a "$2/." "$work/copy" | row "cp.$1" "cp -a of all: $1"
 	rm -rf "$work/copy"
 }
 
@@ -293,6 +295,7 @@ large_reads() # TREE
 	echo
 	echo "| what | s | CPU s | peak MB | |"
 	echo "|---|---|---|---|---|"
+	mkdir -p "$work/mnt" "$work/mnt2"
 	mksquashfs "$1" "$work/x.sq" -comp zstd -Xcompression-level 3 \
 		-no-progress -quiet >/dev/null
 	"$reel" mount "$work/set" "$work/mnt"
