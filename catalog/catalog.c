@@ -173,13 +173,13 @@ static int sync_path(const char *path)
 
 int catalog_install(struct catalog *c, const char *path)
 {
-	static const char *const sides[] = {"-wal", "-shm"};
-	char *side = malloc(strlen(c->path) + 5);
+	static const char *const sides[] = {"-wal", "-shm", "-journal"};
+	char *side = malloc(strlen(c->path) + sizeof("-journal"));
 	int error = side ? sync_path(path) : REEL_ENOMEM;
 
 	if (c->db)
 		catalog_disconnect(c);
-	for (int n = 0; !error && n < 2; n++) {
+	for (int n = 0; !error && n < 3; n++) {
 		sprintf(side, "%s%s", c->path, sides[n]);
 		unlink(side);
 	}

@@ -1,5 +1,6 @@
 #include "catalog/database.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,25 @@
 #define WRITER_CACHE_KIB 16384
 #define READER_CACHE_KIB 4096
 #define BUSY_MS		 10000
+
+/* What the system said when SQLite could not open, read or write. */
+static int system_error(sqlite3 *db, const char *path, int result)
+{
+	int err = db ? sqlite3_system_errno(db) : 0;
+
+	if ((result & 0xff) == SQLITE_CANTOPEN && err == ENOENT) {
+		log_error("%s: %s cannot be made; is the disk full?", path,
+			  access(path, F_OK) ? "it" : "a file beside it");
+		return REEL_EIO;
+	}
+	if (!err || err == ENOENT) {
+		log_error("%s: %s", path,
+			  db ? sqlite3_errmsg(db) : sqlite3_errstr(result));
+		return REEL_EIO;
+	}
+	log_error("%s: %s", path, strerror(err));
+	return error_from_errno(err);
+}
 
 int database_error(sqlite3 *db, const char *path, int result)
 {
@@ -41,9 +61,7 @@ int database_error(sqlite3 *db, const char *path, int result)
 		log_error("%s cannot be written", path);
 		return REEL_EROFS;
 	default:
-		log_error("%s: %s", path,
-			  db ? sqlite3_errmsg(db) : sqlite3_errstr(result));
-		return REEL_EIO;
+		return system_error(db, path, result);
 	}
 }
 

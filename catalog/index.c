@@ -1,4 +1,5 @@
 #include "catalog/index.h"
+#include <errno.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include "catalog/database.h"
 #include "tape/error.h"
 #include "tape/frame.h"
+#include "tape/log.h"
 #include "tape/unpack.h"
 
 #define GROUP_ROWS  65536
@@ -437,8 +439,11 @@ int index_unpack(const void *packed, size_t length, const char *path)
 		return REEL_ENOMEM;
 	u->source = (struct unpack){
 		.data = packed, .length = length, .limit = PIECE_LIMIT};
-	unlink(path);
-	error = database_open(path, DATABASE_BUILD, &u->db);
+	error = unlink(path) && errno != ENOENT ? error_from_errno(errno) : 0;
+	if (error)
+		log_error("%s: %s", path, error_text(error));
+	if (!error)
+		error = database_open(path, DATABASE_BUILD, &u->db);
 	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", CATALOG_VERSION);
 	if (!error)
 		error = database_run(u->db, path, "BEGIN");

@@ -106,7 +106,10 @@ static int take_volumes(struct rebuild *b)
 			continue;
 		}
 		n = one_session(b, v + at, count - at, &m, &trailer);
-		/* published volumes without an end: an interrupted backup */
+		/* Without an end, and the next one never got its name: an
+		 * interrupted backup (stream.h, S3). */
+		if (!trailer && at + n < count && v[at + n].partial)
+			break;
 		if (trailer || media_begins_session(b->set, &v[at]))
 			error = take_session(b, &m, trailer);
 		at += n;
@@ -129,6 +132,13 @@ int catalog_rebuild(struct set *set)
 		error = catalog_reopen(b.fresh);
 	if (!error)
 		error = take_volumes(&b);
+	/* all of it into the one file that is renamed */
+	if (!error)
+		error = database_error(
+			b.fresh->db, b.fresh->path,
+			sqlite3_wal_checkpoint_v2(b.fresh->db, NULL,
+						  SQLITE_CHECKPOINT_TRUNCATE,
+						  NULL, NULL));
 	catalog_disconnect(b.fresh);
 	if (!error)
 		error = catalog_install(old, b.fresh->path);

@@ -1,6 +1,7 @@
 #include "catalog/set.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -351,12 +352,55 @@ static int fill_random(struct set_config *c)
 	return 0;
 }
 
+/* Nothing is there but what an interrupted set_create leaves; that goes. */
+static bool clear_remains(const char *path)
+{
+	static const char *const names[] = {CONFIG_FILE ".new", "volumes",
+					    "spool"};
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	bool only = dir;
+	int n;
+
+	while (only && (e = readdir(dir))) {
+		for (n = 0; n < 3 && strcmp(e->d_name, names[n]); n++)
+			;
+		only = n < 3 || !strcmp(e->d_name, ".") ||
+		       !strcmp(e->d_name, "..");
+	}
+	for (n = 0; only && n < 3; n++)
+		only = !unlinkat(fd, names[n], n ? AT_REMOVEDIR : 0) ||
+		       errno == ENOENT;
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return only;
+}
+
+static bool is_set(const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool there = fd >= 0 && !faccessat(fd, CONFIG_FILE, F_OK, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return there;
+}
+
 static int make_directory(const char *path)
 {
 	if (mkdir(path, 0777) && errno != EEXIST) {
 		log_error("%s: cannot be made: %s", path, strerror(errno));
 		return error_from_errno(errno);
 	}
+	if (is_set(path)) {
+		log_error("%s is a set already; `reel backup` goes on with it",
+			  path);
+		return REEL_EEXIST;
+	}
+	clear_remains(path);
 	if (!rmdir(path) && !mkdir(path, 0777))
 		return 0;
 	if (errno == ENOTEMPTY || errno == EEXIST)
@@ -370,11 +414,24 @@ static int make_directory(const char *path)
 	return REEL_EEXIST;
 }
 
+/* So that the set's own name is still there after a power cut. */
+static int sync_parent(int directory)
+{
+	int fd = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = fd < 0 || fsync(fd) ? error_from_errno(errno) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	/* a folder that may not be read cannot be synced either */
+	return error == REEL_EPERM ? 0 : error;
+}
+
 int set_create(const char *path, const struct set_config *config)
 {
 	struct set_config c = *config;
 	const char *slash = strrchr(path, '/');
 	int error = fill_random(&c);
+	bool logged = false;
 	int fd;
 
 	if (!c.name)
@@ -389,7 +446,13 @@ int set_create(const char *path, const struct set_config *config)
 		error = error_from_errno(errno);
 		log_error("%s: %s", path, strerror(errno));
 	}
-	if (!error && (error = config_write(fd, &c)))
+	if (!error)
+		error = config_write(fd, &c);
+	else
+		logged = true;
+	if (!error)
+		error = sync_parent(fd);
+	if (error && !logged)
 		log_error("%s/%s: %s", path, CONFIG_FILE, error_text(error));
 	if (fd >= 0)
 		close(fd);

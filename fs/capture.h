@@ -32,7 +32,8 @@ struct capture_options {
 };
 
 struct capture_result {
-	struct session_row session; /* id 0 when nothing was written */
+	struct session_row session; /* id 0: nothing was written; time 0: it
+				     * is not in the catalogue yet */
 	uint64_t added, changed, removed, unchanged; /* names */
 	uint64_t problems; /* left out, or changed while read: exit 1 */
 	uint64_t stored;   /* bytes on volumes */

@@ -491,6 +491,11 @@ int stream_publish(struct stream_writer *w)
 	return error;
 }
 
+bool stream_published(const struct stream_writer *w)
+{
+	return w->volumes.published;
+}
+
 uint32_t stream_last_volume(const struct stream_writer *w)
 {
 	size_t n = w->volumes.count;

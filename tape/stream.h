@@ -52,6 +52,9 @@ int stream_flush(struct stream_writer *w, const struct frame **frames,
 		 size_t *count);
 /* Flush, seek tables, fsync, rename (S2). */
 int stream_publish(struct stream_writer *w);
+/* Whether the last volume has its name: also after stream_publish failed,
+ * which then could not flush the directory. */
+bool stream_published(const struct stream_writer *w);
 uint32_t stream_last_volume(const struct stream_writer *w);
 uint64_t stream_stored(const struct stream_writer *w); /* bytes on volumes */
 

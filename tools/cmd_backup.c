@@ -138,12 +138,16 @@ static int capture(struct backup *b, struct target *t)
 	progress_end(&b->progress);
 	status = error_exit(error);
 	if (error && result.session.id)
-		log_error("%s: session %" PRIu32 " is written, but: %s",
-			  t->name, result.session.id, error_text(error));
+		log_error("%s: session %" PRIu32 " is written, but: %s%s",
+			  t->name, result.session.id, error_text(error),
+			  result.session.time
+				  ? ""
+				  : "; the next backup puts it into the "
+				    "catalogue");
 	else if (error)
 		log_error("%s: no snapshot was made: %s", t->name,
 			  error_text(error));
-	if (!error || result.session.id)
+	if (!error || result.session.time)
 		error = report(b, t, &result);
 	if (!status && error)
 		status = error_exit(error);
