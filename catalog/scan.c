@@ -10,14 +10,17 @@ static int read_members(struct scan *s)
 {
 	struct member_decoder *d = NULL;
 	struct member m;
-	bool said = false;
+	bool said = false, astray = false;
 	int err, more = 1;
 
 	scan_source_rewind(&s->source);
 	err = member_decoder_new(scan_source_read, &s->source, &d);
 	while (!err && more) {
 		more = member_next(d, &m);
+		if (s->stream && member_header_offset(d) >= s->stream)
+			break; /* the index, and what is behind it */
 		if (more == 1) {
+			astray = false;
 			err = scan_member(s, d, &m);
 			if (err == REEL_EDAMAGED) {
 				scan_lose(s, m.path, m.path_length, "damaged");
@@ -28,8 +31,8 @@ static int read_members(struct scan *s)
 				log_warning("session %u: headers are damaged; "
 					    "what they named is lost",
 					    s->session);
-			said = true;
-			s->lost++;
+			s->lost += !astray;
+			said = astray = true;
 			if (scan_source_ended(&s->source))
 				break;
 		} else if (more < 0) {

@@ -7,6 +7,7 @@
 #include "tape/digest.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/trailer.h"
 #include "tape/text.h"
 
 #define LIST_LIMIT (1u << 30)
@@ -253,6 +254,26 @@ static bool is_index(struct scan *s, const struct member *m)
 	       !memcmp(m->path + m->path_length - 10, "/index.zst", 10);
 }
 
+static bool is_end(struct scan *s, const struct member *m)
+{
+	size_t length = strlen(s->set->reserved);
+
+	return m->path_length > length + 4 &&
+	       !memcmp(m->path, s->set->reserved, length) &&
+	       !memcmp(m->path + m->path_length - 4, "/end", 4);
+}
+
+/* The index's own header is lost: the end says where it was. */
+static void take_end(struct scan *s, struct member_decoder *d)
+{
+	uint8_t block[TRAILER_SIZE];
+	struct trailer t;
+
+	if (member_data(d, block, sizeof(block)) == (int64_t)sizeof(block) &&
+	    !trailer_decode(block, &t) && t.index_offset > MEMBER_BLOCK)
+		s->stream = t.index_offset - MEMBER_BLOCK;
+}
+
 static int note_member(struct scan *s, const struct member *m)
 {
 	if (s->member_count == s->member_room) {
@@ -301,6 +322,8 @@ static int first_look(struct scan *s, struct member_decoder *d,
 		err = expect(s, m->path, m->path_length, false);
 	if (is_index(s, m))
 		s->stream = member_header_offset(d);
+	else if (!err && !s->stream && is_end(s, m))
+		take_end(s, d);
 	return err;
 }
 
