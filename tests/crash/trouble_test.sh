@@ -14,19 +14,35 @@ ok() # NAME, status
 {
 	if [ "$2" = 0 ]; then
 		passed=$((passed + 1))
+		echo "ok     $1"
 	else
 		failed=$((failed + 1))
-		echo "trouble: FAILED: $1"
-		head -n 4 "$work/err"
+		echo "FAILED $1"
+		head -n 6 "$work/err" | sed 's/^/	/'
 	fi
 	return "$2"
 }
 
-# The last command's stderr names this; it ended so.
-expect() # NAME EXIT WANTED-EXIT TEXT
+# The last command's stderr names this, in few words; it ended so.
+expect() # NAME EXIT WANTED-EXIT TEXT [LINES]
 {
-	[ "$2" = "$3" ] && grep -q -- "$4" "$work/err"
-	ok "$1 (exit $2, wanted $3 and \"$4\")" $?
+	[ "$2" = "$3" ] && grep -q -- "$4" "$work/err" &&
+		[ "$(wc -l <"$work/err")" -le "${5:-1}" ]
+	ok "$1 (exit $2, wanted $3 and \"$4\" in ${5:-1} lines)" $?
+}
+
+# Nothing was lost: SET verifies, and its first snapshot is as it was.
+unhurt() # NAME SET
+{
+	run "$reel" verify "$2"
+	ok "$1: verify" $?
+	rm -rf "$work/back"
+	run "$reel" restore "$2@1" --to "$work/back"
+	ok "$1: the first snapshot" $?
+	rsync -aHAXn --numeric-ids --checksum --delete --itemize-changes \
+		"$work/first/" "$work/back/tree/" >"$work/err" 2>&1
+	[ ! -s "$work/err" ]
+	ok "$1: is as it was" $?
 }
 
 run() # COMMAND...: stderr to $work/err
@@ -57,21 +73,37 @@ set=$work/set
 "$reel" init "$set" --volume-size 1M >/dev/null
 "$reel" backup "$set" -C "$work" tree >/dev/null 2>&1
 
-# two at once
-mkfifo "$work/hold"
-head -c 300000000 /dev/zero | tr '\0' 'x' >"$work/tree/long"
+cp -a "$work/tree" "$work/first"
+
+# two at once: the first is stopped while it holds the lock
+head -c 100000000 /dev/zero | tr '\0' 'x' >"$work/tree/long"
+: >"$set/lock"
 "$reel" backup "$set" -C "$work" tree >/dev/null 2>&1 &
 pid=$!
-sleep 0.15
+while kill -0 $pid 2>/dev/null && ! grep -q "pid $pid " "$set/lock"; do
+	sleep 0.005
+done
+kill -STOP $pid
 run "$reel" backup "$set" -C "$work" tree
-rc=$?
-if kill -0 $pid 2>/dev/null || [ $rc = 3 ]; then
-	expect "a second backup" $rc 3 "$pid"
-fi
-run "$reel" backup "$set" -C "$work" tree --wait
-ok "a second backup that waits" $?
+expect "a second backup" $? 3 "pid $pid "
+run "$reel" catalog rebuild "$set"
+expect "a rebuild meanwhile" $? 3 "pid $pid "
+run "$reel" ls -R "$set"
+ok "readers do not wait" $?
+"$reel" backup "$set" -C "$work" tree --wait >/dev/null 2>&1 &
+waiter=$!
+sleep 0.3
+kill -0 $waiter 2>/dev/null
+ok "a second backup with --wait waits" $?
+kill -CONT $pid
 wait $pid
-rm "$work/tree/long" "$work/hold"
+ok "the first goes on" $?
+wait $waiter
+ok "and then the second" $?
+[ "$("$reel" snapshots --json "$set" | wc -l)" = 3 ]
+ok "both are there" $?
+rm "$work/tree/long"
+unhurt "two at once" "$set"
 
 # not a set, no such set, misuse
 run "$reel" ls "$work/tree"
@@ -83,7 +115,7 @@ expect "init over a set" $? 2 "$set"
 run "$reel" ls "$set@99"
 expect "no such snapshot" $? 2 99
 run "$reel" restore "$set" no/such/path --to "$work/out"
-expect "no such path" $? 2 no/such/path
+expect "no such path" $? 2 no/such/path 2
 run "$reel" backup "$set" -C "$work" nowhere
 rc=$?
 [ $rc = 1 ] || [ $rc = 2 ]
@@ -104,16 +136,25 @@ cp "$work/conf" "$set/set.conf"
 echo "shape = round" >>"$set/set.conf"
 run "$reel" ls "$set"
 expect "an unknown key" $? 2 shape
+run "$reel" backup "$set" -C "$work" tree
+expect "an unknown key: backup" $? 2 shape
 cp "$work/conf" "$set/set.conf"
+unhurt "a newer version" "$set"
 
 # a corrupt catalogue
 cp "$set/catalog.db" "$work/catalog.db"
 head -c 3000 /dev/urandom |
 	dd of="$set/catalog.db" bs=1000 seek=1 conv=notrunc status=none
-for command in "ls -R" snapshots info "verify" "find" "restore --to $work/out"; do
+for command in "ls -R S" "snapshots S" "info S" "verify S" "find S" \
+	"restore S --to $work/out" "diff S@1 S@2" "history S tree/sub/f1" \
+	"backup S -C $work tree" "mount S $work/back"; do
 	# shellcheck disable=SC2086
-	run "$reel" $command "$set"
-	expect "a corrupt catalogue: $command" $? 5 "catalog rebuild"
+	run "$reel" ${command//S/$set}
+	rc=$?
+	case $command in
+	diff*) expect "a corrupt catalogue: diff" $rc 2 "catalog rebuild" ;;
+	*) expect "a corrupt catalogue: $command" $rc 5 "catalog rebuild" 2 ;;
+	esac
 done
 run "$reel" catalog rebuild "$set"
 ok "rebuild heals it" $?
@@ -124,14 +165,20 @@ run "$reel" ls "$set"
 expect "a catalogue that is none" $? 5 "catalog rebuild"
 run "$reel" catalog rebuild "$set"
 ok "rebuild heals that too" $?
+rm "$set/catalog.db"
+run "$reel" ls "$set"
+expect "no catalogue" $? 2 "catalog rebuild"
+run "$reel" catalog rebuild "$set"
+ok "rebuild makes one" $?
+unhurt "a corrupt catalogue" "$set"
 
 # a volume vanishes
 mv "$set/volumes/000002.tar.zst" "$work/"
 run "$reel" verify "$set"
-expect "verify without a volume" $? 4 000002
+expect "verify without a volume" $? 4 000002 2
 rm -rf "$work/out"
 run "$reel" restore "$set" --to "$work/out"
-expect "restore without a volume" $? 4 000002
+expect "restore without a volume" $? 4 000002 9
 [ "$(find "$work/out" -type f | wc -l)" -ge 3 ]
 ok "the other files are restored" $?
 mv "$work/000002.tar.zst" "$set/volumes/"
@@ -145,8 +192,7 @@ ok "rebuild without a volume says so" $?
 mv "$work/000001.tar.zst" "$set/volumes/"
 run "$reel" catalog rebuild "$set"
 ok "rebuild with it" $?
-run "$reel" verify "$set"
-ok "all is there" $?
+unhurt "a vanished volume" "$set"
 
 # a set inside the tree it backs up
 "$reel" init "$work/tree/inner" >/dev/null
@@ -166,8 +212,39 @@ run "$reel" backup "$set" -C "$work" tree
 rc=$?
 kill $writer
 wait $writer 2>/dev/null
-expect "a file that changes" $rc 1 moving
+expect "a file that changes" $rc 1 moving 2
+run "$reel" ls "$set@latest" tree/sub/f6
+ok "the rest is stored" $?
 rm -f "$work/tree/moving"
+unhurt "a file that changes" "$set"
+
+# a directory that goes while it is being backed up
+mkdir -p "$work/tree/gone/deep"
+for n in $(seq 300); do
+	head -c 30000 /dev/urandom >"$work/tree/gone/deep/$n"
+done
+: >"$set/lock"
+"$reel" backup "$set" -C "$work" tree >"$work/out.txt" 2>"$work/err" &
+pid=$!
+while kill -0 $pid 2>/dev/null && ! grep -q "pid $pid " "$set/lock"; do
+	sleep 0.001
+done
+mv "$work/tree/gone" "$work/away"
+rm -r "$work/away"
+wait $pid
+rc=$?
+[ $rc = 0 ] || { [ $rc = 1 ] && grep -q "gone" "$work/err"; }
+ok "a directory that vanishes (exit $rc)" $?
+run "$reel" ls "$set@latest" tree/sub/f6
+ok "the rest is stored, too" $?
+run "$reel" backup "$set" -C "$work" tree
+ok "and the next backup is well" $?
+unhurt "a directory that vanishes" "$set"
+
+# the source itself is gone
+run "$reel" backup "$set" -C "$work/nowhere" .
+expect "no directory to back up from" $? 2 nowhere 2
+unhurt "no source" "$set"
 
 if [ "$(id -u)" = 0 ]; then
 	# a full disk
@@ -178,7 +255,7 @@ if [ "$(id -u)" = 0 ]; then
 			>/dev/null 2>&1
 		ok "a small disk, first backup" $?
 		run "$reel" backup "$work/small/set" -C "$work" tree
-		expect "a full disk" $? 2 "no space"
+		expect "a full disk" $? 2 "No space left.*make room" 2
 		run "$reel" verify "$work/small/set"
 		ok "what was there is whole" $?
 		run "$reel" restore "$work/small/set" --to "$work/o2"
@@ -197,10 +274,9 @@ if [ "$(id -u)" = 0 ]; then
 		run "$reel" verify "$work/ro/set"
 		ok "and verified" $?
 		run "$reel" backup "$work/ro/set" -C "$work" tree
-		rc=$?
-		[ $rc = 2 ] && grep -qi "read-only\|cannot be written" \
-			"$work/err"
-		ok "but not written" $?
+		expect "but not written" $? 2 "cannot be written: Read-only"
+		run "$reel" catalog rebuild "$work/ro/set"
+		expect "nor rebuilt" $? 2 "cannot be written: Read-only"
 		umount "$work/ro"
 	fi
 	# another user's files
@@ -211,9 +287,23 @@ if [ "$(id -u)" = 0 ]; then
 	as_user "$reel" init "$work/private/set" >/dev/null
 	as_user "$reel" backup "$work/private/set" -C "$work" tree \
 		>"$work/out.txt" 2>"$work/err"
-	expect "an unreadable file" $? 1 f2
+	expect "an unreadable file" $? 1 f2 2
 	[ "$("$reel" find "$work/private/set" --type f | wc -l)" = 5 ]
 	ok "the others are stored" $?
+	[ "$("$reel" snapshots "$work/private/set" | wc -l)" = 2 ]
+	ok "in a snapshot" $?
+	theirs=$work/private/set
+	run as_user "$reel" verify "$theirs"
+	ok "which verifies" $?
+	chmod 500 "$theirs"
+	run as_user "$reel" ls -R "$theirs"
+	ok "a set without write permission is read" $?
+	run as_user "$reel" restore "$theirs" --to "$work/private/out"
+	cmp -s "$work/private/out/tree/sub/f6" "$work/tree/sub/f6"
+	ok "and restored, but for its owners" $?
+	run as_user "$reel" backup "$theirs" -C "$work" tree
+	expect "but not written to" $? 2 "cannot be written"
+	chmod 700 "$theirs"
 	as_user "$reel" ls "$set" >/dev/null 2>"$work/err"
 	rc=$?
 	[ $rc = 2 ] && grep -qi "permission\|denied" "$work/err"
