@@ -281,7 +281,7 @@ static int enter(struct walk *w, struct folder *parent, const char *name,
 
 	*out = NULL;
 	if (fd < 0) {
-		if (errno != ENOENT)
+		if (!parent || errno != ENOENT)
 			name_problem(w, parent, name, "cannot open");
 		return 0;
 	}
