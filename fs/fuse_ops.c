@@ -15,6 +15,9 @@
 
 #define FOREVER	  (86400.0 * 3650)
 #define READ_PINS 8 /* frames that one reply may point into */
+#define SHORT_READ                                                             \
+	(64 << 10) /* bytes; reading more is long: W2 in worker.c              \
+		    */
 
 static struct worker *worker_of(fuse_req_t request)
 {
@@ -46,14 +49,19 @@ static void on_init(void *context, struct fuse_conn_info *conn)
 
 /* ---- names ---- */
 
+static double life(const struct view_entry *e, bool fixed)
+{
+	return fixed ? FOREVER : e->told ? VIEW_TOLD_SECONDS : 0;
+}
+
 static void fill(struct fuse_entry_param *p, const struct view_entry *e)
 {
 	*p = (struct fuse_entry_param){
 		.ino = e->id,
 		.generation = 1,
 		.attr = e->st,
-		.attr_timeout = e->fixed_stat ? FOREVER : 0,
-		.entry_timeout = e->fixed ? FOREVER : 0,
+		.attr_timeout = life(e, e->fixed_stat),
+		.entry_timeout = life(e, e->fixed),
 	};
 }
 
@@ -106,7 +114,7 @@ static void on_getattr(fuse_req_t request, fuse_ino_t id,
 	if (error)
 		refuse(request, error);
 	else
-		fuse_reply_attr(request, &e.st, e.fixed_stat ? FOREVER : 0);
+		fuse_reply_attr(request, &e.st, life(&e, e.fixed_stat));
 }
 
 static void on_readlink(fuse_req_t request, fuse_ino_t id)
@@ -346,6 +354,8 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 	}
 	if (size > w->content.size - from)
 		size = (size_t)(w->content.size - from);
+	if (size > SHORT_READ || !w->alone)
+		worker_step_down(w);
 	error = w->content.sparse ? REEL_ERANGE
 				  : reply_frames(request, w, from, size);
 	if (error == REEL_ERANGE)

@@ -1,126 +1,20 @@
 #include "fs/mount.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 #include "fs/mount_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define SPIN_NS	      60000 /* a worker spins so long before it sleeps */
-#define SPIN_PAUSE_NS 1000  /* between looks: each takes the kernel's lock */
-#define HOLD_NS	      100000000 /* of a view of the catalogue, under load */
-#define CREDIT_MOST   16
-#define CREDIT_FAILED 3
-#define LEAVE_MS      2000 /* what workers get to end */
-
-#ifndef FUSE_DEV_IOC_CLONE
-#define FUSE_DEV_IOC_CLONE _IOR(229, 0, uint32_t)
-#endif
-
-/* ---- the session's input and output ---- */
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static void set_blocking(struct worker *w, bool blocking)
-{
-	if (w->nonblocking != blocking)
-		return;
-	fcntl(w->fd, F_SETFL, blocking ? 0 : O_NONBLOCK);
-	w->nonblocking = !blocking;
-}
-
-/* A read that does not wait, again and again for a moment: bytes, or -1 with
- * EAGAIN when nothing came. */
-static ssize_t spin_read(struct worker *w, void *to, size_t length)
-{
-	int64_t now = now_ns(), until = now + SPIN_NS, next;
-	ssize_t n;
-
-	set_blocking(w, false);
-	while ((n = read(w->fd, to, length)) < 0 && errno == EAGAIN &&
-	       now < until) {
-		next = now + SPIN_PAUSE_NS;
-		while ((now = now_ns()) < next)
-			;
-	}
-	return n;
-}
-
-static ssize_t wait_read(struct worker *w, void *to, size_t length)
-{
-	struct mount *m = w->mount;
-	ssize_t n = -1;
-
-	if (atomic_load(&m->credit) > 0 &&
-	    atomic_fetch_add(&m->spinning, 1) == 0) {
-		n = spin_read(w, to, length);
-		atomic_fetch_sub(&m->spinning, 1);
-		if (n >= 0 || errno != EAGAIN) {
-			if (atomic_load(&m->credit) < CREDIT_MOST)
-				atomic_fetch_add(&m->credit, 1);
-			return n;
-		}
-		atomic_fetch_sub(&m->credit, CREDIT_FAILED);
-	} else if (atomic_load(&m->credit) > 0) {
-		atomic_fetch_sub(&m->spinning, 1);
-	}
-	catalog_let_go(w->catalog);
-	set_blocking(w, true);
-	n = read(w->fd, to, length);
-	if (atomic_load(&m->credit) <= 0)
-		atomic_fetch_add(&m->credit, 1);
-	return n;
-}
-
-static ssize_t session_read(int fd, void *to, size_t length, void *context)
-{
-	struct mount *m = context;
-	struct worker *w = pthread_getspecific(m->self);
-
-	return w && w->fd >= 0 ? wait_read(w, to, length)
-			       : read(fd, to, length);
-}
-
-/* An answer goes where its request came from. */
-static ssize_t session_write(int fd, struct iovec *parts, int count,
-			     void *context)
-{
-	struct mount *m = context;
-	struct worker *w = pthread_getspecific(m->self);
-
-	return writev(w && w->fd >= 0 ? w->fd : fd, parts, count);
-}
-
-/* ---- workers ---- */
-
-static int clone_session(struct fuse_session *s)
-{
-	uint32_t master = (uint32_t)fuse_session_fd(s);
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0 && ioctl(fd, FUSE_DEV_IOC_CLONE, &master)) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
+/* ---- the session ---- */
 
 static void tell_ready(struct mount *m)
 {
@@ -129,41 +23,6 @@ static void tell_ready(struct mount *m)
 	m->answered = true;
 	if (m->options->ready >= 0 && write(m->options->ready, "", 1) != 1)
 		log_note("nobody waits for the mount to answer");
-}
-
-/* One view of the catalogue for requests that come one after the other. */
-static void hold(struct worker *w)
-{
-	int64_t now = now_ns();
-
-	if (now - w->held_since > HOLD_NS) {
-		catalog_let_go(w->catalog);
-		w->held_since = now;
-	}
-	catalog_hold(w->catalog);
-}
-
-static void *work(void *context)
-{
-	struct worker *w = context;
-	struct mount *m = w->mount;
-	uint64_t one = 1;
-
-	pthread_setspecific(m->self, w);
-	while (!fuse_session_exited(m->session)) {
-		int n = fuse_session_receive_buf(m->session, &w->request);
-
-		if (n == -EINTR || n == -EAGAIN)
-			continue;
-		if (n <= 0)
-			break;
-		hold(w);
-		fuse_session_process_buf(m->session, &w->request);
-	}
-	fuse_session_exit(m->session);
-	if (write(m->ended, &one, sizeof(one)) < 0)
-		log_error("the mount's end: %s", strerror(errno));
-	return NULL;
 }
 
 /* The first request is INIT; answered before there are other threads. */
@@ -179,64 +38,12 @@ static int greet(struct mount *m)
 	return 0;
 }
 
-static int start_workers(struct mount *m)
-{
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &m->workers[n];
-		int error = catalog_open_reader(m->set, &w->catalog);
-
-		if (error)
-			return error;
-		w->fd = clone_session(m->session);
-		if (pthread_create(&w->thread, NULL, work, w))
-			return REEL_ENOMEM;
-		w->started = true;
-	}
-	return 0;
-}
+/* ---- waiting for the end ---- */
 
 static void interrupt(int signal)
 {
 	(void)signal;
 }
-
-/* Workers that sleep in a read are woken until they have ended. */
-static void stop_workers(struct mount *m)
-{
-	struct timespec until;
-
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &m->workers[n];
-
-		for (int ms = 0; w->started && ms < LEAVE_MS; ms += 20) {
-			pthread_kill(w->thread, SIGUSR1);
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_nsec += 20000000;
-			if (until.tv_nsec >= 1000000000) {
-				until.tv_nsec -= 1000000000;
-				until.tv_sec++;
-			}
-			if (!pthread_timedjoin_np(w->thread, NULL, &until))
-				w->started = false;
-		}
-	}
-}
-
-static void release_workers(struct mount *m)
-{
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &m->workers[n];
-
-		if (w->fd >= 0)
-			close(w->fd);
-		catalog_close(w->catalog);
-		content_row_release(&w->content);
-		buffer_release(&w->reply);
-		free(w->request.mem);
-	}
-}
-
-/* ---- waiting for the end ---- */
 
 static int block_signals(int *fd)
 {
@@ -254,13 +61,60 @@ static int block_signals(int *fd)
 	return *fd < 0 ? REEL_EIO : 0;
 }
 
-static void wait_for_end(struct mount *m, int signals)
-{
-	struct pollfd p[2] = {{.fd = signals, .events = POLLIN},
-			      {.fd = m->ended, .events = POLLIN}};
+/* ---- new sessions ---- */
 
-	while (poll(p, 2, -1) < 0 && errno == EINTR)
+/* Watches for writes to the set's catalogue. Where that cannot be had (no
+ * inotify, a set on a network) a new session is seen when what is `told`
+ * (view.h) is asked for again. */
+static int watch(struct mount *m)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (fd >= 0)
+		inotify_add_watch(fd, m->set->path, IN_MODIFY | IN_MOVED_TO);
+	return fd;
+}
+
+/* Called from a thread that serves no requests: the kernel may wait for an
+ * answer about the directory before it forgets the name. Workers let go of
+ * their views first, so that who asks again is answered anew. */
+static void tell_news(struct mount *m, int watched, struct catalog *c,
+		      uint32_t *newest)
+{
+	_Alignas(struct inotify_event) char drained[4096];
+	uint32_t now;
+
+	while (read(watched, drained, sizeof(drained)) > 0)
 		;
+	if (catalog_newest(c, &now) || now == *newest)
+		return;
+	*newest = now;
+	atomic_fetch_add(&m->news, 1);
+	fuse_lowlevel_notify_inval_entry(m->session, VIEW_SNAPSHOTS, "latest",
+					 strlen("latest"));
+	fuse_lowlevel_notify_inval_inode(m->session, VIEW_SNAPSHOTS, -1, 0);
+	fuse_lowlevel_notify_inval_inode(m->session, VIEW_ROOT, -1, 0);
+}
+
+static int wait_for_end(struct mount *m, int signals)
+{
+	struct pollfd p[] = {{.fd = signals, .events = POLLIN},
+			     {.fd = m->ended, .events = POLLIN},
+			     {.fd = watch(m), .events = POLLIN}};
+	struct catalog *c = NULL;
+	uint32_t newest;
+	int error = catalog_open_reader(m->set, &c);
+
+	if (!error)
+		error = catalog_newest(c, &newest);
+	while (!error && !p[0].revents && !p[1].revents) {
+		if (poll(p, 3, -1) > 0 && p[2].revents)
+			tell_news(m, p[2].fd, c, &newest);
+	}
+	catalog_close(c);
+	if (p[2].fd >= 0)
+		close(p[2].fd);
+	return error;
 }
 
 /* ---- mounting ---- */
@@ -288,8 +142,8 @@ static int session_arguments(struct mount *m, struct fuse_args *args)
 
 static int new_session(struct mount *m)
 {
-	static const struct fuse_custom_io io = {.read = session_read,
-						 .writev = session_write};
+	static const struct fuse_custom_io io = {.read = worker_read,
+						 .writev = worker_write};
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int error = session_arguments(m, &args);
 
@@ -316,8 +170,11 @@ static int new_session(struct mount *m)
 static int store(void *context, uint64_t id, const void *data, size_t length)
 {
 	struct mount *m = context;
+	struct worker *w = pthread_getspecific(m->self);
 	struct fuse_bufvec v = FUSE_BUFVEC_INIT(length);
 
+	if (w)
+		worker_step_down(w); /* H1 in push.h */
 	v.buf[0].mem = (void *)data;
 	return fuse_lowlevel_notify_store(m->session, id, 0, &v, 0)
 		       ? REEL_ENOENT
@@ -338,9 +195,6 @@ static int find_snapshot(struct mount *m, uint32_t *session)
 			  m->set->path, m->options->snapshot, m->set->path);
 	if (!error)
 		error = tree_has_xattrs(c, &m->has_xattrs, &m->has_acls);
-	/* without -o snapshot later sessions may bring some */
-	if (!error && !*session)
-		m->has_xattrs = m->has_xattrs || !m->options->snapshot;
 	catalog_close(c);
 	return error;
 }
@@ -361,15 +215,15 @@ static int serve(struct mount *m)
 	if (!error)
 		error = greet(m);
 	if (!error)
-		error = start_workers(m);
+		error = workers_start(m);
 	if (!error)
-		wait_for_end(m, signals);
+		error = wait_for_end(m, signals);
 	if (m->push)
 		push_stop(m->push);
 	if (m->session) {
 		fuse_session_exit(m->session);
 		fuse_session_unmount(m->session);
-		stop_workers(m);
+		workers_stop(m);
 	}
 	push_free(m->push);
 	if (m->session)
@@ -392,7 +246,9 @@ int mount_run(struct set *set, const struct mount_options *o)
 	m->set = set;
 	m->options = o;
 	m->ended = -1;
-	atomic_store(&m->credit, 1);
+	m->turns.credit = 1;
+	pthread_mutex_init(&m->turns.lock, NULL);
+	pthread_cond_init(&m->turns.free, NULL);
 	pthread_key_create(&m->self, NULL);
 	for (int n = 0; n < MOUNT_WORKERS; n++) {
 		m->workers[n].mount = m;
@@ -405,12 +261,14 @@ int mount_run(struct set *set, const struct mount_options *o)
 		error = library_open(set, o->cache, &m->library);
 	if (!error) {
 		error = serve(m);
-		release_workers(m);
+		workers_release(m);
 	}
 	library_close(m->library);
 	if (m->view.set)
 		view_release(&m->view);
 	pthread_key_delete(m->self);
+	pthread_cond_destroy(&m->turns.free);
+	pthread_mutex_destroy(&m->turns.lock);
 	free(m);
 	return error;
 }

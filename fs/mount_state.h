@@ -1,10 +1,7 @@
-/* Inside the mount: what its two files that see FUSE share.
+/* Inside the mount: what its three files that see FUSE share.
  *
  * Workers read requests each from a descriptor of its own (a clone of the
- * session's), with a catalogue connection of its own, and answer before they
- * read the next. A worker spins for a moment before it sleeps in the kernel,
- * as long as that pays: while requests come one after the other, waking up
- * costs as much as answering. One spins at a time. */
+ * session's), with a catalogue connection of its own. */
 #ifndef REEL_FS_MOUNT_STATE_H
 #define REEL_FS_MOUNT_STATE_H
 
@@ -19,19 +16,36 @@
 
 struct mount;
 
+enum worker_role { WORKER_STANDS_BY, WORKER_LEADS, WORKER_HELPS };
+
 struct worker {
 	struct mount *mount;
 	pthread_t thread;
 	bool started;
 	int fd; /* own clone; -1: the session's */
 	bool nonblocking;
+	enum worker_role role;
+	bool fresh;	 /* leads, and has not waited yet */
+	unsigned streak; /* requests that had waited for it */
+	bool alone;	 /* it waited for this request, spinning */
 	struct catalog *catalog;
 	int64_t held_since; /* ns, monotonic */
+	unsigned news;	    /* the mount's, when it was last held */
 	struct fuse_buf request;
 	struct buffer reply;
 	/* the file read last */
 	uint64_t inode;
 	struct content_row content;
+};
+
+/* Who reads the next request (worker.c). */
+struct turns {
+	pthread_mutex_t lock; /* of the first three */
+	bool led;
+	unsigned standing_by;
+	unsigned helpers; /* called and not come yet */
+	pthread_cond_t free;
+	int credit; /* the leader's: whether spinning has paid lately */
 };
 
 struct mount {
@@ -45,10 +59,19 @@ struct mount {
 	bool answered;	    /* options->ready was told */
 	pthread_key_t self; /* the thread's worker */
 	struct worker workers[MOUNT_WORKERS];
-	atomic_int spinning; /* workers that do */
-	atomic_int credit;   /* whether spinning has paid lately */
-	int ended;	     /* eventfd: a worker saw the end */
+	struct turns turns;
+	int ended;	  /* eventfd: a worker saw the end */
+	atomic_uint news; /* new sessions since mounting */
 };
+
+int workers_start(struct mount *m);
+void workers_stop(struct mount *m);
+void workers_release(struct mount *m);
+/* Due before a request that may take long: another worker reads the next. */
+void worker_step_down(struct worker *w);
+/* The session's input and output; for struct fuse_custom_io. */
+ssize_t worker_read(int fd, void *to, size_t length, void *context);
+ssize_t worker_write(int fd, struct iovec *parts, int count, void *context);
 
 extern const struct fuse_lowlevel_ops mount_operations;
 

@@ -15,7 +15,8 @@
  *
  * H1 A store may wait for a page that a READ in flight holds, until a worker
  *    has answered that READ. So a worker that answers a READ never stores, and
- *    fewer than all workers store at a time: the others answer.
+ *    fewer than all workers store at a time, none while it leads (W1 in
+ *    worker.c): the others answer.
  * H2 Only whole contents of immutable nodes are stored. */
 #ifndef REEL_FS_PUSH_H
 #define REEL_FS_PUSH_H

@@ -19,6 +19,11 @@ static bool is_version(uint64_t id)
 	return !is_current(id) && id >= VIEW_VERSION_FIRST;
 }
 
+static bool is_latest(uint64_t id)
+{
+	return id >= VIEW_LATEST_FIRST && id < VIEW_VERSION_FIRST;
+}
+
 int view_init(struct view *v, struct set *set, uint32_t only)
 {
 	struct stat st;
@@ -101,6 +106,7 @@ static void entry_of_row(const struct entry_row *e, uint64_t id, bool fixed,
 	out->id = id;
 	out->fixed = fixed;
 	out->fixed_stat = fixed || !e->node;
+	out->told = false;
 	view_stat_of_row(&e->inode, id, &out->st);
 }
 
@@ -295,8 +301,10 @@ static int stat_latest(struct view *v, struct catalog *c,
 	if (!error)
 		error = newest ? catalog_session_name(c, newest, name)
 			       : REEL_ENOENT;
-	view_make_up(v, VIEW_LATEST, S_IFLNK | 0777, when, out);
+	view_make_up(v, VIEW_LATEST_FIRST + newest, S_IFLNK | 0777, when, out);
+	out->st.st_ino = VIEW_LATEST_FIRST;
 	out->st.st_size = error ? 0 : (off_t)strlen(name);
+	out->told = true;
 	return error;
 }
 
@@ -308,6 +316,7 @@ static int stat_made_up(struct view *v, struct catalog *c, uint64_t id,
 	int error = news(v, c, &newest, &when);
 
 	view_make_up(v, id, S_IFDIR | 0555, when, out);
+	out->told = true;
 	return error;
 }
 
@@ -369,12 +378,21 @@ static const struct {
 };
 #define TOP_COUNT (sizeof(top) / sizeof(top[0]))
 
+static int stat_top(struct view *v, struct catalog *c, uint64_t id,
+		    struct view_entry *out)
+{
+	int error = view_stat(v, c, id, out);
+
+	out->fixed = !is_current(id);
+	return error;
+}
+
 static int lookup_top(struct view *v, struct catalog *c, const char *name,
 		      struct view_entry *out)
 {
 	for (size_t n = 0; n < TOP_COUNT; n++)
 		if (!strcmp(name, top[n].name))
-			return view_stat(v, c, top[n].id, out);
+			return stat_top(v, c, top[n].id, out);
 	return REEL_ENOENT;
 }
 
@@ -387,7 +405,7 @@ static int list_top(struct view *v, struct catalog *c, uint64_t offset,
 	for (size_t n = 0; !error && n < TOP_COUNT; n++) {
 		if (VIEW_OFFSET_FIRST + n <= offset)
 			continue;
-		error = view_stat(v, c, top[n].id, &e);
+		error = stat_top(v, c, top[n].id, &e);
 		if (!error)
 			error = each(context, top[n].name, &e,
 				     VIEW_OFFSET_FIRST + n);
@@ -409,7 +427,7 @@ int view_stat(struct view *v, struct catalog *c, uint64_t id,
 			entry_of_row(&e, id, true, out);
 		return error;
 	}
-	if (id == VIEW_LATEST)
+	if (is_latest(id))
 		return stat_latest(v, c, out);
 	if (id == VIEW_SNAPSHOTS || (id == VIEW_ROOT && !v->only))
 		return stat_made_up(v, c, id, out);
@@ -440,13 +458,11 @@ int view_readlink(struct view *v, struct catalog *c, uint64_t id,
 {
 	struct inode_row row;
 	char name[40];
-	uint32_t newest;
 	int error;
 
-	if (id == VIEW_LATEST) {
-		error = catalog_newest(c, &newest);
-		if (!error)
-			error = catalog_session_name(c, newest, name);
+	if (is_latest(id)) {
+		error = catalog_session_name(
+			c, (uint32_t)(id - VIEW_LATEST_FIRST), name);
 		return error ? error : buffer_append(out, name, strlen(name));
 	}
 	if (is_version(id))

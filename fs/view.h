@@ -4,12 +4,15 @@
  *     1                            the mount's root
  *     file                         its inode (tree.h), >= 2
  *     session << 43 | node         a directory as a snapshot has it
- *     1 << 63 | VIEW_…             snapshots/, latest, versions/
+ *     1 << 63 | VIEW_…             snapshots/, versions/
+ *     1 << 63 | 1 << 60 | session  latest, while it leads to that session
  *     1 << 63 | 1 << 61 | n        versions/PATH, remembered while looked at
  *     3 << 62 | node               a directory in current/
  *
- * V1 Whatever lies below a snapshot never changes: `fixed`. The rest is looked
- *    up again each time.
+ * V1 Whatever lies below a snapshot never changes: `fixed`. What changes with
+ *    each session is `told`: whoever remembers it is told of a new session
+ *    (mount.c), and asks again after VIEW_TOLD_SECONDS at the latest. The rest
+ *    is looked up again each time.
  * V2 A directory has one place only, since the kernel allows but one: what
  *    would be a second is a symlink (versions/DIR/@N-TIME) or has a number of
  *    its own (current/). */
@@ -26,9 +29,11 @@
 #define VIEW_BIT	   (UINT64_C(1) << 63)
 #define VIEW_CURRENT_BIT   (UINT64_C(1) << 62)
 #define VIEW_SNAPSHOTS	   (VIEW_BIT | 1)
-#define VIEW_LATEST	   (VIEW_BIT | 2)
-#define VIEW_VERSIONS	   (VIEW_BIT | 3)
+#define VIEW_VERSIONS	   (VIEW_BIT | 2)
+#define VIEW_LATEST_FIRST  (VIEW_BIT | UINT64_C(1) << 60)
 #define VIEW_VERSION_FIRST (VIEW_BIT | UINT64_C(1) << 61)
+
+#define VIEW_TOLD_SECONDS 1.0
 
 struct view {
 	struct set *set;
@@ -45,6 +50,7 @@ struct view_entry {
 	struct stat st;
 	bool fixed;	 /* the name always leads here */
 	bool fixed_stat; /* what it leads to never changes */
+	bool told;	 /* neither changes but with a session */
 };
 
 int view_init(struct view *v, struct set *set, uint32_t only);
