@@ -1,6 +1,7 @@
 #include "catalog/index.h"
-#include <errno.h>
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define PIECE_LIMIT (128u << 20) /* plain bytes of one frame that is read */
 #define VALUE_LIMIT (1u << 26)	 /* bytes of one text or blob */
 #define COLUMNS	    16
+#define VARINT_SIZE 10 /* at most, bytes */
 
 static const char magic[] = "REEL index";
 
@@ -52,18 +54,24 @@ struct packer {
 	struct column columns[COLUMNS];
 	size_t bytes; /* of the group's texts and blobs */
 	struct buffer plain;
+	/* a piece that is being packed meanwhile, and the thread that does */
+	struct buffer sent;
+	pthread_t thread;
+	bool packing;
+	int error;
 	struct buffer *packed;
 };
 
 static int put_varint(struct buffer *b, uint64_t v)
 {
-	uint8_t text[10];
-	size_t n = 0;
+	int error = buffer_reserve(b, VARINT_SIZE);
 
+	if (error)
+		return error;
 	for (; v >= 0x80; v >>= 7)
-		text[n++] = (uint8_t)(v | 0x80);
-	text[n++] = (uint8_t)v;
-	return buffer_append(b, text, n);
+		b->data[b->length++] = (uint8_t)(v | 0x80);
+	b->data[b->length++] = (uint8_t)v;
+	return 0;
 }
 
 static int end_run(struct column *c)
@@ -84,20 +92,21 @@ static int put_value(struct packer *p, struct column *c, sqlite3_stmt *s, int n)
 		[SQLITE_BLOB] = KIND_BLOB,	 [SQLITE_NULL] = KIND_NULL,
 		[SQLITE_FLOAT] = KIND_NULL,
 	};
-	enum kind kind = kinds[sqlite3_column_type(s, n)];
+	sqlite3_value *value = sqlite3_column_value(s, n);
+	enum kind kind = kinds[sqlite3_value_type(value)];
 	int error = kind == c->kind ? 0 : end_run(c);
 
 	c->kind = kind;
 	c->run++;
 	if (!error && kind == KIND_INTEGER) {
-		uint64_t v = (uint64_t)sqlite3_column_int64(s, n);
+		uint64_t v = (uint64_t)sqlite3_value_int64(value);
 		uint64_t d = v - c->last;
 
 		c->last = v;
 		error = put_varint(&c->integers, d << 1 ^ -(d >> 63));
 	} else if (!error && kind != KIND_NULL) {
-		const void *bytes = sqlite3_column_blob(s, n);
-		size_t length = (size_t)sqlite3_column_bytes(s, n);
+		const void *bytes = sqlite3_value_blob(value);
+		size_t length = (size_t)sqlite3_value_bytes(value);
 
 		error = put_varint(&c->lengths, length);
 		if (!error)
@@ -107,13 +116,38 @@ static int put_value(struct packer *p, struct column *c, sqlite3_stmt *s, int n)
 	return error;
 }
 
+static void *pack_sent(void *context)
+{
+	struct packer *p = context;
+
+	p->error =
+		frame_pack(p->sent.data, p->sent.length, PACK_LEVEL, p->packed);
+	return NULL;
+}
+
+static int end_packing(struct packer *p)
+{
+	if (p->packing)
+		pthread_join(p->thread, NULL);
+	p->packing = false;
+	return p->error;
+}
+
+/* Packs what is gathered while the next is being gathered. */
 static int pack_piece(struct packer *p)
 {
-	int error = frame_pack(p->plain.data, p->plain.length, PACK_LEVEL,
-			       p->packed);
+	int error = end_packing(p);
+	struct buffer sent = p->plain;
 
+	if (error)
+		return error;
+	p->plain = p->sent;
 	p->plain.length = 0;
-	return error;
+	p->sent = sent;
+	p->packing = !pthread_create(&p->thread, NULL, pack_sent, p);
+	if (!p->packing)
+		pack_sent(p);
+	return p->packing ? 0 : p->error;
 }
 
 static int move(struct buffer *to, struct buffer *from)
@@ -195,6 +229,8 @@ int index_pack(sqlite3 *db, const char *path, struct buffer *packed)
 		error = buffer_append(&p->plain, &end, 1);
 	if (!error)
 		error = pack_piece(p);
+	if (end_packing(p) && !error)
+		error = p->error;
 	for (int n = 0; n < COLUMNS; n++) {
 		struct column *c = &p->columns[n];
 
@@ -204,6 +240,7 @@ int index_pack(sqlite3 *db, const char *path, struct buffer *packed)
 		buffer_release(&c->bytes);
 	}
 	buffer_release(&p->plain);
+	buffer_release(&p->sent);
 	free(p);
 	return error;
 }

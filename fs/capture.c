@@ -148,9 +148,9 @@ static int drain(struct pipeline *p, const struct capture_options *o,
 				error = archive_item(&p->archive, i);
 			if (++turn % PROGRESS_EVERY == 0)
 				tell(p, o, i->folder->path);
-			item_free(i);
+			item_close(i);
 		}
-		free(b);
+		queue_give_back(&p->changed, b);
 		if (error)
 			queue_stop(&p->changed);
 	}

@@ -45,12 +45,18 @@ struct item *item_new(enum item_kind kind, struct folder *folder,
 	return i;
 }
 
+void item_close(struct item *i)
+{
+	if (i->fd >= 0)
+		close(i->fd);
+	i->fd = -1;
+}
+
 void item_free(struct item *i)
 {
 	if (!i)
 		return;
-	if (i->fd >= 0)
-		close(i->fd);
+	item_close(i);
 	buffer_release(&i->xattrs);
 	free(i->data);
 	folder_put(i->folder);
@@ -62,6 +68,16 @@ static void batch_free(struct batch *b)
 	for (int n = 0; n < b->count; n++)
 		item_free(b->items[n]);
 	free(b);
+}
+
+static void batches_free(struct batch *b)
+{
+	while (b) {
+		struct batch *next = b->next;
+
+		batch_free(b);
+		b = next;
+	}
 }
 
 int queue_init(struct queue *q)
@@ -76,6 +92,7 @@ void queue_release(struct queue *q)
 {
 	for (; q->tail != q->head; q->tail++)
 		batch_free(q->batches[q->tail % QUEUE_DEPTH]);
+	batches_free(q->back);
 	pthread_cond_destroy(&q->changed);
 	pthread_mutex_destroy(&q->lock);
 }
@@ -85,29 +102,43 @@ bool queue_put(struct queue *q, struct batch *b)
 	pthread_mutex_lock(&q->lock);
 	while (!q->stopped && q->head - q->tail == QUEUE_DEPTH)
 		pthread_cond_wait(&q->changed, &q->lock);
-	bool ok = !q->stopped;
-	if (ok) {
+	bool ok = !q->stopped, awaited = ok && q->head == q->tail;
+	if (ok)
 		q->batches[q->head++ % QUEUE_DEPTH] = b;
-		pthread_cond_broadcast(&q->changed);
-	}
+	struct batch *back = q->back;
+	q->back = NULL;
 	pthread_mutex_unlock(&q->lock);
+	if (awaited)
+		pthread_cond_signal(&q->changed);
+	batches_free(back);
 	if (!ok)
 		batch_free(b);
 	return ok;
 }
 
+void queue_give_back(struct queue *q, struct batch *b)
+{
+	pthread_mutex_lock(&q->lock);
+	b->next = q->back;
+	q->back = b;
+	pthread_mutex_unlock(&q->lock);
+}
+
 struct batch *queue_get(struct queue *q)
 {
 	struct batch *b = NULL;
+	bool awaited;
 
 	pthread_mutex_lock(&q->lock);
 	while (!q->stopped && !q->ended && q->head == q->tail)
 		pthread_cond_wait(&q->changed, &q->lock);
-	if (!q->stopped && q->head != q->tail) {
+	if (!q->stopped && q->head != q->tail)
 		b = q->batches[q->tail++ % QUEUE_DEPTH];
-		pthread_cond_broadcast(&q->changed);
-	}
+	/* one that found it full goes on when there is room for several */
+	awaited = b && q->head - q->tail == QUEUE_DEPTH / 2;
 	pthread_mutex_unlock(&q->lock);
+	if (awaited)
+		pthread_cond_signal(&q->changed);
 	return b;
 }
 

@@ -85,12 +85,14 @@ struct item {
 
 struct item *item_new(enum item_kind kind, struct folder *folder,
 		      const char *name, size_t length);
+void item_close(struct item *i); /* its descriptor */
 void item_free(struct item *i);
 
 struct batch {
 	struct item *items[BATCH_ITEMS];
 	int count;
 	size_t bytes;
+	struct batch *next; /* of those given back */
 };
 
 /* A bounded queue of batches between two threads. A queue that was stopped
@@ -100,8 +102,9 @@ struct queue {
 	pthread_cond_t changed;
 	struct batch *batches[QUEUE_DEPTH];
 	unsigned head, tail;
-	bool ended;   /* no more will come */
-	bool stopped; /* nobody wants more */
+	struct batch *back; /* given back */
+	bool ended;	    /* no more will come */
+	bool stopped;	    /* nobody wants more */
 };
 
 int queue_init(struct queue *q);
@@ -109,6 +112,9 @@ void queue_release(struct queue *q); /* frees what is still in it */
 /* Takes ownership of the batch; false (and frees it) when stopped. */
 bool queue_put(struct queue *q, struct batch *b);
 struct batch *queue_get(struct queue *q); /* NULL: ended or stopped */
+/* Takes ownership of a batch that was got. Whoever puts the next one frees it:
+ * the thread that made most of it does not share its memory's locks then. */
+void queue_give_back(struct queue *q, struct batch *b);
 void queue_end(struct queue *q);
 void queue_stop(struct queue *q);
 

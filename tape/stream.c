@@ -120,19 +120,23 @@ static void *compress_frames(void *context)
 
 	fail(w, frame_codec_new(w->options.compression, w->options.level, &k));
 	pthread_mutex_lock(&w->lock);
-	for (;;) {
+	for (bool awaited = false;;) {
 		struct slot *s;
 
+		if (awaited && w->taken == w->submitted)
+			pthread_cond_signal(&w->ready);
 		while (w->taken == w->submitted && !w->stop)
 			pthread_cond_wait(&w->work, &w->lock);
 		if (w->taken == w->submitted)
 			break;
 		s = &w->slots[w->taken++ % w->slot_count];
 		pthread_mutex_unlock(&w->lock);
+		if (awaited)
+			pthread_cond_signal(&w->ready);
 		encode(w, k, s);
 		pthread_mutex_lock(&w->lock);
 		s->ready = true;
-		pthread_cond_signal(&w->ready);
+		awaited = s == &w->slots[w->written % w->slot_count];
 	}
 	pthread_mutex_unlock(&w->lock);
 	frame_codec_free(k);
@@ -269,7 +273,8 @@ static void *write_frames(void *context)
 		pthread_mutex_lock(&w->lock);
 		s->ready = false;
 		w->written++;
-		pthread_cond_signal(&w->moved);
+		if (w->submitted - w->written <= w->slot_count / 2)
+			pthread_cond_signal(&w->moved);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
