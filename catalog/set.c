@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "catalog/rules_file.h"
 #include "tape/buffer.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -355,8 +356,9 @@ static int fill_random(struct set_config *c)
 /* Nothing is there but what an interrupted set_create leaves; that goes. */
 static bool clear_remains(const char *path)
 {
-	static const char *const names[] = {CONFIG_FILE ".new", "volumes",
-					    "spool"};
+	static const char *const names[] = {CONFIG_FILE ".new", "rules",
+					    "volumes", "spool"};
+	enum { FILES = 2, NAMES = 4 };
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
@@ -364,13 +366,13 @@ static bool clear_remains(const char *path)
 	int n;
 
 	while (only && (e = readdir(dir))) {
-		for (n = 0; n < 3 && strcmp(e->d_name, names[n]); n++)
+		for (n = 0; n < NAMES && strcmp(e->d_name, names[n]); n++)
 			;
-		only = n < 3 || !strcmp(e->d_name, ".") ||
+		only = n < NAMES || !strcmp(e->d_name, ".") ||
 		       !strcmp(e->d_name, "..");
 	}
-	for (n = 0; only && n < 3; n++)
-		only = !unlinkat(fd, names[n], n ? AT_REMOVEDIR : 0) ||
+	for (n = 0; only && n < NAMES; n++)
+		only = !unlinkat(fd, names[n], n < FILES ? 0 : AT_REMOVEDIR) ||
 		       errno == ENOENT;
 	if (dir)
 		closedir(dir);
@@ -446,10 +448,11 @@ int set_create(const char *path, const struct set_config *config)
 		error = error_from_errno(errno);
 		log_error("%s: %s", path, strerror(errno));
 	}
+	logged = error;
+	if (!error)
+		error = rules_file_create(fd);
 	if (!error)
 		error = config_write(fd, &c);
-	else
-		logged = true;
 	if (!error)
 		error = sync_parent(fd);
 	if (error && !logged)

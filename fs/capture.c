@@ -67,6 +67,7 @@ static int start(struct pipeline *p, struct set *set, struct catalog *c,
 		.avoid_dev = st.st_dev,
 		.avoid_ino = st.st_ino,
 		.reserved = set->reserved,
+		.exclusion.rules = o->rules,
 		.stop = o->stop,
 		.out.queue = &p->listed,
 	};
@@ -98,6 +99,7 @@ static void stop(struct pipeline *p)
 	pthread_join(p->changer, NULL);
 	queue_release(&p->listed);
 	queue_release(&p->changed);
+	exclusion_release(&p->walk.exclusion);
 	catalog_close(p->change.catalog);
 }
 
@@ -211,6 +213,7 @@ int capture_run(struct set *set, struct catalog *c,
 		error = finish(&p, result);
 	result->problems = p.archive.problems;
 	result->unchanged = p.change.unchanged;
+	result->excluded = p.walk.excluded;
 	tell(&p, o, NULL);
 	archive_close(&p.archive);
 	if (!error && o->verify && !o->dry_run)

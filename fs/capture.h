@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "catalog/catalog.h"
+#include "catalog/rules.h"
 
 struct capture_progress {
 	uint64_t entries; /* looked at */
@@ -26,6 +27,7 @@ struct capture_options {
 	bool atime;
 	bool one_file_system;
 	bool dry_run;
+	const struct rules *rules; /* sealed; may be NULL */
 	void (*progress)(void *context, const struct capture_progress *p);
 	void *context;
 	const volatile int *stop; /* non-zero: give up, REEL_ESTOPPED */
@@ -37,6 +39,7 @@ struct capture_result {
 	uint64_t added, changed, removed, unchanged; /* names */
 	uint64_t problems; /* left out, or changed while read: exit 1 */
 	uint64_t stored;   /* bytes on volumes */
+	uint64_t excluded; /* names that rules left out, with all below */
 };
 
 /* Says on stderr what was left out and why. The result is filled also when

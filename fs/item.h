@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include "catalog/rules.h"
 #include "catalog/tree.h"
 #include "tape/buffer.h"
 
@@ -27,10 +28,11 @@
 /* A directory being walked. Counted: held by its items and its children. */
 struct folder {
 	atomic_uint references;
-	struct folder *parent; /* NULL: the root */
-	int fd;		       /* open while it is held */
-	bool whole;	       /* all its names are listed (not just some) */
-	char *path;	       /* "" is the root */
+	struct folder *parent;	  /* NULL: the root */
+	int fd;			  /* open while it is held */
+	bool whole;		  /* all its names are listed (not just some) */
+	struct rules_place place; /* what rules say of all below it */
+	char *path;		  /* "" is the root */
 	size_t path_length;
 	size_t name_offset; /* of its name in path */
 	/* set by change */

@@ -35,7 +35,7 @@ struct listing {
 struct level {
 	struct level *below; /* the one that led here */
 	struct folder *folder;
-	struct buffer subdirs; /* NUL-terminated names */
+	struct buffer subdirs; /* a rules_place and a name with a NUL each */
 	size_t at;
 	dev_t device;
 };
@@ -202,9 +202,10 @@ static bool avoided(const struct walk *w, const struct statx *st)
 	       makedev(st->stx_dev_major, st->stx_dev_minor) == w->avoid_dev;
 }
 
-/* Stats one name and passes it on; *is_dir says whether to walk below. */
+/* Stats one name and passes it on; *is_dir says whether to walk below. What
+ * was named itself (`place` NULL) is not judged. */
 static int take_name(struct walk *w, struct folder *f, const char *name,
-		     bool *is_dir)
+		     struct rules_place *place, bool *is_dir)
 {
 	struct statx st;
 
@@ -229,6 +230,10 @@ static int take_name(struct walk *w, struct folder *f, const char *name,
 		free(shown);
 		return 0;
 	}
+	if (place && exclusion_covers(&w->exclusion, name, &st, place)) {
+		w->excluded++;
+		return 0;
+	}
 	*is_dir = S_ISDIR(st.stx_mode);
 	return put_name(w, f, name, &st);
 }
@@ -247,13 +252,20 @@ static int list_folder(struct walk *w, struct level *l)
 		l->folder->whole = false;
 		return 0;
 	}
+	error = exclusion_enter(&w->exclusion, l->folder->path,
+				l->folder->path_length, l->folder->place,
+				l->folder->fd);
 	for (size_t n = 0; !error && n < names.count; n++) {
+		struct rules_place place;
 		bool is_dir;
 
 		error = w->stop && *w->stop
 				? REEL_ESTOPPED
 				: take_name(w, l->folder, names.names[n],
-					    &is_dir);
+					    &place, &is_dir);
+		if (!error && is_dir)
+			error = buffer_append(&l->subdirs, &place,
+					      sizeof(place));
 		if (!error && is_dir)
 			error = buffer_append(&l->subdirs, names.names[n],
 					      strlen(names.names[n]) + 1);
@@ -344,13 +356,17 @@ static int walk_whole(struct walk *w, struct folder *f)
 			level_free(done);
 			continue;
 		}
-		const char *name = (char *)top->subdirs.data + top->at;
+		struct rules_place place;
+		const char *name =
+			(char *)top->subdirs.data + top->at + sizeof(place);
 		struct folder *child;
 
-		top->at += strlen(name) + 1;
+		memcpy(&place, top->subdirs.data + top->at, sizeof(place));
+		top->at += sizeof(place) + strlen(name) + 1;
 		error = enter(w, top->folder, name, false, &child);
 		if (error || !child)
 			continue;
+		child->place = place;
 		if (w->one_file_system && device_of(child->fd) != device) {
 			child->whole = false;
 			folder_put(child);
@@ -385,7 +401,7 @@ static int walk_branch(struct walk *w, struct folder *f, struct branch *b)
 		return 0;
 	}
 	if (b->whole && !S_ISDIR(st.stx_mode))
-		return take_name(w, f, b->name, &is_dir);
+		return take_name(w, f, b->name, NULL, &is_dir);
 	if (avoided(w, &st))
 		return 0;
 	error = put_name(w, f, b->name, &st);

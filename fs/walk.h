@@ -2,6 +2,7 @@
 #ifndef REEL_FS_WALK_H
 #define REEL_FS_WALK_H
 
+#include "fs/exclusion.h"
 #include "fs/item.h"
 
 struct walk {
@@ -12,13 +13,15 @@ struct walk {
 	bool one_file_system;
 	dev_t avoid_dev; /* this directory (the set's own) is left out */
 	ino_t avoid_ino;
-	const char *reserved; /* the set's reserved name */
+	const char *reserved;	    /* the set's reserved name */
+	struct exclusion exclusion; /* below what is named */
 	const volatile int *stop;
 	/* where it goes */
 	struct outlet out;
 	bool whole_root; /* the root itself is named */
 	/* results, valid after the queue has ended */
 	uint64_t problems;
+	uint64_t excluded; /* names, with all below them */
 	int error;
 };
 

@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/rules_file.h"
 #include "fs/capture.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/text.h"
+#include "tools/excludes.h"
 #include "tools/figures.h"
 #include "tools/json.h"
 #include "tools/options.h"
@@ -17,6 +19,9 @@ struct backup {
 	struct capture_options capture;
 	bool wait;
 	bool json;
+	const char *rules_file;
+	struct option_list excludes;
+	struct rules rules;
 	struct progress progress;
 	uint64_t expected; /* entries that the snapshot before has */
 };
@@ -77,6 +82,7 @@ static void say_json(const struct capture_result *r, const char *name,
 	json_number(&j, "changed", r->changed);
 	json_number(&j, "removed", r->removed);
 	json_number(&j, "unchanged", r->unchanged);
+	json_number(&j, "excluded", r->excluded);
 	json_number(&j, "problems", r->problems);
 	json_end(&j);
 }
@@ -96,6 +102,8 @@ static void say_text(const struct capture_result *r, const char *name,
 	       " removed, %" PRIu64 " unchanged\n",
 	       dry_run ? "would be: " : "", r->added, r->changed, r->removed,
 	       r->unchanged);
+	if (r->excluded)
+		printf("%" PRIu64 " left out by rules\n", r->excluded);
 	if (s->id)
 		printf("%s in %" PRIu64 " files; %s read, %s stored\n",
 		       figure_human(s->bytes, a), s->files,
@@ -157,6 +165,23 @@ static int capture(struct backup *b, struct target *t)
 	return status;
 }
 
+/* Rules with a mistake stop the backup: nobody knows what they leave out. */
+static int load_rules(struct backup *b, const struct target *t)
+{
+	int error = rules_file_load(t->set, b->rules_file, &b->rules);
+
+	if (error)
+		log_error("%s: nothing was backed up; mend the rules first",
+			  t->name);
+	if (!error)
+		error = excludes_add(&b->rules, &b->excludes);
+	if (!error && b->rules.count) {
+		error = rules_seal(&b->rules);
+		b->capture.rules = &b->rules;
+	}
+	return error;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct backup b = {0};
@@ -178,6 +203,10 @@ static int run(const struct command *self, int argc, char **argv)
 		 "do not go into other filesystems"},
 		{"dry-run", 'n', OPTION_FLAG, &c->dry_run, NULL,
 		 "only say what would be done"},
+		{"exclude", 0, OPTION_LIST, &b.excludes, "PATTERN",
+		 "leave out what fits, as a rule behind the set's"},
+		{"rules", 0, OPTION_TEXT, &b.rules_file, "FILE",
+		 "the rules of this file instead of the set's"},
 		{"wait", 0, OPTION_FLAG, &b.wait, NULL,
 		 "wait while the set is locked"},
 		{"json", 0, OPTION_FLAG, &b.json, NULL,
@@ -194,7 +223,9 @@ static int run(const struct command *self, int argc, char **argv)
 				  c->dry_run ? SET_READ : SET_WRITE, b.wait);
 	if (error)
 		return error_exit(error);
-	status = capture(&b, &t);
+	error = load_rules(&b, &t);
+	status = error ? error_exit(error) : capture(&b, &t);
+	rules_release(&b.rules);
 	target_close(&t);
 	return status;
 }

@@ -28,6 +28,8 @@ extern const struct command command_history;
 extern const struct command command_info;
 extern const struct command command_restore;
 extern const struct command command_verify;
+extern const struct command command_rules_check;
+extern const struct command command_rules_test;
 extern const struct command command_catalog_rebuild;
 
 #endif

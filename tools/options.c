@@ -102,6 +102,8 @@ static const struct option_spec *find(const struct option_spec *specs, size_t n,
 static bool store(const struct command *self, const struct option_spec *s,
 		  char *text)
 {
+	struct option_list *list;
+
 	switch (s->kind) {
 	case OPTION_FLAG:
 		*(bool *)s->value = true;
@@ -109,6 +111,15 @@ static bool store(const struct command *self, const struct option_spec *s,
 	case OPTION_TEXT:
 		*(const char **)s->value = text;
 		return true;
+	case OPTION_LIST:
+		list = s->value;
+		if (list->count < OPTION_LIST_LIMIT) {
+			list->items[list->count++] = text;
+			return true;
+		}
+		options_misuse(self, "--%s: given more than %d times", s->name,
+			       OPTION_LIST_LIMIT);
+		return false;
 	case OPTION_SIZE:
 		if (set_parse_size(text, s->value) == 0)
 			return true;

@@ -9,6 +9,14 @@ enum option_kind {
 	OPTION_FLAG, /* bool */
 	OPTION_TEXT, /* const char *, into argv */
 	OPTION_SIZE, /* uint64_t, with K, M, G, T */
+	OPTION_LIST, /* struct option_list: may be given again */
+};
+
+#define OPTION_LIST_LIMIT 1024
+
+struct option_list {
+	const char *items[OPTION_LIST_LIMIT]; /* into argv */
+	int count;
 };
 
 struct option_spec {

@@ -181,6 +181,31 @@ again() # NAME TREE
 	echo "reel / find: $(ratio again find)"
 }
 
+# Ten thousand rules of every kind, none of which leaves anything out.
+rules() # TREE
+{
+	echo
+	echo "### Rules: an unchanged backup"
+	echo
+	echo "| what | s | CPU s | peak MB | |"
+	echo "|---|---|---|---|---|"
+	awk 'BEGIN {for (n = 0; n < 2000; n++) printf "exclude *.x%d\n" \
+		"exclude no%d-*\nexclude /home/u%d/**/*.tmp\n" \
+		"exclude name%d\nexclude **/a%d/*b*\n", n, n, n, n, n}' \
+		>"$work/rules"
+	local n
+	for n in $(seq "$runs"); do
+		measure "$reel" backup "$work/set" -C "$1" . >>"$work/m.without"
+		measure "$reel" backup "$work/set" -C "$1" . \
+			--rules "$work/rules" >>"$work/m.with"
+	done
+	row without "no rules" <"$work/m.without"
+	row with "10,000 rules" <"$work/m.with"
+	rm -f "$work/m.with" "$work/m.without"
+	echo
+	echo "10,000 rules / none: $(ratio with without)"
+}
+
 # ---- mounts ----
 
 umount_all()
@@ -323,6 +348,7 @@ echo "reel $("$reel" --version | tail -n 1), $(uname -r), $(nproc) cores," \
 [ -d "$work/many" ] || python3 "$here/corpus.py" many "$work/many"
 backups "many small files" "$work/many"
 again "many small files" "$work/many"
+rules "$work/many"
 mounts "$work/many"
 restores "$work/many"
 if [ "${SMALL_ONLY:-}" = "" ]; then

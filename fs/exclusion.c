@@ -1,0 +1,85 @@
+#include "fs/exclusion.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* https://bford.info/cachedir/ */
+#define CACHE_TAG "CACHEDIR.TAG"
+static const char cache_signature[] =
+	"Signature: 8a477f597d28d172789f06886806bc55";
+#define SIGNATURE_LENGTH (sizeof(cache_signature) - 1)
+
+int exclusion_enter(struct exclusion *e, const char *path, size_t length,
+		    struct rules_place above, int fd)
+{
+	int error;
+
+	e->path.length = 0;
+	e->above = above;
+	e->fd = fd;
+	error = buffer_append(&e->path, path, length);
+	if (!error && length)
+		error = buffer_append(&e->path, "/", 1);
+	e->prefix = e->path.length;
+	return error;
+}
+
+void exclusion_release(struct exclusion *e)
+{
+	buffer_release(&e->path);
+}
+
+static bool is_signed(int directory, const char *path)
+{
+	char text[SIGNATURE_LENGTH];
+	int fd = openat(directory, path,
+			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (fd >= 0)
+		close(fd);
+	return n == (ssize_t)sizeof(text) &&
+	       !memcmp(text, cache_signature, sizeof(text));
+}
+
+/* Whether the directory holds a name that has it left out. */
+static bool is_tagged(const struct exclusion *e, const char *name)
+{
+	const struct rule *rule = NULL;
+	char path[520];
+
+	while ((rule = rules_next(e->rules, RULE_IF_PRESENT, rule))) {
+		struct stat st;
+
+		snprintf(path, sizeof(path), "%s/%s", name, rule->argument);
+		if (!strcmp(rule->argument, CACHE_TAG)
+			    ? is_signed(e->fd, path)
+			    : !fstatat(e->fd, path, &st, AT_SYMLINK_NOFOLLOW))
+			return true;
+	}
+	return false;
+}
+
+bool exclusion_covers(struct exclusion *e, const char *name,
+		      const struct statx *st, struct rules_place *below)
+{
+	bool directory = S_ISDIR(st->stx_mode);
+	const struct rule *rule;
+
+	*below = (struct rules_place){0};
+	if (!e->rules)
+		return false;
+	e->path.length = e->prefix;
+	if (buffer_append(&e->path, name, strlen(name)))
+		return false;
+	rule = rules_judge(e->rules, e->above, (const char *)e->path.data,
+			   e->path.length, directory, below);
+	if (rule_excludes(rule))
+		return true;
+	if (st->stx_attributes & STATX_ATTR_NODUMP &&
+	    rules_next(e->rules, RULE_NODUMP, NULL))
+		return true;
+	return directory && is_tagged(e, name);
+}
