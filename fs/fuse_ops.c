@@ -322,16 +322,17 @@ static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
 	return 0;
 }
 
-static void look_ahead(struct worker *w, uint64_t id, uint64_t end)
+/* As much as was read, and a frame, will be read next. */
+static void look_ahead(struct worker *w, uint64_t id, uint64_t end, size_t size)
 {
 	const struct content_row *c = &w->content;
+	uint64_t until = end + size + FRAME_SIZE;
 
-	if (end < c->size && !c->sparse)
+	if (until > c->size)
+		until = c->size;
+	for (; end < until && !c->sparse; end += FRAME_SIZE)
 		recall_ahead(w->mount->library->recall, c->session,
 			     c->offset + end);
-	if (end < c->size && !c->sparse && c->size - end > FRAME_SIZE)
-		recall_ahead(w->mount->library->recall, c->session,
-			     c->offset + end + FRAME_SIZE);
 	if (c->size <= PUSH_LARGEST && w->mount->push)
 		push_hint(w->mount->push, id);
 }
@@ -365,7 +366,7 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 		refuse(request, error);
 		return;
 	}
-	look_ahead(w, id, from + size);
+	look_ahead(w, id, from + size, size);
 }
 
 static void on_lseek(fuse_req_t request, fuse_ino_t id, off_t offset,
