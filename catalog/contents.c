@@ -17,13 +17,6 @@ static int prepare(struct catalog *c, const char *sql, sqlite3_stmt **out)
 			      sqlite3_prepare_v2(c->db, sql, -1, out, NULL));
 }
 
-static int damaged(struct catalog *c, int error)
-{
-	if (error == REEL_EDAMAGED)
-		database_error(c->db, c->path, SQLITE_CORRUPT);
-	return error;
-}
-
 int contents_open(struct catalog *c, uint32_t session,
 		  struct content_cursor **out)
 {
@@ -57,7 +50,7 @@ int contents_step(struct content_cursor *k, struct content_row *out)
 		return 0;
 	if (result != SQLITE_ROW)
 		return database_error(c->db, c->path, result);
-	error = damaged(c, content_read_row(k->statement, out));
+	error = catalog_damaged(c, content_read_row(k->statement, out));
 	return error ? error : 1;
 }
 
@@ -108,7 +101,7 @@ int contents_each_name(struct catalog *c, uint32_t session,
 	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
 		struct entry_row e;
 
-		error = damaged(c, read_name(s, &e));
+		error = catalog_damaged(c, read_name(s, &e));
 		if (!error)
 			error = each(context, &e);
 	}

@@ -65,6 +65,13 @@ int database_error(sqlite3 *db, const char *path, int result)
 	}
 }
 
+int catalog_damaged(struct catalog *c, int error)
+{
+	if (error == REEL_EDAMAGED)
+		database_error(c->db, c->path, SQLITE_CORRUPT);
+	return error;
+}
+
 int database_run(sqlite3 *db, const char *path, const char *sql)
 {
 	return database_error(db, path,
@@ -131,7 +138,7 @@ static int harden(sqlite3 *db, enum database_mode mode)
 	snprintf(sql, sizeof(sql),
 		 "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "
 		 "PRAGMA temp_store=FILE; PRAGMA cache_size=-%d",
-		 mode == DATABASE_WRITE || mode == DATABASE_BUILD
+		 mode != DATABASE_READ && mode != DATABASE_IMMUTABLE
 			 ? WRITER_CACHE_KIB
 			 : READER_CACHE_KIB);
 	return sqlite3_exec(db, sql, NULL, NULL, NULL);
@@ -143,6 +150,7 @@ static const char *const journal[] = {
 	[DATABASE_WRITE] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
 	[DATABASE_BUILD] = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
 			   "PRAGMA locking_mode=EXCLUSIVE",
+	[DATABASE_SPOOL] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
 };
 
 int database_open(const char *path, enum database_mode mode, sqlite3 **out)
@@ -151,7 +159,7 @@ int database_open(const char *path, enum database_mode mode, sqlite3 **out)
 	sqlite3 *db = NULL;
 	int result;
 
-	flags |= mode == DATABASE_BUILD
+	flags |= mode == DATABASE_BUILD || mode == DATABASE_SPOOL
 			 ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
 		 : mode == DATABASE_IMMUTABLE ? SQLITE_OPEN_READONLY
 					      : SQLITE_OPEN_READWRITE;

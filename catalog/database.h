@@ -22,11 +22,14 @@ enum database_mode {
 	DATABASE_IMMUTABLE, /* nothing can be written there */
 	DATABASE_WRITE,	    /* the catalogue, by the holder of the lock */
 	DATABASE_BUILD,	    /* a fresh file; no journal, no syncs */
+	DATABASE_SPOOL,	    /* made when missing; synced when told (spool.c) */
 };
 
 int database_open(const char *path, enum database_mode mode, sqlite3 **out);
 /* The error for an SQLite result; logs it once with the path. */
 int database_error(sqlite3 *db, const char *path, int result);
+/* Passes the error on; REEL_EDAMAGED is said of the catalogue. */
+int catalog_damaged(struct catalog *c, int error);
 int database_run(sqlite3 *db, const char *path, const char *sql);
 /* One integer; `fallback` when the statement gives no row. */
 int database_integer(sqlite3 *db, const char *sql, int64_t *value);
@@ -52,6 +55,10 @@ enum statement {
 	S_NEXT_NAME,
 	S_NEXT_NAME_PAST,
 	S_HAS_PAST,
+	S_NAMES,
+	S_NAMES_PAST,
+	S_HAS_SIZE,
+	S_CANDIDATE,
 	S_COUNT
 };
 
@@ -107,7 +114,7 @@ const void *column_blob(struct column_reader *r, int column, size_t limit,
 			size_t *length);
 
 struct content_row;
-/* tree.c: the columns of S_CONTENT. */
+/* tree_contents.c: the columns of S_CONTENT. */
 int content_read_row(sqlite3_stmt *s, struct content_row *out);
 
 /* ingest.c: puts a session's index (a database file) into the catalogue in

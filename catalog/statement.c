@@ -60,6 +60,16 @@ static const char *const texts[S_COUNT] = {
 	[S_NEXT_NAME_PAST] = "SELECT name FROM past WHERE parent = ?1 AND "
 			     "name > ?2 ORDER BY name LIMIT 1",
 	[S_HAS_PAST] = "SELECT 1 FROM past WHERE parent = ?1 LIMIT 1",
+	[S_NAMES] = "SELECT parent, name FROM entry WHERE inode = ?1 AND "
+		    "node IS NULL AND since <= ?2",
+	[S_NAMES_PAST] = "SELECT parent, name FROM past WHERE inode = ?1 AND "
+			 "node IS NULL AND since <= ?2 AND until > ?2",
+	[S_HAS_SIZE] = "SELECT 1 FROM content WHERE size = ?1 AND "
+		       "session >= ?2 LIMIT 1",
+	[S_CANDIDATE] = "SELECT id, size, digest, session, offset, sparse, "
+			"map_bytes FROM content WHERE size = ?1 AND "
+			"digest = ?2 AND id > ?3 AND session >= ?4 "
+			"ORDER BY id LIMIT 1",
 };
 
 /* Listings: ?1 parent, ?2 session, ?3 the name to begin behind. */

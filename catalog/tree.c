@@ -68,13 +68,6 @@ static int read_entry(struct column_reader *r, struct entry_row *e)
 	return r->error;
 }
 
-static int damaged(struct catalog *c, int error)
-{
-	if (error == REEL_EDAMAGED)
-		database_error(c->db, c->path, SQLITE_CORRUPT);
-	return error;
-}
-
 /* Text that lives in the connection until the next call. */
 static int hold(struct buffer *b, const char **text, size_t length)
 {
@@ -110,7 +103,7 @@ static int one_entry(struct catalog *c, sqlite3_stmt *s, struct entry_row *out)
 				: hold(&c->name, &out->name, out->name_length);
 	}
 	sqlite3_reset(s);
-	return damaged(c, error);
+	return catalog_damaged(c, error);
 }
 
 static int look_up(struct catalog *c, enum statement which, uint32_t session,
@@ -187,7 +180,7 @@ int tree_inodes_after(struct catalog *c, uint64_t after, int count,
 	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
 		struct inode_row i;
 
-		error = damaged(c, read_inode(&r, INODE_AT, &i));
+		error = catalog_damaged(c, read_inode(&r, INODE_AT, &i));
 		if (!error)
 			error = each(context, &i);
 	}
@@ -257,7 +250,7 @@ int tree_path(struct catalog *c, uint32_t session, uint64_t parent,
 				? tree_directory(c, session, parent, &e)
 				: REEL_EDAMAGED;
 		if (!error && (e.parent == mark || !e.name_length))
-			error = damaged(c, REEL_EDAMAGED);
+			error = catalog_damaged(c, REEL_EDAMAGED);
 		if (!error)
 			error = append_reversed(&path, e.name, e.name_length);
 		parent = e.parent;
@@ -333,7 +326,7 @@ static int side_step(struct catalog *c, struct side *side)
 		column_blob(&r, AFTER_INODE, TREE_NAME_LIMIT, &side->length);
 	if (!side->length && !r.error)
 		return side_step(c, side); /* the root's own entry */
-	return damaged(c, r.error);
+	return catalog_damaged(c, r.error);
 }
 
 static int side_begin(struct tree_cursor *t, struct side *side,
@@ -433,14 +426,14 @@ int tree_step(struct tree_cursor *t, struct entry_row *out)
 		return 0;
 	}
 	struct column_reader r = {t->given->s, 0};
-	error = damaged(t->c, read_entry(&r, out));
+	error = catalog_damaged(t->c, read_entry(&r, out));
 	if (error)
 		return error;
 	out->parent = t->parent;
 	out->name = t->given->name;
 	out->name_length = t->given->length;
 	if (!name_possible(out->name, out->name_length))
-		return damaged(t->c, REEL_EDAMAGED);
+		return catalog_damaged(t->c, REEL_EDAMAGED);
 	return 1;
 }
 
@@ -469,7 +462,7 @@ int tree_versions(struct catalog *c, uint64_t parent, const char *name,
 	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
 		struct entry_row e;
 
-		error = damaged(c, read_entry(&r, &e));
+		error = catalog_damaged(c, read_entry(&r, &e));
 		e.parent = parent;
 		e.name = name;
 		e.name_length = length;
@@ -518,113 +511,54 @@ int tree_next_name(struct catalog *c, uint64_t parent, const char *after,
 		}
 		sqlite3_reset(s);
 	}
-	return error ? damaged(c, error) : found ? 0 : REEL_ENOENT;
+	return error ? catalog_damaged(c, error) : found ? 0 : REEL_ENOENT;
 }
 
-/* ---- contents, xattrs, owners ---- */
-
-void content_row_release(struct content_row *r)
-{
-	free(r->runs);
-	memset(r, 0, sizeof(*r));
-}
-
-uint64_t content_stored(const struct content_row *r)
-{
-	uint64_t bytes = r->map_bytes;
-
-	if (!r->sparse)
-		return r->size;
-	for (size_t n = 0; n < r->run_count; n++)
-		bytes += r->runs[n].length;
-	return bytes;
-}
-
-static int read_runs(const uint8_t *blob, size_t length,
-		     struct content_row *out)
-{
-	uint64_t at = 0;
-
-	if (length % 16 || length / 16 > MEMBER_SPARSE_LIMIT)
-		return REEL_EDAMAGED;
-	out->run_count = length / 16;
-	out->runs = malloc(length + 1);
-	if (!out->runs)
-		return REEL_ENOMEM;
-	for (size_t n = 0; n < out->run_count; n++) {
-		struct le64 offset, size;
-
-		memcpy(&offset, blob + 16 * n, 8);
-		memcpy(&size, blob + 16 * n + 8, 8);
-		out->runs[n] =
-			(struct sparse_run){le64_get(offset), le64_get(size)};
-		if (out->runs[n].offset < at ||
-		    out->runs[n].offset > out->size ||
-		    out->runs[n].length > out->size - out->runs[n].offset)
-			return REEL_EDAMAGED;
-		at = out->runs[n].offset + out->runs[n].length;
-	}
-	return 0;
-}
-
-int content_read_row(sqlite3_stmt *s, struct content_row *out)
+static int each_name(struct catalog *c, sqlite3_stmt *s,
+		     int (*each)(void *context, uint64_t parent,
+				 const char *name, size_t length),
+		     void *context)
 {
 	struct column_reader r = {s, 0};
-	size_t length;
-	const void *digest, *runs;
+	int result = SQLITE_DONE, error = 0;
 
-	memset(out, 0, sizeof(*out));
-	out->id = column_u64(&r, 0, INT64_MAX);
-	out->size = column_u64(&r, 1, INT64_MAX);
-	digest = column_blob(&r, 2, DIGEST_SIZE, &length);
-	if (length == DIGEST_SIZE)
-		memcpy(out->digest.b, digest, DIGEST_SIZE);
-	else
-		r.error = REEL_EDAMAGED;
-	out->session = (uint32_t)column_u64(&r, 3, TREE_SESSIONS);
-	out->offset = column_u64(&r, 4, INT64_MAX);
-	out->sparse = sqlite3_column_type(s, 5) != SQLITE_NULL;
-	out->map_bytes = column_u64(&r, 6, INT64_MAX);
-	runs = column_blob(&r, 5, INT32_MAX, &length);
-	if (!r.error && out->sparse)
-		r.error = read_runs(runs, length, out);
-	if (r.error)
-		content_row_release(out);
-	return r.error;
-}
+	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
+		uint64_t parent = column_u64(&r, 0, ID_LIMIT);
+		size_t length;
+		const char *name = column_blob(&r, 1, TREE_NAME_LIMIT, &length);
 
-int tree_content(struct catalog *c, uint64_t id, struct content_row *out)
-{
-	sqlite3_stmt *s = catalog_statement(c, S_CONTENT);
-
-	if (!s)
-		return REEL_EDAMAGED;
-	sqlite3_bind_int64(s, 1, (int64_t)id);
-	int result = sqlite3_step(s);
-	if (result != SQLITE_ROW) {
-		sqlite3_reset(s);
-		return result == SQLITE_DONE
-			       ? REEL_ENOENT
-			       : database_error(c->db, c->path, result);
+		error = catalog_damaged(c, r.error);
+		if (!error)
+			error = each(context, parent, name, length);
 	}
-	int error = damaged(c, content_read_row(s, out));
+	if (!error)
+		error = database_error(c->db, c->path, result);
 	sqlite3_reset(s);
 	return error;
 }
 
-int tree_content_copies(struct catalog *c, uint64_t id, uint64_t *copies)
+int tree_names(struct catalog *c, uint32_t session, uint64_t inode,
+	       int (*each)(void *context, uint64_t parent, const char *name,
+			   size_t length),
+	       void *context)
 {
-	char sql[200];
-	int64_t count = 0;
+	const enum statement which[] = {S_NAMES, S_NAMES_PAST};
+	uint32_t newest;
+	int error = catalog_newest(c, &newest);
 
-	snprintf(sql, sizeof(sql),
-		 "SELECT count(*) FROM entry WHERE node IS NULL AND inode IN "
-		 "(SELECT id FROM inode WHERE content = %lld)",
-		 (long long)id);
-	int error = database_integer(c->db, sql, &count);
-	*copies = (uint64_t)count;
+	for (int n = 0; !error && n < (session == newest ? 1 : 2); n++) {
+		sqlite3_stmt *s = catalog_statement(c, which[n]);
+
+		if (!s)
+			return REEL_EDAMAGED;
+		sqlite3_bind_int64(s, 1, (int64_t)inode);
+		sqlite3_bind_int64(s, 2, session);
+		error = each_name(c, s, each, context);
+	}
 	return error;
 }
+
+/* ---- xattrs, owners ---- */
 
 int tree_xattrs(struct catalog *c, uint64_t id, struct buffer *out)
 {
@@ -637,11 +571,11 @@ int tree_xattrs(struct catalog *c, uint64_t id, struct buffer *out)
 	sqlite3_bind_int64(s, 1, (int64_t)id);
 	int result = sqlite3_step(s);
 	if (result == SQLITE_DONE)
-		return damaged(c, REEL_EDAMAGED);
+		return catalog_damaged(c, REEL_EDAMAGED);
 	if (result != SQLITE_ROW)
 		return database_error(c->db, c->path, result);
 	const void *packed = column_blob(&r, 0, XATTR_SET_LIMIT, &length);
-	int error = damaged(c, r.error);
+	int error = catalog_damaged(c, r.error);
 	if (!error)
 		error = buffer_append(out, packed, length);
 	sqlite3_reset(s);

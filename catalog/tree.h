@@ -27,6 +27,7 @@ enum inode_flag {
 	INODE_APPEND = 4,    /* FS_APPEND_FL */
 	INODE_NODUMP = 8,    /* FS_NODUMP_FL */
 	INODE_CHANGED = 16,  /* changed while it was read */
+	INODE_LIVING = 32,   /* `source` is its st_ino in current/ */
 };
 
 struct inode_row {
@@ -85,6 +86,13 @@ struct buffer;
 int tree_path(struct catalog *c, uint32_t session, uint64_t parent,
 	      const char *name, size_t length, struct buffer *out);
 
+/* Every name of an inode version (no directory) in a snapshot, until `each`
+ * returns non-zero. In a snapshot that is not the newest this takes long. */
+int tree_names(struct catalog *c, uint32_t session, uint64_t inode,
+	       int (*each)(void *context, uint64_t parent, const char *name,
+			   size_t length),
+	       void *context);
+
 /* The children of a directory in a snapshot, in byte order of names. Several
  * cursors may be open on one connection. */
 struct tree_cursor;
@@ -124,6 +132,13 @@ void content_row_release(struct content_row *r);
 int tree_content(struct catalog *c, uint64_t id, struct content_row *out);
 /* Bytes of a content that lie on the medium (size, or map and runs). */
 uint64_t content_stored(const struct content_row *r);
+/* Whether a content of this size was stored since session `epoch`. */
+int tree_has_size(struct catalog *c, uint64_t size, uint32_t epoch, bool *has);
+/* The next content with this size and digest stored since `epoch`, behind
+ * content `after`; REEL_ENOENT. A candidate: its bytes must be compared. */
+int tree_candidate(struct catalog *c, uint64_t size,
+		   const struct digest *digest, uint64_t after, uint32_t epoch,
+		   struct content_row *out);
 /* How many live names hold a content. */
 int tree_content_copies(struct catalog *c, uint64_t id, uint64_t *copies);
 /* A packed xattr set, appended to *out. */

@@ -149,6 +149,8 @@ static void row_from_stat(struct inode_row *row, const struct item *i,
 		row->flags |= INODE_RACY;
 	if (i->changed)
 		row->flags |= INODE_CHANGED;
+	if (i->living)
+		row->flags |= INODE_LIVING;
 }
 
 #define SHOWN_FLAGS (INODE_IMMUTABLE | INODE_APPEND | INODE_NODUMP)
@@ -415,6 +417,7 @@ static int take_folder(struct archive *a, struct item *i)
 
 static int enter_name(struct archive *a, struct item *i, uint64_t inode)
 {
+	i->stored_inode = inode;
 	return builder_entry(a->builder, i->folder->node, i->name,
 			     i->name_length, 0, inode);
 }
@@ -591,6 +594,7 @@ static int put_hard_link(struct archive *a, struct item *i,
 	struct inode_row row;
 	int error = enter_name(a, i, g->inode);
 
+	i->stored_content = g->content;
 	if (error)
 		return error;
 	/* nothing to extract; the line is for reading the archive alone */
@@ -695,6 +699,7 @@ static int put_first(struct archive *a, struct item *i)
 		error = put_other(a, i, &m);
 	if (error)
 		return error;
+	i->stored_content = row.content;
 	if (S_ISREG(row.mode)) {
 		a->new_files++;
 		a->new_bytes += row.size;
@@ -702,6 +707,7 @@ static int put_first(struct archive *a, struct item *i)
 	if (i->had && !i->old_node && looks_same(&row, &i->old) &&
 	    row.ctime == i->old.ctime && row.source == i->old.source &&
 	    S_ISREG(row.mode)) {
+		i->stored_inode = i->old.id;
 		return remember_group(a, i, &g, i->old.id, row.content);
 	}
 	if (i->had)

@@ -1,6 +1,7 @@
-/* Where a file's bytes come from is a `source`: memory (small files), or an
- * open file, dense or sparse. In all that follows "stored bytes" are the bytes
- * as the archive holds them: of a sparse file its map, then its runs. */
+/* Where a file's bytes come from is a `source`: memory (small files), an open
+ * file, dense or sparse, or a content that the set has (commits). In all that
+ * follows "stored bytes" are the bytes as the archive holds them: of a sparse
+ * file its map, then its runs. */
 #include "fs/archive.h"
 
 #include <errno.h>
@@ -24,12 +25,15 @@ struct source {
 	size_t run;	    /* of the last read, for going on */
 	uint64_t run_start; /* stored offset of that run */
 	bool shrank;
+	struct content_row stored_row; /* a content of the set; id 0: none */
 };
 
 static void source_release(struct source *s)
 {
-	free(s->runs);
+	if (!s->stored_row.id)
+		free(s->runs);
 	s->runs = NULL;
+	content_row_release(&s->stored_row);
 }
 
 static int add_run(struct source *s, uint64_t offset, uint64_t length)
@@ -117,10 +121,24 @@ static int read_run(struct source *s, uint64_t at, uint8_t *to, size_t *length)
 	return read_file(s, s->runs[s->run].offset + into, to, *length);
 }
 
-/* Stored bytes [at, at + length), all within `stored`. */
-static int source_read(struct source *s, uint64_t at, uint8_t *to,
-		       size_t length)
+static int read_stored(struct archive *a, const struct content_row *row,
+		       uint64_t at, void *to, size_t length)
 {
+	if (row->session == a->session)
+		return stream_read_back(a->stream, row->offset + at, to,
+					length);
+	if (!a->library)
+		return REEL_ENOENT;
+	return recall_read(a->library->recall, row->session, row->offset + at,
+			   to, length);
+}
+
+/* Stored bytes [at, at + length), all within `stored`. */
+static int source_read(struct archive *a, struct source *s, uint64_t at,
+		       uint8_t *to, size_t length)
+{
+	if (s->stored_row.id)
+		return read_stored(a, &s->stored_row, at, to, length);
 	if (s->data) {
 		memcpy(to, s->data + at, length);
 		return 0;
@@ -160,7 +178,7 @@ static int digest_source(struct archive *a, struct source *s,
 				   ? (size_t)(s->stored - at)
 				   : ARCHIVE_BLOCK;
 
-		error = source_read(s, at, a->block, n);
+		error = source_read(a, s, at, a->block, n);
 		if (!error)
 			digester_add(d, a->block, n);
 		at += n;
@@ -168,18 +186,6 @@ static int digest_source(struct archive *a, struct source *s,
 	digester_result(d, out);
 	digester_free(d);
 	return error;
-}
-
-static int read_stored(struct archive *a, const struct content_row *row,
-		       uint64_t at, void *to, size_t length)
-{
-	if (row->session == a->session)
-		return stream_read_back(a->stream, row->offset + at, to,
-					length);
-	if (!a->library)
-		return REEL_ENOENT;
-	return recall_read(a->library->recall, row->session, row->offset + at,
-			   to, length);
 }
 
 /* Whether a stored content has exactly these bytes. Content that cannot be
@@ -198,7 +204,7 @@ static bool same_bytes(struct archive *a, const struct content_row *row,
 
 		if (read_stored(a, row, at, a->block, n))
 			return false;
-		if (!s->data && source_read(s, at, a->other, n))
+		if (!s->data && source_read(a, s, at, a->other, n))
 			return false;
 		if (memcmp(a->block, mine, n))
 			return false;
@@ -242,7 +248,7 @@ static int copy_source(struct archive *a, struct source *s, uint64_t from,
 			return error;
 		if (n > s->stored - at)
 			n = (size_t)(s->stored - at);
-		error = source_read(s, at, room, n);
+		error = source_read(a, s, at, room, n);
 		if (error)
 			return error;
 		if (d)
@@ -281,6 +287,32 @@ static int put_source(struct archive *a, struct source *s,
 	return error;
 }
 
+/* The same for a content that the set has: stored bytes as they lie there. */
+static int prepare_stored(struct archive *a, struct item *i, struct member *m,
+			  struct source *s)
+{
+	struct content_row *row = &s->stored_row;
+	size_t map = 0;
+	int error = tree_content(a->catalog, i->content, row);
+
+	if (error == REEL_ENOENT)
+		error = REEL_EDAMAGED;
+	if (error)
+		return error;
+	m->sparse = row->sparse;
+	m->runs = s->runs = row->runs;
+	m->run_count = s->run_count = row->run_count;
+	a->header.length = 0;
+	error = member_encode(m, &a->header, &map);
+	s->stored = m->stored;
+	if (error || !row->sparse)
+		return error;
+	s->map = a->header.data + a->header.length - map;
+	s->map_bytes = map;
+	s->run_start = map;
+	return map == row->map_bytes ? 0 : REEL_EDAMAGED;
+}
+
 /* Encodes the header into a->header and completes the source (the map). */
 static int prepare(struct archive *a, struct item *i, struct member *m,
 		   struct source *s)
@@ -291,6 +323,8 @@ static int prepare(struct archive *a, struct item *i, struct member *m,
 	*s = (struct source){.data = i->data, .fd = i->fd};
 	m->type = MEMBER_FILE;
 	m->size = i->st.stx_size;
+	if (i->content)
+		return prepare_stored(a, i, m, s);
 	if (!i->data && i->fd >= 0 && i->st.stx_blocks * 512 < i->st.stx_size)
 		sparse = find_runs(s, m->size);
 	if (sparse < 0)
@@ -329,6 +363,11 @@ static void check_still(struct archive *a, struct item *i,
 
 	if (i->fd < 0)
 		return;
+	if (i->living) { /* frozen; its times are not the file's */
+		if (s->shrank)
+			say_changed(a, i, m);
+		return;
+	}
 	if (s->shrank ||
 	    statx(i->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &now) ||
 	    now.stx_size != i->st.stx_size ||
@@ -360,6 +399,13 @@ static int store_new(struct archive *a, struct item *i, struct member *m,
 	return error;
 }
 
+/* A content of the set that this epoch may refer to needs no second look. */
+static bool may_refer(const struct archive *a, const struct source *s)
+{
+	return s->stored_row.id &&
+	       s->stored_row.session >= builder_epoch(a->builder);
+}
+
 int archive_content(struct archive *a, struct item *i, struct member *m,
 		    struct stored_content *out)
 {
@@ -369,6 +415,12 @@ int archive_content(struct archive *a, struct item *i, struct member *m,
 	int error = prepare(a, i, m, &s);
 
 	memset(out, 0, sizeof(*out));
+	if (!error && may_refer(a, &s)) {
+		out->id = i->content;
+		out->existing = true;
+		source_release(&s);
+		return 0;
+	}
 	if (!error && !m->size) {
 		error = archive_lose_old(a, i, 0);
 		return error ? error

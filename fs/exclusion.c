@@ -9,7 +9,18 @@
 #define CACHE_TAG "CACHEDIR.TAG"
 static const char cache_signature[] =
 	"Signature: 8a477f597d28d172789f06886806bc55";
-#define SIGNATURE_LENGTH (sizeof(cache_signature) - 1)
+_Static_assert(sizeof(cache_signature) - 1 == EXCLUSION_SIGNATURE,
+	       "exclusion.h");
+
+bool exclusion_is_cache_tag(const char *name)
+{
+	return !strcmp(name, CACHE_TAG);
+}
+
+bool exclusion_is_signature(const char head[EXCLUSION_SIGNATURE])
+{
+	return !memcmp(head, cache_signature, EXCLUSION_SIGNATURE);
+}
 
 int exclusion_enter(struct exclusion *e, const char *path, size_t length,
 		    struct rules_place above, int fd)
@@ -33,15 +44,14 @@ void exclusion_release(struct exclusion *e)
 
 static bool is_signed(int directory, const char *path)
 {
-	char text[SIGNATURE_LENGTH];
+	char text[EXCLUSION_SIGNATURE];
 	int fd = openat(directory, path,
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
 	if (fd >= 0)
 		close(fd);
-	return n == (ssize_t)sizeof(text) &&
-	       !memcmp(text, cache_signature, sizeof(text));
+	return n == (ssize_t)sizeof(text) && exclusion_is_signature(text);
 }
 
 /* Whether the directory holds a name that has it left out. */
@@ -54,7 +64,7 @@ static bool is_tagged(const struct exclusion *e, const char *name)
 		struct stat st;
 
 		snprintf(path, sizeof(path), "%s/%s", name, rule->argument);
-		if (!strcmp(rule->argument, CACHE_TAG)
+		if (exclusion_is_cache_tag(rule->argument)
 			    ? is_signed(e->fd, path)
 			    : !fstatat(e->fd, path, &st, AT_SYMLINK_NOFOLLOW))
 			return true;

@@ -23,4 +23,9 @@ bool exclusion_covers(struct exclusion *e, const char *name,
 		      const struct statx *st, struct rules_place *below);
 void exclusion_release(struct exclusion *e);
 
+/* A file that tags its directory only by its first bytes. */
+#define EXCLUSION_SIGNATURE 43 /* bytes */
+bool exclusion_is_cache_tag(const char *name);
+bool exclusion_is_signature(const char head[EXCLUSION_SIGNATURE]);
+
 #endif

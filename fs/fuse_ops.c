@@ -19,13 +19,6 @@
 	(64 << 10) /* bytes; reading more is long: W2 in worker.c              \
 		    */
 
-static struct worker *worker_of(fuse_req_t request)
-{
-	struct mount *m = fuse_req_userdata(request);
-
-	return pthread_getspecific(m->self);
-}
-
 static void refuse(fuse_req_t request, int error)
 {
 	fuse_reply_err(request, error_errno(error));
@@ -38,10 +31,10 @@ static void on_init(void *context, struct fuse_conn_info *conn)
 				FUSE_CAP_AUTO_INVAL_DATA |
 				FUSE_CAP_NO_OPEN_SUPPORT |
 				FUSE_CAP_NO_OPENDIR_SUPPORT;
-	const struct mount *m = context;
+	const struct channel *c = context;
 
 	conn->want = wanted & conn->capable;
-	if (m->has_acls)
+	if (c->mount->has_acls)
 		conn->want |= FUSE_CAP_POSIX_ACL & conn->capable;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
@@ -237,20 +230,31 @@ static void on_flush(fuse_req_t request, fuse_ino_t id,
 	fuse_reply_err(request, ENOSYS);
 }
 
+static int find_content(struct worker *w, uint64_t id)
+{
+	struct inode_row row;
+	int error = view_is_file(id) ? tree_inode(w->catalog, id, &row)
+				     : REEL_EINVAL;
+
+	return error || !row.content
+		       ? error
+		       : tree_content(w->catalog, row.content, &w->content);
+}
+
 /* The content of a file into w->content; id 0: an empty file. */
 static int load(struct worker *w, uint64_t id)
 {
-	struct inode_row row;
+	uint32_t newest;
 	int error;
 
 	if (w->inode == id)
 		return 0;
 	w->inode = 0;
 	content_row_release(&w->content);
-	error = view_is_file(id) ? tree_inode(w->catalog, id, &row)
-				 : REEL_EINVAL;
-	if (!error && row.content)
-		error = tree_content(w->catalog, row.content, &w->content);
+	error = find_content(w, id);
+	/* the catalogue may be another file since */
+	if (error == REEL_ENOENT && !catalog_newest(w->catalog, &newest))
+		error = find_content(w, id);
 	if (error == REEL_ENOENT) {
 		log_error("inode %llu: its content is not in the catalogue; "
 			  "run `reel catalog rebuild %s`",
@@ -400,8 +404,8 @@ static int load_xattrs(struct worker *w, uint64_t id, struct buffer *out)
 	return error || !set ? error : tree_xattrs(w->catalog, set, out);
 }
 
-static void reply_value(fuse_req_t request, const void *value, size_t length,
-			size_t size)
+void reply_value(fuse_req_t request, const void *value, size_t length,
+		 size_t size)
 {
 	if (!size)
 		fuse_reply_xattr(request, length);

@@ -75,6 +75,12 @@ struct item {
 	struct inode_row old; /* target is not set */
 	bool racy;
 	bool changed; /* while it was read, twice */
+	/* set by commit_walk */
+	bool living;	  /* of current/: st.stx_ino is its number there */
+	uint64_t live;	  /* its node there */
+	uint64_t content; /* its bytes are this content's; 0: see data, fd */
+	/* set by archive: what a name stands for now */
+	uint64_t stored_inode, stored_content;
 	struct buffer xattrs;
 	int fd;	       /* open, a file to be read by archive; else -1 */
 	uint8_t *data; /* small files' bytes (st.stx_size of them), symlinks'

@@ -19,28 +19,10 @@
 
 #define READ_AHEAD_KIB 1024
 
-/* ---- the session ---- */
-
 static void tell_ready(struct mount *m)
 {
-	if (m->answered)
-		return;
-	m->answered = true;
 	if (m->options->ready >= 0 && write(m->options->ready, "", 1) != 1)
 		log_note("nobody waits for the mount to answer");
-}
-
-/* The first request is INIT; answered before there are other threads. */
-static int greet(struct mount *m)
-{
-	struct worker *w = &m->workers[0];
-	int n = fuse_session_receive_buf(m->session, &w->request);
-
-	if (n <= 0)
-		return REEL_EIO;
-	fuse_session_process_buf(m->session, &w->request);
-	tell_ready(m);
-	return 0;
 }
 
 /* ---- waiting for the end ---- */
@@ -94,15 +76,19 @@ static void tell_news(struct mount *m, int watched, struct catalog *c,
 	if (catalog_newest(c, &now) || now == *newest)
 		return;
 	*newest = now;
+	if (m->live)
+		live_follow(m->live);
 	atomic_fetch_add(&m->news, 1);
-	fuse_lowlevel_notify_inval_entry(m->session, VIEW_SNAPSHOTS, "latest",
-					 strlen("latest"));
-	fuse_lowlevel_notify_inval_inode(m->session, VIEW_SNAPSHOTS, -1, 0);
-	fuse_lowlevel_notify_inval_inode(m->session, VIEW_ROOT, -1, 0);
+	fuse_lowlevel_notify_inval_entry(m->main.session, VIEW_SNAPSHOTS,
+					 "latest", strlen("latest"));
+	fuse_lowlevel_notify_inval_inode(m->main.session, VIEW_SNAPSHOTS, -1,
+					 0);
+	fuse_lowlevel_notify_inval_inode(m->main.session, VIEW_ROOT, -1, 0);
 }
 
 static int wait_for_end(struct mount *m, int signals)
 {
+	const int wait = m->live ? LIVE_FLUSH * 1000 : -1;
 	struct pollfd p[] = {{.fd = signals, .events = POLLIN},
 			     {.fd = m->ended, .events = POLLIN},
 			     {.fd = watch(m), .events = POLLIN}};
@@ -113,8 +99,10 @@ static int wait_for_end(struct mount *m, int signals)
 	if (!error)
 		error = catalog_newest(c, &newest);
 	while (!error && !p[0].revents && !p[1].revents) {
-		if (poll(p, 3, -1) > 0 && p[2].revents)
+		if (poll(p, 3, wait) > 0 && p[2].revents)
 			tell_news(m, p[2].fd, c, &newest);
+		if (m->live)
+			live_tend(m->live);
 	}
 	catalog_close(c);
 	if (p[2].fd >= 0)
@@ -123,54 +111,6 @@ static int wait_for_end(struct mount *m, int signals)
 }
 
 /* ---- mounting ---- */
-
-static int session_arguments(struct mount *m, struct fuse_args *args)
-{
-	char *options = NULL;
-	char name[4096];
-	int bad;
-
-	snprintf(name, sizeof(name), "fsname=%s", m->set->path);
-	bad = fuse_opt_add_arg(args, "reel") ||
-	      fuse_opt_add_opt(&options, "ro") ||
-	      fuse_opt_add_opt(&options, "default_permissions") ||
-	      fuse_opt_add_opt(&options, "subtype=reel") ||
-	      fuse_opt_add_opt_escaped(&options, name) ||
-	      (m->options->allow_other &&
-	       fuse_opt_add_opt(&options, "allow_other")) ||
-	      (m->options->fuse_options &&
-	       fuse_opt_add_opt(&options, m->options->fuse_options)) ||
-	      fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, options);
-	free(options);
-	return bad ? REEL_ENOMEM : 0;
-}
-
-static int new_session(struct mount *m)
-{
-	static const struct fuse_custom_io io = {.read = worker_read,
-						 .writev = worker_write};
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	int error = session_arguments(m, &args);
-
-	if (!error) {
-		m->session = fuse_session_new(&args, &mount_operations,
-					      sizeof(mount_operations), m);
-		error = m->session ? 0 : REEL_EINVAL;
-	}
-	fuse_opt_free_args(&args);
-	if (error)
-		return error;
-	if (fuse_session_mount(m->session, m->options->mountpoint)) {
-		log_error("%s: cannot be mounted on (is /dev/fuse there, and "
-			  "fusermount3 for ordinary users?)",
-			  m->options->mountpoint);
-		fuse_session_destroy(m->session);
-		m->session = NULL;
-		return REEL_EIO;
-	}
-	fuse_session_custom_io(m->session, &io, fuse_session_fd(m->session));
-	return 0;
-}
 
 static int store(void *context, uint64_t id, const void *data, size_t length)
 {
@@ -181,7 +121,7 @@ static int store(void *context, uint64_t id, const void *data, size_t length)
 	if (w)
 		worker_step_down(w); /* H1 in push.h */
 	v.buf[0].mem = (void *)data;
-	return fuse_lowlevel_notify_store(m->session, id, 0, &v, 0)
+	return fuse_lowlevel_notify_store(m->main.session, id, 0, &v, 0)
 		       ? REEL_ENOENT
 		       : 0;
 }
@@ -225,6 +165,47 @@ static void read_further_ahead(const struct mount *m)
 	close(fd);
 }
 
+/* The channel of current/. An ordinary user's fusermount3 mounts nothing on
+ * what lies in a mount that is read-only. */
+static int open_current(struct mount *m)
+{
+	struct channel *c = &m->current;
+	int error;
+
+	if (asprintf(&c->place, "%s/current", m->options->mountpoint) < 0) {
+		c->place = NULL;
+		return REEL_ENOMEM;
+	}
+	error = channel_open(c);
+	if (!error)
+		error = workers_start(c);
+	if (!error)
+		error = committer_new(m->set, m->live, m->options,
+				      &m->committer);
+	return error;
+}
+
+static int open_main(struct mount *m)
+{
+	struct channel *c = &m->main;
+	int error;
+
+	c->place = strdup(m->options->mountpoint);
+	if (!c->place)
+		return REEL_ENOMEM;
+	c->read_only = !m->live || !geteuid();
+	c->is_main = true;
+	error = channel_open(c);
+	if (!error)
+		error = push_new(m->set, m->library->recall, store, m,
+				 &m->push);
+	if (!error)
+		error = workers_start(c);
+	if (!error)
+		read_further_ahead(m);
+	return error;
+}
+
 static int serve(struct mount *m)
 {
 	int signals = -1;
@@ -234,32 +215,48 @@ static int serve(struct mount *m)
 	if (!error && m->ended < 0)
 		error = REEL_EIO;
 	if (!error)
-		error = new_session(m);
-	if (!error)
-		error = push_new(m->set, m->library->recall, store, m,
-				 &m->push);
-	if (!error)
-		error = greet(m);
-	if (!error)
-		error = workers_start(m);
-	if (!error)
-		read_further_ahead(m);
-	if (!error)
+		error = open_main(m);
+	if (!error && m->live)
+		error = open_current(m);
+	if (!error) {
+		tell_ready(m);
 		error = wait_for_end(m, signals);
+	}
+	committer_stop(m->committer);
+	channel_stop(&m->current);
 	if (m->push)
 		push_stop(m->push);
-	if (m->session) {
-		fuse_session_exit(m->session);
-		fuse_session_unmount(m->session);
-		workers_stop(m);
-	}
+	channel_stop(&m->main);
 	push_free(m->push);
-	if (m->session)
-		fuse_session_destroy(m->session);
+	channel_close(&m->current);
+	channel_close(&m->main);
+	committer_free(m->committer);
 	if (signals >= 0)
 		close(signals);
 	if (m->ended >= 0)
 		close(m->ended);
+	return error;
+}
+
+/* current/ can be written to unless that is not wanted or cannot be: the
+ * reason is said then. */
+static int open_live(struct mount *m)
+{
+	int error;
+
+	if (m->options->read_only || m->view.only)
+		return 0;
+	if (m->set->read_only) {
+		log_note("%s cannot be written: current/ is read-only",
+			 m->set->path);
+		return 0;
+	}
+	error = live_open(m->set, m->library, m->options->mountpoint, &m->live);
+	if (error == REEL_ELOCKED || error == REEL_EROFS) {
+		log_note("current/ is read-only");
+		return 0;
+	}
+	m->view.writable = !error;
 	return error;
 }
 
@@ -274,29 +271,24 @@ int mount_run(struct set *set, const struct mount_options *o)
 	m->set = set;
 	m->options = o;
 	m->ended = -1;
-	m->turns.credit = 1;
-	pthread_mutex_init(&m->turns.lock, NULL);
-	pthread_cond_init(&m->turns.free, NULL);
+	m->main.mount = m->current.mount = m;
+	m->main.operations = &mount_operations;
+	m->current.operations = &live_operations;
 	pthread_key_create(&m->self, NULL);
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		m->workers[n].mount = m;
-		m->workers[n].fd = -1;
-	}
 	error = find_snapshot(m, &only);
 	if (!error)
 		error = view_init(&m->view, set, only);
 	if (!error)
 		error = library_open(set, o->cache, &m->library);
-	if (!error) {
+	if (!error)
+		error = open_live(m);
+	if (!error)
 		error = serve(m);
-		workers_release(m);
-	}
+	live_close(m->live);
 	library_close(m->library);
 	if (m->view.set)
 		view_release(&m->view);
 	pthread_key_delete(m->self);
-	pthread_cond_destroy(&m->turns.free);
-	pthread_mutex_destroy(&m->turns.lock);
 	free(m);
 	return error;
 }

@@ -1,4 +1,4 @@
-/* A set as a filesystem: low-level FUSE, read-only. */
+/* A set as a filesystem: low-level FUSE. */
 #ifndef REEL_FS_MOUNT_H
 #define REEL_FS_MOUNT_H
 
@@ -13,13 +13,24 @@ struct mount_options {
 	bool foreground;
 	bool allow_other;
 	bool offline_fail;
+	bool read_only;		  /* current/ too */
+	unsigned commit;	  /* seconds between commits; 0: when asked */
+	uint64_t spool_size;	  /* bytes that make a commit begin; 0: none */
 	const char *fuse_options; /* further -o text for libfuse; may be NULL */
 	int ready; /* fd that gets one byte when the mount answers, -1 none */
 };
 
 /* Serves until unmounted. */
 int mount_run(struct set *set, const struct mount_options *o);
-/* Takes a reel mount down: waits until it is really gone. */
+/* Commits what was written to MNT/current and waits. The commit's end stands in
+ * the status then. Logs what the daemon does not. */
+int mount_commit(const char *mountpoint, const char *label);
+/* Attributes of MNT/current by which its daemon is spoken to. */
+#define MOUNT_COMMIT "user.reel.commit" /* written: a label, or nothing */
+#define MOUNT_STATUS "user.reel.status" /* lines: committer.h */
+
+/* Takes a reel mount down: waits until it is really gone. What was written
+ * stays in the spool. */
 int mount_umount(const char *mountpoint);
 
 #endif

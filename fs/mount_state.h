@@ -1,13 +1,17 @@
-/* Inside the mount: what its three files that see FUSE share.
+/* Inside the mount: what its files that see FUSE share.
  *
- * Workers read requests each from a descriptor of its own (a clone of the
- * session's), with a catalogue connection of its own. */
+ * A mount is one or two FUSE sessions, each a channel: the views, read-only,
+ * and on their current/ the living tree. Workers read requests each from a
+ * descriptor of its own (a clone of the session's), with a catalogue
+ * connection of its own. */
 #ifndef REEL_FS_MOUNT_STATE_H
 #define REEL_FS_MOUNT_STATE_H
 
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
+#include "fs/committer.h"
 #include "fs/content.h"
+#include "fs/live.h"
 #include "fs/mount.h"
 #include "fs/push.h"
 #include "fs/view.h"
@@ -15,11 +19,13 @@
 #define MOUNT_WORKERS 4
 
 struct mount;
+struct channel;
 
 enum worker_role { WORKER_STANDS_BY, WORKER_LEADS, WORKER_HELPS };
 
 struct worker {
 	struct mount *mount;
+	struct channel *channel;
 	pthread_t thread;
 	bool started;
 	int fd; /* own clone; -1: the session's */
@@ -48,31 +54,59 @@ struct turns {
 	int credit; /* the leader's: whether spinning has paid lately */
 };
 
+struct channel {
+	struct mount *mount;
+	const struct fuse_lowlevel_ops *operations;
+	char *place; /* where it is mounted; heap */
+	bool read_only;
+	bool is_main; /* its end is the mount's */
+	struct fuse_session *session;
+	struct worker workers[MOUNT_WORKERS];
+	struct turns turns;
+};
+
 struct mount {
 	struct set *set;
 	const struct mount_options *options;
-	struct fuse_session *session;
 	struct library *library;
 	struct push *push;
 	struct view view;
+	struct live *live; /* NULL: current/ is read-only */
+	struct committer *committer;
 	bool has_xattrs, has_acls;
-	bool answered;	    /* options->ready was told */
 	pthread_key_t self; /* the thread's worker */
-	struct worker workers[MOUNT_WORKERS];
-	struct turns turns;
+	struct channel main, current;
 	int ended;	  /* eventfd: a worker saw the end */
 	atomic_uint news; /* new sessions since mounting */
 };
 
-int workers_start(struct mount *m);
-void workers_stop(struct mount *m);
-void workers_release(struct mount *m);
+static inline struct worker *worker_of(fuse_req_t request)
+{
+	struct channel *c = fuse_req_userdata(request);
+
+	return pthread_getspecific(c->mount->self);
+}
+
+/* Mounts the channel's session and answers its first request. */
+int channel_open(struct channel *c);
+/* Unmounts, and waits for the workers. Accepts one that was not opened. */
+void channel_stop(struct channel *c);
+void channel_close(struct channel *c);
+
+int workers_start(struct channel *c);
+void workers_stop(struct channel *c);
+void workers_release(struct channel *c);
 /* Due before a request that may take long: another worker reads the next. */
 void worker_step_down(struct worker *w);
 /* The session's input and output; for struct fuse_custom_io. */
 ssize_t worker_read(int fd, void *to, size_t length, void *context);
 ssize_t worker_write(int fd, struct iovec *parts, int count, void *context);
 
-extern const struct fuse_lowlevel_ops mount_operations;
+extern const struct fuse_lowlevel_ops mount_operations; /* fuse_ops.c */
+extern const struct fuse_lowlevel_ops live_operations;	/* fuse_live.c */
+
+/* The kernel's answer to a value of `length` bytes that `size` are asked of. */
+void reply_value(fuse_req_t request, const void *value, size_t length,
+		 size_t size);
 
 #endif

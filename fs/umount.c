@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -96,7 +97,7 @@ static int open_daemon(const char *path)
 	return (int)syscall(SYS_pidfd_open, (pid_t)atol(text), 0);
 }
 
-static int run_fusermount(const char *path)
+static int run_fusermount(const char *path, bool lazy)
 {
 	pid_t child = fork();
 	int status;
@@ -104,8 +105,8 @@ static int run_fusermount(const char *path)
 	if (child < 0)
 		return error_from_errno(errno);
 	if (!child) {
-		execlp("fusermount3", "fusermount3", "-u", "--", path,
-		       (char *)NULL);
+		execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u", "--",
+		       path, (char *)NULL);
 		_exit(127);
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -121,12 +122,90 @@ static int take_down(const char *path)
 	if (!umount2(path, UMOUNT_NOFOLLOW))
 		return 0;
 	if (errno == EPERM)
-		return run_fusermount(path);
+		return run_fusermount(path, false);
 	log_error("%s: %s%s", path, strerror(errno),
 		  errno == EBUSY ? "; a program uses it (`fuser -vm` says "
 				   "which)"
 				 : "");
 	return error_from_errno(errno);
+}
+
+/* Writes through mmap and what programs have not flushed are the kernel's
+ * until it is told. */
+static void sync_current(const char *current)
+{
+	int fd = open(current, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && syncfs(fd))
+		log_warning("%s: %s", current, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+int mount_commit(const char *mountpoint, const char *label)
+{
+	char *path = absolute(mountpoint), *current = NULL;
+	int error = 0;
+
+	if (!path || asprintf(&current, "%s/current", path) < 0)
+		error = path ? REEL_ENOMEM : REEL_ENOENT;
+	if (!error && !is_mounted(current)) {
+		log_error("%s: no writable current/ is mounted there",
+			  mountpoint);
+		error = REEL_EINVAL;
+	}
+	if (!error) {
+		sync_current(current);
+		if (setxattr(current, MOUNT_COMMIT, label ? label : "",
+			     label ? strlen(label) : 0, 0))
+			error = error_from_errno(errno);
+	}
+	free(current);
+	free(path);
+	return error;
+}
+
+/* Whether the daemon behind a mount has ended without unmounting. */
+static bool is_dead(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) && errno == ENOTCONN;
+}
+
+/* A mount whose daemon has died, with what lies on it. */
+static int clear(const char *path)
+{
+	log_note("%s: its daemon has died; what was written is in the spool",
+		 path);
+	if (!umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW))
+		return 0;
+	return errno == EPERM ? run_fusermount(path, true)
+			      : error_from_errno(errno);
+}
+
+/* Both mounts, the upper one first. */
+static int take_both_down(const char *path)
+{
+	char *current = NULL;
+	int error = 0;
+
+	if (asprintf(&current, "%s/current", path) < 0)
+		return REEL_ENOMEM;
+	if (is_mounted(current))
+		error = take_down(current);
+	if (!error)
+		error = take_down(path);
+	free(current);
+	return error;
+}
+
+static void wait_for(int daemon, const char *path)
+{
+	struct pollfd p = {.fd = daemon, .events = POLLIN};
+
+	if (poll(&p, 1, WAIT_MS) == 0)
+		log_warning("%s: unmounted, but its process still runs", path);
 }
 
 int mount_umount(const char *mountpoint)
@@ -142,17 +221,14 @@ int mount_umount(const char *mountpoint)
 		log_error("%s: no reel mount is there", path);
 		error = REEL_EINVAL;
 	}
-	if (!error) {
+	if (!error && is_dead(path)) {
+		error = clear(path);
+	} else if (!error) {
 		daemon = open_daemon(path);
-		error = take_down(path);
+		error = take_both_down(path);
 	}
-	if (!error && daemon >= 0) {
-		struct pollfd p = {.fd = daemon, .events = POLLIN};
-
-		if (poll(&p, 1, WAIT_MS) == 0)
-			log_warning("%s: unmounted, but its process still runs",
-				    path);
-	}
+	if (!error && daemon >= 0)
+		wait_for(daemon, path);
 	if (daemon >= 0)
 		close(daemon);
 	free(path);

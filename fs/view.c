@@ -177,6 +177,11 @@ static int stat_directory(struct view *v, struct catalog *c, uint64_t id,
 
 	if (error)
 		return error;
+	if (w.current && v->writable) { /* lies under the living tree */
+		view_make_up(v, id, S_IFDIR | 0755, v->began, out);
+		out->fixed_stat = true;
+		return 0;
+	}
 	error = w.session ? tree_directory(c, w.session, w.node, &e)
 			  : REEL_ENOENT;
 	if (error == REEL_ENOENT && w.node == TREE_ROOT) {
@@ -383,7 +388,8 @@ static int stat_top(struct view *v, struct catalog *c, uint64_t id,
 {
 	int error = view_stat(v, c, id, out);
 
-	out->fixed = !is_current(id);
+	/* what is mounted on current/ would go with its name */
+	out->fixed = !is_current(id) || v->writable;
 	return error;
 }
 

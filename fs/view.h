@@ -41,6 +41,7 @@ struct view {
 	uid_t uid;     /* of what is not in any snapshot */
 	gid_t gid;
 	struct timespec began;
+	bool writable; /* something is mounted on current/ */
 	struct versions versions;
 	struct places places;
 };

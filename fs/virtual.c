@@ -106,34 +106,47 @@ bool virtual_is(const char *name)
 	return !strncmp(name, PREFIX, sizeof(PREFIX) - 1);
 }
 
-static int load_content(struct asked *a, uint64_t id)
+static int find_content(struct catalog *c, uint64_t id, uint64_t *content)
 {
 	struct inode_row row;
-	int error = view_is_file(id) ? tree_inode(a->catalog, id, &row)
-				     : REEL_ENOENT;
+	int error = view_is_file(id) ? tree_inode(c, id, &row) : REEL_ENOENT;
 
-	if (!error && !row.content)
-		error = REEL_ENOENT;
-	return error ? error
-		     : tree_content(a->catalog, row.content, &a->content);
+	*content = error ? 0 : row.content;
+	return error;
+}
+
+int virtual_of_content(struct set *set, struct catalog *c, uint64_t content,
+		       const char *name, struct buffer *out)
+{
+	struct asked a = {.set = set, .catalog = c};
+	int error = REEL_ENOENT;
+
+	for (size_t n = 0; content && n < sizeof(table) / sizeof(table[0]);
+	     n++) {
+		if (table[n].root ||
+		    strcmp(name + sizeof(PREFIX) - 1, table[n].name) != 0)
+			continue;
+		error = tree_content(c, content, &a.content);
+		if (!error)
+			error = table[n].get(&a, out);
+		content_row_release(&a.content);
+	}
+	return error;
 }
 
 int virtual_get(struct set *set, struct catalog *c, uint64_t id,
 		const char *name, struct buffer *out)
 {
 	struct asked a = {.set = set, .catalog = c};
-	int error = REEL_ENOENT;
+	uint64_t content;
+	int error;
 
 	for (size_t n = 0; n < sizeof(table) / sizeof(table[0]); n++) {
-		if (strcmp(name + sizeof(PREFIX) - 1, table[n].name) != 0)
-			continue;
-		if (table[n].root)
+		if (table[n].root &&
+		    !strcmp(name + sizeof(PREFIX) - 1, table[n].name))
 			return id == VIEW_ROOT ? table[n].get(&a, out)
 					       : REEL_ENOENT;
-		error = load_content(&a, id);
-		if (!error)
-			error = table[n].get(&a, out);
-		content_row_release(&a.content);
 	}
-	return error;
+	error = find_content(c, id, &content);
+	return error ? error : virtual_of_content(set, c, content, name, out);
 }

@@ -13,4 +13,8 @@ bool virtual_is(const char *name);
 int virtual_get(struct set *set, struct catalog *c, uint64_t id,
 		const char *name, struct buffer *out);
 
+/* The same for a content; for names that are not the root's. */
+int virtual_of_content(struct set *set, struct catalog *c, uint64_t content,
+		       const char *name, struct buffer *out);
+
 #endif

@@ -41,12 +41,13 @@
 /* Waits for something to do; false at the end. */
 static bool take_turn(struct worker *w)
 {
-	struct turns *t = &w->mount->turns;
+	struct turns *t = &w->channel->turns;
 
 	catalog_let_go(w->catalog);
 	pthread_mutex_lock(&t->lock);
 	t->standing_by++;
-	while (t->led && !t->helpers && !fuse_session_exited(w->mount->session))
+	while (t->led && !t->helpers &&
+	       !fuse_session_exited(w->channel->session))
 		pthread_cond_wait(&t->free, &t->lock);
 	t->standing_by--;
 	if (!t->led) {
@@ -59,12 +60,12 @@ static bool take_turn(struct worker *w)
 		w->role = WORKER_HELPS;
 	}
 	pthread_mutex_unlock(&t->lock);
-	return !fuse_session_exited(w->mount->session);
+	return !fuse_session_exited(w->channel->session);
 }
 
 void worker_step_down(struct worker *w)
 {
-	struct turns *t = &w->mount->turns;
+	struct turns *t = &w->channel->turns;
 
 	if (w->role == WORKER_LEADS) {
 		pthread_mutex_lock(&t->lock);
@@ -115,7 +116,7 @@ static ssize_t spin_read(struct worker *w, void *to, size_t length)
 	if (n >= 0 || errno != EAGAIN) {
 		if (++w->streak >= BUSY_STREAK) {
 			w->streak = 0;
-			call_helper(&w->mount->turns);
+			call_helper(&w->channel->turns);
 		}
 		return n;
 	}
@@ -134,7 +135,7 @@ static ssize_t spin_read(struct worker *w, void *to, size_t length)
 
 static ssize_t lead_read(struct worker *w, void *to, size_t length)
 {
-	struct turns *t = &w->mount->turns;
+	struct turns *t = &w->channel->turns;
 	ssize_t n;
 
 	w->alone = false;
@@ -170,8 +171,8 @@ static ssize_t help_read(struct worker *w, void *to, size_t length)
 
 ssize_t worker_read(int fd, void *to, size_t length, void *context)
 {
-	struct mount *m = context;
-	struct worker *w = pthread_getspecific(m->self);
+	struct channel *c = context;
+	struct worker *w = pthread_getspecific(c->mount->self);
 
 	if (!w || w->fd < 0)
 		return read(fd, to, length);
@@ -182,8 +183,8 @@ ssize_t worker_read(int fd, void *to, size_t length, void *context)
 /* An answer goes where its request came from. */
 ssize_t worker_write(int fd, struct iovec *parts, int count, void *context)
 {
-	struct mount *m = context;
-	struct worker *w = pthread_getspecific(m->self);
+	struct channel *c = context;
+	struct worker *w = pthread_getspecific(c->mount->self);
 
 	return writev(w && w->fd >= 0 ? w->fd : fd, parts, count);
 }
@@ -219,37 +220,38 @@ static void hold(struct worker *w)
 static void *work(void *context)
 {
 	struct worker *w = context;
-	struct mount *m = w->mount;
+	struct fuse_session *session = w->channel->session;
 	uint64_t one = 1;
 
-	pthread_setspecific(m->self, w);
-	while (!fuse_session_exited(m->session)) {
+	pthread_setspecific(w->mount->self, w);
+	while (!fuse_session_exited(session)) {
 		if (w->role == WORKER_STANDS_BY && !take_turn(w))
 			break;
-		int n = fuse_session_receive_buf(m->session, &w->request);
+		int n = fuse_session_receive_buf(session, &w->request);
 
 		if (n == -EINTR || n == -EAGAIN)
 			continue;
 		if (n <= 0)
 			break;
 		hold(w);
-		fuse_session_process_buf(m->session, &w->request);
+		fuse_session_process_buf(session, &w->request);
 	}
-	fuse_session_exit(m->session);
-	if (write(m->ended, &one, sizeof(one)) < 0)
+	fuse_session_exit(session);
+	if (w->channel->is_main &&
+	    write(w->mount->ended, &one, sizeof(one)) < 0)
 		log_error("the mount's end: %s", strerror(errno));
 	return NULL;
 }
 
-int workers_start(struct mount *m)
+int workers_start(struct channel *c)
 {
 	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &m->workers[n];
-		int error = catalog_open_reader(m->set, &w->catalog);
+		struct worker *w = &c->workers[n];
+		int error = catalog_open_reader(c->mount->set, &w->catalog);
 
 		if (error)
 			return error;
-		w->fd = clone_session(m->session);
+		w->fd = clone_session(c->session);
 		if (pthread_create(&w->thread, NULL, work, w))
 			return REEL_ENOMEM;
 		w->started = true;
@@ -257,25 +259,25 @@ int workers_start(struct mount *m)
 	return 0;
 }
 
-static void wake(struct mount *m, struct worker *w)
+static void wake(struct channel *c, struct worker *w)
 {
-	pthread_mutex_lock(&m->turns.lock);
-	pthread_cond_broadcast(&m->turns.free);
-	pthread_mutex_unlock(&m->turns.lock);
+	pthread_mutex_lock(&c->turns.lock);
+	pthread_cond_broadcast(&c->turns.free);
+	pthread_mutex_unlock(&c->turns.lock);
 	pthread_kill(w->thread, SIGUSR1);
 }
 
 /* Workers that sleep, in a read or standing by, are woken until they have
  * ended. */
-void workers_stop(struct mount *m)
+void workers_stop(struct channel *c)
 {
 	struct timespec until;
 
 	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &m->workers[n];
+		struct worker *w = &c->workers[n];
 
 		for (int ms = 0; w->started && ms < LEAVE_MS; ms += 20) {
-			wake(m, w);
+			wake(c, w);
 			clock_gettime(CLOCK_REALTIME, &until);
 			until.tv_nsec += 20000000;
 			if (until.tv_nsec >= 1000000000) {
@@ -288,10 +290,10 @@ void workers_stop(struct mount *m)
 	}
 }
 
-void workers_release(struct mount *m)
+void workers_release(struct channel *c)
 {
 	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &m->workers[n];
+		struct worker *w = &c->workers[n];
 
 		if (w->fd >= 0)
 			close(w->fd);

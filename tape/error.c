@@ -58,8 +58,6 @@ int error_from_errno(int err)
 	switch (err) {
 	case 0:
 		return 0;
-	case EDQUOT:
-		return REEL_ENOSPC;
 	case EPERM:
 		return REEL_EPERM;
 	case EAGAIN:
@@ -67,9 +65,7 @@ int error_from_errno(int err)
 	case ENOTSUP:
 	case ENOSYS:
 		return REEL_ENOTSUP;
-	case EFBIG:
 	case EOVERFLOW:
-	case ENAMETOOLONG:
 		return REEL_ERANGE;
 	}
 	for (size_t i = 0; i < ENTRIES; i++) {

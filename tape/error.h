@@ -20,7 +20,15 @@
 	X(REEL_ENOTDIR, -13, ENOTDIR, 2, "not a directory")                    \
 	X(REEL_ESTOPPED, -14, EINTR, 130, "interrupted")                       \
 	X(REEL_ENOTSUP, -15, ENOTSUP, 2, "not supported")                      \
-	X(REEL_ERANGE, -16, ERANGE, 2, "too large")
+	X(REEL_ERANGE, -16, ERANGE, 2, "too large")                            \
+	X(REEL_ENOTEMPTY, -17, ENOTEMPTY, 2, "directory not empty")            \
+	X(REEL_EISDIR, -18, EISDIR, 2, "is a directory")                       \
+	X(REEL_ENAMETOOLONG, -19, ENAMETOOLONG, 2, "name too long")            \
+	X(REEL_ENODATA, -20, ENODATA, 2, "no such attribute")                  \
+	X(REEL_EFBIG, -21, EFBIG, 2, "file too large")                         \
+	X(REEL_EMLINK, -22, EMLINK, 2, "too many links")                       \
+	X(REEL_EDQUOT, -23, EDQUOT, 2, "disk quota exceeded")                  \
+	X(REEL_ESTALE, -24, ESTALE, 2, "stale file handle")
 
 enum reel_error {
 #define X(name, value, err, status, text) name = value,

@@ -5,6 +5,7 @@
  * status handed on. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -47,10 +48,10 @@ static bool begins(const char *text, const char *front)
 /* Words of fstab that are not the filesystem's. */
 static bool for_mount_only(const char *word)
 {
-	static const char *const words[] = {
-		"auto",	 "noauto",   "user",	  "nouser",  "users",
-		"owner", "group",    "nofail",	  "_netdev", "rw",
-		"ro",	 "defaults", "nodefaults"};
+	static const char *const words[] = {"auto",   "noauto",	  "user",
+					    "nouser", "users",	  "owner",
+					    "group",  "nofail",	  "_netdev",
+					    "rw",     "defaults", "nodefaults"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (!strcmp(word, words[i]))
@@ -67,6 +68,19 @@ static int pass_on(struct mounting *m, const char *word)
 	if (m->rest.length)
 		error = buffer_append(&m->rest, ",", 1);
 	return error ? error : buffer_append(&m->rest, word, strlen(word));
+}
+
+static int parse_seconds(const struct command *self, struct mounting *m,
+			 const char *word)
+{
+	const char *text = word + strlen("commit=");
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || seconds > UINT_MAX)
+		return options_misuse(self, "-o %s: give seconds", word);
+	m->mount.commit = (unsigned)seconds;
+	return 0;
 }
 
 static int parse_word(const struct command *self, struct mounting *m,
@@ -89,7 +103,17 @@ static int parse_word(const struct command *self, struct mounting *m,
 		m->mount.cache = (size_t)size;
 		return 0;
 	}
-	if (!strcmp(word, "allow_other"))
+	if (begins(word, "spool-size=")) {
+		if (set_parse_size(word + strlen("spool-size="),
+				   &m->mount.spool_size))
+			return options_misuse(self, "-o %s: no size", word);
+		return 0;
+	}
+	if (begins(word, "commit="))
+		return parse_seconds(self, m, word);
+	if (!strcmp(word, "ro"))
+		m->mount.read_only = true;
+	else if (!strcmp(word, "allow_other"))
 		m->mount.allow_other = true;
 	else if (!strcmp(word, "offline=fail"))
 		m->mount.offline_fail = true;
@@ -331,6 +355,10 @@ const struct command command_mount = {
 	.details = "mount options:\n"
 		   "  snapshot=SNAP    that snapshot alone, at the root\n"
 		   "  cache=SIZE       memory for unpacked data (default 16M)\n"
+		   "  ro               current/ is read-only, too\n"
+		   "  commit=SECONDS   commit what was written to current/ "
+		   "that often\n"
+		   "  spool-size=SIZE  commit when so much of it waits\n"
 		   "  allow_other      other users may look, as modes permit\n"
 		   "  offline=fail     reading fails at once when a volume is "
 		   "missing\n"
@@ -339,22 +367,4 @@ const struct command command_mount = {
 		   "As mount.reel it serves lines of fstab: SET MNT reel "
 		   "OPTIONS.\n",
 	.run = run,
-};
-
-static int run_umount(const struct command *self, int argc, char **argv)
-{
-	const struct option_spec specs[] = {{0}};
-	int status, error;
-
-	if (!options_parse(self, specs, 1, 1, &argc, &argv, &status))
-		return status;
-	error = mount_umount(argv[0]);
-	return error_exit(error);
-}
-
-const struct command command_umount = {
-	.name = "umount",
-	.synopsis = "MNT",
-	.summary = "take a mount down, and wait until it is gone",
-	.run = run_umount,
 };

@@ -20,6 +20,8 @@ extern const struct command command_init;
 extern const struct command command_backup;
 extern const struct command command_mount;
 extern const struct command command_umount;
+extern const struct command command_commit;
+extern const struct command command_status;
 extern const struct command command_snapshots;
 extern const struct command command_ls;
 extern const struct command command_find;

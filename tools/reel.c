@@ -8,11 +8,23 @@
 #define OUTPUT_BUFFER (64 << 10)
 
 static const struct command *const commands[] = {
-	&command_init,	      &command_backup,	   &command_mount,
-	&command_umount,      &command_snapshots,  &command_ls,
-	&command_find,	      &command_diff,	   &command_history,
-	&command_info,	      &command_restore,	   &command_verify,
-	&command_rules_check, &command_rules_test, &command_catalog_rebuild,
+	&command_init,
+	&command_backup,
+	&command_mount,
+	&command_umount,
+	&command_commit,
+	&command_status,
+	&command_snapshots,
+	&command_ls,
+	&command_find,
+	&command_diff,
+	&command_history,
+	&command_info,
+	&command_restore,
+	&command_verify,
+	&command_rules_check,
+	&command_rules_test,
+	&command_catalog_rebuild,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -95,11 +107,14 @@ static int help_for(int argc, char **argv)
 static int run(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
+	const char *name = slash ? slash + 1 : argv[0];
 	const struct command *c;
 	int words;
 
-	if (!strcmp(slash ? slash + 1 : argv[0], "mount.reel"))
+	if (!strcmp(name, "mount.reel"))
 		return command_mount.run(&command_mount, argc, argv);
+	if (!strcmp(name, "umount.fuse.reel"))
+		return command_umount.run(&command_umount, argc, argv);
 	argc--;
 	argv++;
 	if (argc < 1) {

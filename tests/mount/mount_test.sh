@@ -220,8 +220,8 @@ ok "user.reel.volume" $?
 ! getfattr -d -m - "$work/mnt/current/sizes/65536" 2>/dev/null |
 	grep -q user.reel
 ok "user.reel.* is in no list" $?
-! touch "$work/mnt/current/new" 2>/dev/null
-ok "nothing can be written" $?
+! touch "$work/mnt/snapshots/latest/new" 2>/dev/null
+ok "nothing can be written to snapshots/" $?
 
 # ACLs hold, as another user
 if [ "$(id -u)" = 0 ]; then

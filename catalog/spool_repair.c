@@ -1,0 +1,222 @@
+/* What a spool needs when it is opened: P3 and P6 of spool.h. */
+#include "catalog/spool_state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "catalog/database.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/text.h"
+
+#define READ_PIECE (256u << 10)
+
+/* What a rule left out is for one mount only. Below a new directory that is
+ * gone nothing can be reached. */
+static int drop_excluded(struct spool *s)
+{
+	int64_t lost = 1;
+	int error = database_run(
+		s->db, s->path,
+		"DELETE FROM node WHERE state = 2 OR nlink = 0 OR id IN "
+		"(SELECT node FROM entry WHERE state = 2);"
+		"DELETE FROM entry WHERE state = 2");
+
+	while (!error && lost) {
+		error = database_run(s->db, s->path,
+				     "DELETE FROM node WHERE id < 0 AND "
+				     "id NOT IN (SELECT node FROM entry);"
+				     "DELETE FROM entry WHERE parent < 0 AND "
+				     "parent NOT IN (SELECT id FROM node)");
+		lost = sqlite3_changes(s->db);
+	}
+	return error;
+}
+
+static int drop_clean(struct spool *s)
+{
+	uint64_t names, bytes;
+	int error = spool_count(s, &names, &bytes);
+
+	if (error || names)
+		return error;
+	return database_run(s->db, s->path,
+			    "DELETE FROM entry; DELETE FROM node");
+}
+
+/* ---- after a power cut ---- */
+
+static int digest_of(struct spool *s, int fd, uint64_t size, struct digest *out)
+{
+	struct digester *d = NULL;
+	uint8_t *piece = malloc(READ_PIECE);
+	int error = piece ? digester_new(s->set->config.seed, &d) : REEL_ENOMEM;
+	uint64_t at = 0;
+
+	while (!error && at < size) {
+		size_t want = size - at < READ_PIECE ? (size_t)(size - at)
+						     : READ_PIECE;
+		ssize_t n = pread(fd, piece, want, (off_t)at);
+
+		if (n <= 0)
+			error = REEL_EIO;
+		else
+			digester_add(d, piece, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (!error)
+		digester_result(d, out);
+	digester_free(d);
+	free(piece);
+	return error;
+}
+
+static bool is_whole(struct spool *s, const struct spool_node *n)
+{
+	int fd = spool_open_file(s, n->file, false);
+	struct digest now;
+	struct stat st;
+	bool whole =
+		fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size >= n->size;
+
+	if (whole && n->has_digest)
+		whole = !digest_of(s, fd, n->size, &now) &&
+			!memcmp(now.b, n->digest.b, DIGEST_SIZE);
+	if (fd >= 0)
+		close(fd);
+	return whole;
+}
+
+/* The names of a node, said; and they go, so that the base shows. */
+static int lose(struct spool *s, uint64_t id)
+{
+	static const char sql[] = "SELECT name FROM entry WHERE node = ?1";
+	sqlite3_stmt *l;
+	int result = sqlite3_prepare_v2(s->db, sql, -1, &l, NULL);
+
+	if (result != SQLITE_OK)
+		return database_error(s->db, s->path, result);
+	sqlite3_bind_int64(l, 1, (int64_t)id);
+	while ((result = sqlite3_step(l)) == SQLITE_ROW) {
+		char *name = text_name(sqlite3_column_blob(l, 0),
+				       (size_t)sqlite3_column_bytes(l, 0));
+
+		log_error("%s: its last bytes were not on the disk when the "
+			  "power went; it is as it was committed, or gone",
+			  name ? name : "?");
+		free(name);
+	}
+	sqlite3_finalize(l);
+	l = NULL;
+	result = sqlite3_prepare_v2(s->db, "DELETE FROM entry WHERE node = ?1",
+				    -1, &l, NULL);
+	if (result == SQLITE_OK) {
+		sqlite3_bind_int64(l, 1, (int64_t)id);
+		sqlite3_step(l);
+		result = sqlite3_finalize(l);
+	}
+	if (result == SQLITE_OK)
+		return spool_forget(s, id);
+	return database_error(s->db, s->path, result);
+}
+
+static int check_bytes(struct spool *s)
+{
+	static const char sql[] = "SELECT id FROM node WHERE file AND id > ?1 "
+				  "AND NOT synced ORDER BY id LIMIT 1";
+	int64_t at = INT64_MIN;
+	sqlite3_stmt *l;
+	int result = sqlite3_prepare_v2(s->db, sql, -1, &l, NULL);
+	int error = database_error(s->db, s->path, result);
+
+	while (!error) {
+		struct spool_node n;
+		bool whole;
+
+		sqlite3_bind_int64(l, 1, at);
+		result = sqlite3_step(l);
+		if (result != SQLITE_ROW)
+			break;
+		at = sqlite3_column_int64(l, 0);
+		sqlite3_reset(l);
+		error = spool_get(s, (uint64_t)at, &n);
+		if (error)
+			break;
+		whole = is_whole(s, &n);
+		spool_node_release(&n);
+		if (!whole)
+			error = lose(s, (uint64_t)at);
+	}
+	sqlite3_finalize(l);
+	return error;
+}
+
+/* ---- files that no row names ---- */
+
+static bool is_named(sqlite3_stmt *l, uint64_t file)
+{
+	bool named;
+
+	sqlite3_bind_int64(l, 1, (int64_t)file);
+	named = sqlite3_step(l) == SQLITE_ROW;
+	sqlite3_reset(l);
+	return named;
+}
+
+static int drop_unnamed(struct spool *s)
+{
+	int fd = openat(s->files, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	sqlite3_stmt *l = NULL;
+	struct dirent *e;
+	int error = database_run(
+		s->db, s->path,
+		"CREATE TEMP TABLE named (file INTEGER PRIMARY KEY);"
+		"INSERT OR IGNORE INTO named SELECT file FROM node "
+		"WHERE file");
+
+	if (!error)
+		error = database_error(
+			s->db, s->path,
+			sqlite3_prepare_v2(
+				s->db, "SELECT 1 FROM named WHERE file = ?1",
+				-1, &l, NULL));
+	while (!error && dir && (e = readdir(dir))) {
+		char *end;
+		uint64_t file = strtoull(e->d_name, &end, 10);
+
+		if (*e->d_name < '0' || *e->d_name > '9' || *end)
+			continue;
+		if (!is_named(l, file))
+			unlinkat(s->files, e->d_name, 0);
+		if (file > s->file)
+			s->file = file;
+	}
+	sqlite3_finalize(l);
+	if (!error)
+		error = database_run(s->db, s->path, "DROP TABLE named");
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+int spool_repair(struct spool *s)
+{
+	int error = spool_begin(s);
+
+	if (!error)
+		error = drop_excluded(s);
+	if (!error && s->rebooted)
+		error = check_bytes(s);
+	if (!error)
+		error = drop_clean(s);
+	if (!error)
+		error = spool_sync(s);
+	return error ? error : drop_unnamed(s);
+}

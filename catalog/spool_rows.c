@@ -1,0 +1,443 @@
+#include "catalog/spool_state.h"
+
+#include <string.h>
+#include "catalog/database.h"
+#include "catalog/tree.h"
+#include "tape/error.h"
+#include "tape/xattrs.h"
+
+#define NODE_COLUMNS                                                           \
+	"id, inode, base, parent, state, change, mode, uid, gid, nlink, "      \
+	"size, blocks, rdev, mtime, atime, ctime, flags, content, file, "      \
+	"synced, digest, xattrs, target"
+#define TARGET_LIMIT 65536
+
+/* A node is dirty on its own; an entry is also of interest when its file is. */
+static const char *const texts[SPOOL_STATEMENTS] = {
+	[SPOOL_GET] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?1",
+	[SPOOL_PUT] = "INSERT OR REPLACE INTO node (" NODE_COLUMNS
+		      ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+		      "?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
+		      "?21, ?22, ?23)",
+	[SPOOL_FORGET] = "DELETE FROM node WHERE id = ?1",
+	[SPOOL_LOOKUP] = "SELECT node, state, change FROM entry "
+			 "WHERE parent = ?1 AND name = ?2",
+	[SPOOL_ENTER] = "INSERT OR REPLACE INTO entry (parent, name, node, "
+			"state, change) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SPOOL_LEAVE] = "DELETE FROM entry WHERE parent = ?1 AND name = ?2",
+	[SPOOL_NAME_OF] = "SELECT parent, name FROM entry WHERE node = ?1 "
+			  "LIMIT 1",
+	[SPOOL_LIST] = "SELECT e.node, e.state, e.change, e.name, n.state "
+		       "FROM entry e LEFT JOIN node n ON n.id = e.node "
+		       "WHERE e.parent = ?1 AND e.name > ?2 ORDER BY e.name",
+	[SPOOL_DIRTY_DIRECTORIES] =
+		"SELECT id FROM node WHERE state = 1 AND mode & 61440 = 16384 "
+		"UNION SELECT e.parent FROM entry e LEFT JOIN node n "
+		"ON n.id = e.node WHERE e.state OR n.state = 1",
+	[SPOOL_COMMITTED] = "UPDATE entry SET state = 0 WHERE state = 1 AND "
+			    "change <= ?1",
+	[SPOOL_EXCLUDE] = "UPDATE entry SET state = 2 WHERE parent = ?1 AND "
+			  "name = ?2 AND change <= ?3",
+	[SPOOL_META] = "INSERT OR REPLACE INTO meta (key, value) "
+		       "VALUES (?1, ?2)",
+};
+
+sqlite3_stmt *spool_statement(struct spool *s, enum spool_statement which)
+{
+	sqlite3_stmt **at = &s->statements[which];
+	int result;
+
+	if (*at) {
+		sqlite3_reset(*at);
+		return *at;
+	}
+	result = sqlite3_prepare_v3(s->db, texts[which], -1,
+				    SQLITE_PREPARE_PERSISTENT, at, NULL);
+	database_error(s->db, s->path, result);
+	return result == SQLITE_OK ? *at : NULL;
+}
+
+void spool_forget_statements(struct spool *s)
+{
+	for (int n = 0; n < SPOOL_STATEMENTS; n++) {
+		sqlite3_finalize(s->statements[n]);
+		s->statements[n] = NULL;
+	}
+}
+
+int spool_begin(struct spool *s)
+{
+	int error = 0;
+
+	if (!s->begun)
+		error = database_run(s->db, s->path, "BEGIN IMMEDIATE");
+	if (!error)
+		s->begun = s->unflushed = true;
+	return error;
+}
+
+int spool_run(struct spool *s, sqlite3_stmt *statement)
+{
+	int error = spool_begin(s);
+	int result;
+
+	if (error)
+		return error;
+	result = sqlite3_step(statement);
+	if (result == SQLITE_DONE)
+		result = sqlite3_reset(statement);
+	return database_error(s->db, s->path, result);
+}
+
+int spool_meta_put(struct spool *s, const char *key, uint64_t value)
+{
+	sqlite3_stmt *m = spool_statement(s, SPOOL_META);
+
+	if (!m)
+		return REEL_EIO;
+	sqlite3_bind_text(m, 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(m, 2, (int64_t)value);
+	return spool_run(s, m);
+}
+
+/* ---- nodes ---- */
+
+void spool_node_release(struct spool_node *n)
+{
+	buffer_release(&n->xattrs);
+	buffer_release(&n->target);
+}
+
+static int read_blob(struct column_reader *r, int column, size_t limit,
+		     struct buffer *out)
+{
+	size_t length;
+	const void *blob = column_blob(r, column, limit, &length);
+
+	return length ? buffer_append(out, blob, length) : 0;
+}
+
+static int read_node(sqlite3_stmt *g, struct spool_node *n)
+{
+	struct column_reader r = {g, 0};
+	uint64_t rdev;
+	size_t length;
+	const void *digest;
+	int error;
+
+	*n = (struct spool_node){0};
+	n->id = (uint64_t)sqlite3_column_int64(g, 0);
+	n->inode = (uint64_t)sqlite3_column_int64(g, 1);
+	n->base = column_u64(&r, 2, INT64_MAX);
+	n->parent = (uint64_t)sqlite3_column_int64(g, 3);
+	n->state = (enum spool_state)column_u64(&r, 4, SPOOL_EXCLUDED);
+	n->change = column_u64(&r, 5, INT64_MAX);
+	n->mode = (mode_t)column_u64(&r, 6, UINT32_MAX);
+	n->uid = (uint32_t)column_u64(&r, 7, UINT32_MAX);
+	n->gid = (uint32_t)column_u64(&r, 8, UINT32_MAX);
+	n->nlink = column_u64(&r, 9, UINT32_MAX);
+	n->size = column_u64(&r, 10, INT64_MAX);
+	n->blocks = column_u64(&r, 11, INT64_MAX);
+	rdev = (uint64_t)sqlite3_column_int64(g, 12);
+	n->major = (uint32_t)(rdev >> 32);
+	n->minor = (uint32_t)rdev;
+	n->mtime = column_time(&r, 13);
+	n->atime = column_time(&r, 14);
+	n->ctime = column_time(&r, 15);
+	n->flags = (uint32_t)column_u64(&r, 16, UINT32_MAX);
+	n->content = column_u64(&r, 17, INT64_MAX);
+	n->file = column_u64(&r, 18, INT64_MAX);
+	n->synced = column_u64(&r, 19, 1);
+	digest = column_blob(&r, 20, DIGEST_SIZE, &length);
+	n->has_digest = length == DIGEST_SIZE;
+	if (n->has_digest)
+		memcpy(n->digest.b, digest, DIGEST_SIZE);
+	error = read_blob(&r, 21, XATTR_SET_LIMIT, &n->xattrs);
+	if (!error)
+		error = read_blob(&r, 22, TARGET_LIMIT, &n->target);
+	if (!error)
+		error = r.error;
+	if (error)
+		spool_node_release(n);
+	return error;
+}
+
+int spool_get(struct spool *s, uint64_t id, struct spool_node *out)
+{
+	sqlite3_stmt *g = spool_statement(s, SPOOL_GET);
+	int result, error;
+
+	if (!g)
+		return REEL_EIO;
+	sqlite3_bind_int64(g, 1, (int64_t)id);
+	result = sqlite3_step(g);
+	if (result == SQLITE_ROW)
+		error = read_node(g, out);
+	else
+		error = result == SQLITE_DONE
+				? REEL_ENOENT
+				: database_error(s->db, s->path, result);
+	sqlite3_reset(g);
+	return error;
+}
+
+static void bind_blob(sqlite3_stmt *p, int column, const void *data,
+		      size_t length)
+{
+	if (length)
+		sqlite3_bind_blob(p, column, data, (int)length, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(p, column);
+}
+
+int spool_put(struct spool *s, const struct spool_node *n)
+{
+	sqlite3_stmt *p = spool_statement(s, SPOOL_PUT);
+
+	if (!p)
+		return REEL_EIO;
+	sqlite3_bind_int64(p, 1, (int64_t)n->id);
+	sqlite3_bind_int64(p, 2, (int64_t)n->inode);
+	sqlite3_bind_int64(p, 3, (int64_t)n->base);
+	sqlite3_bind_int64(p, 4, (int64_t)n->parent);
+	sqlite3_bind_int(p, 5, (int)n->state);
+	sqlite3_bind_int64(p, 6, (int64_t)n->change);
+	sqlite3_bind_int64(p, 7, n->mode);
+	sqlite3_bind_int64(p, 8, n->uid);
+	sqlite3_bind_int64(p, 9, n->gid);
+	sqlite3_bind_int64(p, 10, (int64_t)n->nlink);
+	sqlite3_bind_int64(p, 11, (int64_t)n->size);
+	sqlite3_bind_int64(p, 12, (int64_t)n->blocks);
+	sqlite3_bind_int64(p, 13,
+			   (int64_t)((uint64_t)n->major << 32 | n->minor));
+	sqlite3_bind_int64(p, 14, n->mtime);
+	sqlite3_bind_int64(p, 15, n->atime);
+	sqlite3_bind_int64(p, 16, n->ctime);
+	sqlite3_bind_int64(p, 17, n->flags);
+	sqlite3_bind_int64(p, 18, (int64_t)n->content);
+	sqlite3_bind_int64(p, 19, (int64_t)n->file);
+	sqlite3_bind_int(p, 20, n->synced);
+	bind_blob(p, 21, n->digest.b, n->has_digest ? DIGEST_SIZE : 0);
+	bind_blob(p, 22, n->xattrs.data, n->xattrs.length);
+	bind_blob(p, 23, n->target.data, n->target.length);
+	return spool_run(s, p);
+}
+
+int spool_forget(struct spool *s, uint64_t id)
+{
+	sqlite3_stmt *f = spool_statement(s, SPOOL_FORGET);
+
+	if (!f)
+		return REEL_EIO;
+	sqlite3_bind_int64(f, 1, (int64_t)id);
+	return spool_run(s, f);
+}
+
+/* ---- entries ---- */
+
+static void bind_name(sqlite3_stmt *l, uint64_t parent, const char *name,
+		      size_t length)
+{
+	sqlite3_bind_int64(l, 1, (int64_t)parent);
+	sqlite3_bind_blob(l, 2, length ? name : "", (int)length, SQLITE_STATIC);
+}
+
+static int read_entry(sqlite3_stmt *l, struct spool_entry *out)
+{
+	struct column_reader r = {l, 0};
+
+	out->node = (uint64_t)sqlite3_column_int64(l, 0);
+	out->state = (enum spool_state)column_u64(&r, 1, SPOOL_EXCLUDED);
+	out->change = column_u64(&r, 2, INT64_MAX);
+	return r.error;
+}
+
+int spool_lookup(struct spool *s, uint64_t parent, const char *name,
+		 size_t length, struct spool_entry *out)
+{
+	sqlite3_stmt *l = spool_statement(s, SPOOL_LOOKUP);
+	int result, error;
+
+	if (!l)
+		return REEL_EIO;
+	*out = (struct spool_entry){.parent = parent};
+	bind_name(l, parent, name, length);
+	result = sqlite3_step(l);
+	if (result == SQLITE_ROW)
+		error = read_entry(l, out);
+	else
+		error = result == SQLITE_DONE
+				? REEL_ENOENT
+				: database_error(s->db, s->path, result);
+	sqlite3_reset(l);
+	return error;
+}
+
+int spool_enter(struct spool *s, uint64_t parent, const char *name,
+		size_t length, uint64_t node, enum spool_state state,
+		uint64_t change)
+{
+	sqlite3_stmt *e = spool_statement(s, SPOOL_ENTER);
+
+	if (!e)
+		return REEL_EIO;
+	bind_name(e, parent, name, length);
+	sqlite3_bind_int64(e, 3, (int64_t)node);
+	sqlite3_bind_int(e, 4, (int)state);
+	sqlite3_bind_int64(e, 5, (int64_t)change);
+	return spool_run(s, e);
+}
+
+int spool_leave(struct spool *s, uint64_t parent, const char *name,
+		size_t length)
+{
+	sqlite3_stmt *l = spool_statement(s, SPOOL_LEAVE);
+
+	if (!l)
+		return REEL_EIO;
+	bind_name(l, parent, name, length);
+	return spool_run(s, l);
+}
+
+int spool_name_of(struct spool *s, uint64_t node, uint64_t *parent,
+		  struct buffer *name)
+{
+	sqlite3_stmt *l = spool_statement(s, SPOOL_NAME_OF);
+	struct column_reader r = {l, 0};
+	size_t length;
+	int result, error;
+
+	if (!l)
+		return REEL_EIO;
+	sqlite3_bind_int64(l, 1, (int64_t)node);
+	result = sqlite3_step(l);
+	error = result == SQLITE_DONE ? REEL_ENOENT
+				      : database_error(s->db, s->path, result);
+	if (!error) {
+		const void *text = column_blob(&r, 1, TREE_NAME_LIMIT, &length);
+
+		*parent = (uint64_t)sqlite3_column_int64(l, 0);
+		error = r.error ? r.error : buffer_append(name, text, length);
+	}
+	sqlite3_reset(l);
+	return error;
+}
+
+int spool_list(struct spool *s, uint64_t parent, const char *after,
+	       size_t length)
+{
+	sqlite3_stmt *l = spool_statement(s, SPOOL_LIST);
+
+	if (!l)
+		return REEL_EIO;
+	bind_name(l, parent, after, length);
+	return 0;
+}
+
+int spool_step(struct spool *s, struct spool_entry *out)
+{
+	sqlite3_stmt *l = s->statements[SPOOL_LIST];
+	struct column_reader r = {l, 0};
+	int result = sqlite3_step(l);
+	const void *name;
+	size_t length;
+	int error;
+
+	if (result == SQLITE_DONE)
+		return 0;
+	if (result != SQLITE_ROW)
+		return database_error(s->db, s->path, result);
+	*out = (struct spool_entry){0};
+	error = read_entry(l, out);
+	name = column_blob(&r, 3, TREE_NAME_LIMIT, &length);
+	s->name.length = 0;
+	if (!error)
+		error = buffer_append(&s->name, name, length);
+	if (!error)
+		error = buffer_append(&s->name, "", 1);
+	out->name = (const char *)s->name.data;
+	out->name_length = length;
+	out->node_state = (enum spool_state)column_u64(&r, 4, SPOOL_EXCLUDED);
+	if (!error)
+		error = r.error;
+	return error ? error : 1;
+}
+
+void spool_list_end(struct spool *s)
+{
+	if (s->statements[SPOOL_LIST])
+		sqlite3_reset(s->statements[SPOOL_LIST]);
+}
+
+/* ---- what is dirty ---- */
+
+int spool_each_dirty(struct spool *s,
+		     int (*each)(void *context, uint64_t directory),
+		     void *context)
+{
+	sqlite3_stmt *d = spool_statement(s, SPOOL_DIRTY_DIRECTORIES);
+	int result = SQLITE_DONE, error = 0;
+
+	if (!d)
+		return REEL_EIO;
+	while (!error && (result = sqlite3_step(d)) == SQLITE_ROW)
+		error = each(context, (uint64_t)sqlite3_column_int64(d, 0));
+	if (!error)
+		error = database_error(s->db, s->path, result);
+	sqlite3_reset(d);
+	return error;
+}
+
+int spool_count(struct spool *s, uint64_t *names, uint64_t *bytes)
+{
+	int64_t value = 0;
+	int error = database_integer(
+		s->db,
+		"SELECT count(*) FROM (SELECT id FROM node WHERE state = 1 "
+		"AND mode & 61440 = 16384 UNION ALL SELECT 1 FROM entry e "
+		"LEFT JOIN node n ON n.id = e.node WHERE e.state = 1 OR "
+		"(n.state = 1 AND n.mode & 61440 <> 16384))",
+		&value);
+
+	*names = (uint64_t)value;
+	value = 0;
+	if (!error)
+		error = database_integer(s->db,
+					 "SELECT sum(size) FROM node "
+					 "WHERE state = 1 AND file",
+					 &value);
+	*bytes = (uint64_t)value;
+	return error;
+}
+
+int spool_entries_committed(struct spool *s, uint64_t change)
+{
+	sqlite3_stmt *c = spool_statement(s, SPOOL_COMMITTED);
+
+	if (!c)
+		return REEL_EIO;
+	sqlite3_bind_int64(c, 1, (int64_t)change);
+	return spool_run(s, c);
+}
+
+int spool_entry_excluded(struct spool *s, uint64_t parent, const char *name,
+			 size_t length, uint64_t change)
+{
+	sqlite3_stmt *e = spool_statement(s, SPOOL_EXCLUDE);
+
+	if (!e)
+		return REEL_EIO;
+	bind_name(e, parent, name, length);
+	sqlite3_bind_int64(e, 3, (int64_t)change);
+	return spool_run(s, e);
+}
+
+int spool_forget_clean(struct spool *s)
+{
+	int error = spool_begin(s);
+
+	return error ? error
+		     : database_run(s->db, s->path,
+				    "DELETE FROM entry WHERE state = 0;"
+				    "DELETE FROM node WHERE state = 0");
+}

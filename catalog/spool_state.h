@@ -1,0 +1,58 @@
+/* Inside the spool: its connection and statements. */
+#ifndef REEL_CATALOG_SPOOL_STATE_H
+#define REEL_CATALOG_SPOOL_STATE_H
+
+#include <sqlite3.h>
+#include "catalog/spool.h"
+
+enum spool_statement {
+	SPOOL_GET,
+	SPOOL_PUT,
+	SPOOL_FORGET,
+	SPOOL_LOOKUP,
+	SPOOL_ENTER,
+	SPOOL_LEAVE,
+	SPOOL_NAME_OF,
+	SPOOL_LIST,
+	SPOOL_DIRTY_DIRECTORIES,
+	SPOOL_COMMITTED,
+	SPOOL_EXCLUDE,
+	SPOOL_META,
+	SPOOL_STATEMENTS
+};
+
+struct spool {
+	struct set *set;
+	char *path; /* of spool.db */
+	sqlite3 *db;
+	sqlite3_stmt *statements[SPOOL_STATEMENTS];
+	int directory; /* SET/spool/current */
+	int files;
+	int lock;
+	bool view; /* reads only */
+	bool begun;
+	bool unflushed;	 /* something changed since the last flush */
+	bool unsynced;	 /* something was flushed since the last sync */
+	bool files_made; /* names in files/ that are not durable */
+	bool rebooted;	 /* since the spool was written last */
+	uint32_t base;
+	uint64_t inode, change, file; /* given last */
+	uint64_t tick;
+	uint64_t *dropped; /* files to be removed at the next sync */
+	size_t dropped_count, dropped_room;
+	struct buffer name; /* of the entry stepped to */
+};
+
+/* The statement, reset. NULL: logged. */
+sqlite3_stmt *spool_statement(struct spool *s, enum spool_statement which);
+/* Steps a statement that gives no row; marks the spool as changed. */
+int spool_run(struct spool *s, sqlite3_stmt *statement);
+/* Due before a change: begins the transaction. */
+int spool_begin(struct spool *s);
+void spool_forget_statements(struct spool *s);
+int spool_meta_put(struct spool *s, const char *key, uint64_t value);
+
+/* spool_repair.c: P3 and P6, when the spool is opened. */
+int spool_repair(struct spool *s);
+
+#endif

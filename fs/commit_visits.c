@@ -1,0 +1,137 @@
+/* The directories in which something is dirty, and all above them. */
+#include <stdlib.h>
+#include <string.h>
+#include "fs/commit_state.h"
+#include "tape/error.h"
+
+struct visit {
+	uint64_t id; /* 0: free */
+	bool base;   /* one below it is visited by the name the base gave it */
+};
+
+/* Open addressing, at most half full. */
+struct visits {
+	struct commit_walk *walk;
+	struct visit *slots;
+	size_t count, room;
+};
+
+static struct visit *find(const struct visits *v, uint64_t id)
+{
+	size_t at =
+		(size_t)((id ^ id >> 29) * UINT64_C(0x9e3779b97f4a7c15) >> 20) &
+		(v->room - 1);
+
+	while (v->slots[at].id && v->slots[at].id != id)
+		at = (at + 1) & (v->room - 1);
+	return &v->slots[at];
+}
+
+static int grow(struct visits *v)
+{
+	struct visit *old = v->slots;
+	size_t room = v->room;
+
+	if (v->count * 2 < v->room)
+		return 0;
+	v->room = room ? room * 2 : 1024;
+	v->slots = calloc(v->room, sizeof(*v->slots));
+	if (!v->slots) {
+		v->slots = old;
+		v->room = room;
+		return REEL_ENOMEM;
+	}
+	for (size_t n = 0; n < room; n++)
+		if (old[n].id)
+			*find(v, old[n].id) = old[n];
+	free(old);
+	return 0;
+}
+
+/* The directory above one; *by_base: that is where the base has it. */
+static int above(struct commit_walk *w, uint64_t id, uint64_t *parent,
+		 bool *by_base)
+{
+	struct spool_node n;
+	int error = spool_get(w->frozen->view, id, &n);
+
+	*by_base = false;
+	if (!error) {
+		*parent = n.parent;
+		*by_base = n.base && !(id & LIVE_NEW);
+		spool_node_release(&n);
+		return 0;
+	}
+	if (error != REEL_ENOENT || id & LIVE_NEW)
+		return error;
+	*by_base = true;
+	error = commit_node(w, id, &n);
+	if (!error) {
+		*parent = n.parent;
+		spool_node_release(&n);
+	}
+	return error;
+}
+
+static int add(void *context, uint64_t id)
+{
+	struct visits *v = context;
+	uint64_t parent = 0;
+	struct visit *at;
+	bool by_base;
+	int error = grow(v);
+
+	if (error)
+		return error;
+	at = find(v, id);
+	if (at->id)
+		return 0;
+	at->id = id;
+	v->count++;
+	if (id == LIVE_ROOT)
+		return 0;
+	error = above(v->walk, id, &parent, &by_base);
+	if (error == REEL_ENOENT || error == REEL_ESTALE)
+		return 0; /* gone, with all in it */
+	if (!error && parent)
+		error = add(v, parent);
+	if (!error && parent && by_base)
+		find(v, parent)->base = true;
+	return error;
+}
+
+int visits_new(struct commit_walk *w, struct visits **out)
+{
+	struct visits *v = calloc(1, sizeof(*v));
+	int error;
+
+	if (!v)
+		return REEL_ENOMEM;
+	v->walk = w;
+	error = grow(v);
+	if (!error)
+		error = spool_each_dirty(w->frozen->view, add, v);
+	if (error) {
+		visits_free(v);
+		return error;
+	}
+	*out = v;
+	return 0;
+}
+
+void visits_free(struct visits *v)
+{
+	if (v)
+		free(v->slots);
+	free(v);
+}
+
+bool visits_has(const struct visits *v, uint64_t directory)
+{
+	return find(v, directory)->id != 0;
+}
+
+bool visits_has_base(const struct visits *v, uint64_t directory)
+{
+	return find(v, directory)->base;
+}

@@ -1,0 +1,431 @@
+/* The walk goes down from the root. A directory is visited when something is
+ * dirty in it or below; one that stands at another path than in the newest
+ * snapshot is walked as a whole. */
+#include "fs/commit_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "fs/commit_state.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/text.h"
+
+/* A directory under way. */
+struct level {
+	struct folder *folder; /* held */
+	uint64_t id;
+	uint64_t base;	     /* the base's directory behind it; 0: none */
+	bool whole;	     /* everything in it is emitted */
+	struct buffer names; /* struct walk_name, name, NUL each */
+	size_t at;
+	struct level *up;
+};
+
+/* A subdirectory to go down to. */
+struct walk_name {
+	uint64_t id;
+	struct rules_place place;
+};
+
+static int put(struct commit_walk *w, struct item *i, size_t bytes)
+{
+	if (!i)
+		return REEL_ENOMEM;
+	return outlet_put(&w->out, i, sizeof(*i) + bytes) ? 0 : REEL_ESTOPPED;
+}
+
+/* What the newest snapshot has under a name. */
+static int find_old(struct commit_walk *w, struct folder *f, const char *name,
+		    size_t length, struct item *i)
+{
+	struct entry_row e;
+	int error = f->old_node ? tree_lookup(w->catalog, w->newest,
+					      f->old_node, name, length, &e)
+				: REEL_ENOENT;
+
+	if (error)
+		return error == REEL_ENOENT ? 0 : error;
+	i->had = true;
+	i->old_node = e.node;
+	i->old = e.inode;
+	i->old.target = NULL;
+	return 0;
+}
+
+/* ---- one name ---- */
+
+struct emission {
+	struct level *level;
+	const char *name;
+	size_t length;
+	uint64_t change; /* of its entry; 0: it has none */
+	bool dirty;	 /* the entry is */
+};
+
+static int leave_out(struct commit_walk *w, const struct emission *e,
+		     const struct spool_node *n, const char *rule)
+{
+	struct buffer path = {0};
+	int error = 0;
+
+	w->excluded++;
+	if (w->options->excluded) {
+		error = commit_path(e->level->folder, e->name, &path);
+		if (!error)
+			w->options->excluded(w->options->context,
+					     (char *)path.data, rule);
+	}
+	buffer_release(&path);
+	if (!error)
+		error = live_excluded(w->live, e->level->id, e->name, e->length,
+				      n->id, w->frozen->change);
+	if (!error && S_ISDIR(n->mode))
+		error = commit_exclude_below(w, n->id);
+	return error;
+}
+
+static int emit_name(struct commit_walk *w, const struct emission *e,
+		     struct spool_node *n)
+{
+	struct item *i =
+		item_new(ITEM_NAME, e->level->folder, e->name, e->length);
+	bool clean = n->state != SPOOL_DIRTY;
+	int error = i ? find_old(w, e->level->folder, e->name, e->length, i)
+		      : REEL_ENOMEM;
+
+	if (!error && clean && i->had && !i->old_node && n->base == i->old.id) {
+		item_free(i); /* as it was */
+		return 0;
+	}
+	if (!error)
+		error = commit_fill(w, i, n);
+	if (!error)
+		return put(w, i, i->length + (i->fd >= 0 ? ITEM_SMALL : 0));
+	item_free(i);
+	if (error == REEL_EIO || error == REEL_ENOENT) {
+		struct buffer path = {0};
+
+		commit_path(e->level->folder, e->name, &path);
+		log_error("%s: its bytes in the spool cannot be read; nothing "
+			  "was committed",
+			  path.data ? (char *)path.data : "?");
+		buffer_release(&path);
+	}
+	return error;
+}
+
+static int emit_removed(struct commit_walk *w, struct level *l,
+			const char *name, size_t length)
+{
+	struct item *i = item_new(ITEM_REMOVED, l->folder, name, length);
+	int error = i ? find_old(w, l->folder, name, length, i) : REEL_ENOMEM;
+
+	if (!error && i->had)
+		return put(w, i, 0);
+	item_free(i);
+	return error;
+}
+
+static int push_name(struct level *l, uint64_t id, struct rules_place place,
+		     const char *name, size_t length)
+{
+	struct walk_name n = {id, place};
+	int error = buffer_append(&l->names, &n, sizeof(n));
+
+	if (!error)
+		error = buffer_append(&l->names, name, length);
+	return error ? error : buffer_append(&l->names, "", 1);
+}
+
+/* A name of the living tree: emitted, gone down to, or left out. */
+static int take_name(struct commit_walk *w, const struct emission *e,
+		     uint64_t id)
+{
+	struct spool_node n;
+	struct rules_place below;
+	char *rule = NULL;
+	int error = commit_node(w, id, &n);
+
+	if (error)
+		return error;
+	if (S_ISDIR(n.mode) && !e->level->whole && !e->dirty &&
+	    !visits_has(w->visits, id))
+		goto out;
+	error = commit_judge(w, e->level->folder, e->name, &n, &below, &rule);
+	if (!error && rule)
+		error = leave_out(w, e, &n, rule);
+	else if (!error && S_ISDIR(n.mode))
+		error = push_name(e->level, id, below, e->name, e->length);
+	else if (!error)
+		error = emit_name(w, e, &n);
+out:
+	free(rule);
+	spool_node_release(&n);
+	return error;
+}
+
+/* ---- a directory ---- */
+
+/* The spool's entries of a directory, in memory: the walk asks the spool for
+ * other things meanwhile. */
+struct gathered {
+	uint64_t node, change;
+	enum spool_state state, node_state;
+	size_t name, length; /* in `names` */
+};
+
+static int gather(struct commit_walk *w, uint64_t id, struct buffer *entries,
+		  struct buffer *names)
+{
+	struct spool_entry s;
+	int error = spool_list(w->frozen->view, id, "", 0), step = 0;
+
+	while (!error && (step = spool_step(w->frozen->view, &s)) == 1) {
+		struct gathered g = {s.node,	    s.change,
+				     s.state,	    s.node_state,
+				     names->length, s.name_length};
+
+		error = buffer_append(entries, &g, sizeof(g));
+		if (!error)
+			error = buffer_append(names, s.name, s.name_length + 1);
+	}
+	spool_list_end(w->frozen->view);
+	return error ? error : step;
+}
+
+static const struct gathered *find_gathered(const struct buffer *entries,
+					    const struct buffer *names,
+					    const char *name, size_t length)
+{
+	const struct gathered *g = (void *)entries->data;
+	size_t low = 0, high = entries->length / sizeof(*g);
+
+	while (low < high) {
+		size_t at = (low + high) / 2;
+		size_t less = g[at].length < length ? g[at].length : length;
+		int d = memcmp(names->data + g[at].name, name, less);
+
+		if (!d)
+			d = (g[at].length > length) - (g[at].length < length);
+		if (!d)
+			return &g[at];
+		if (d < 0)
+			low = at + 1;
+		else
+			high = at;
+	}
+	return NULL;
+}
+
+static int take_entry(struct commit_walk *w, struct level *l,
+		      const struct gathered *g, const char *name)
+{
+	struct emission e = {l, name, g->length, g->change,
+			     g->state != SPOOL_CLEAN};
+
+	if (!g->node)
+		return emit_removed(w, l, name, g->length);
+	if (!l->whole && !e.dirty && g->node_state != SPOOL_DIRTY &&
+	    !visits_has(w->visits, g->node))
+		return 0;
+	return take_name(w, &e, g->node);
+}
+
+/* Names of the base without an entry in the spool: in a directory that is
+ * walked as a whole all of them, else the directories with something dirty
+ * below. They and the spool's come merged by name. */
+static int take_merged(struct commit_walk *w, struct level *l, uint64_t base,
+		       const struct buffer *entries, const struct buffer *names)
+{
+	const struct gathered *g = (void *)entries->data;
+	size_t count = entries->length / sizeof(*g), n = 0;
+	struct tree_cursor *t = NULL;
+	struct entry_row row;
+	int error = base && w->frozen->base
+			    ? tree_list(w->catalog, w->frozen->base, base, &t)
+			    : 0;
+	int step = 0;
+
+	while (!error && t && (step = tree_step(t, &row)) == 1) {
+		struct emission e = {.level = l};
+		struct buffer name = {0};
+
+		for (; !error && n < count &&
+		       commit_order(names->data + g[n].name, g[n].length,
+				    row.name, row.name_length) < 0;
+		     n++)
+			error = take_entry(w, l, &g[n],
+					   (char *)names->data + g[n].name);
+		if (error ||
+		    find_gathered(entries, names, row.name, row.name_length))
+			continue;
+		if (!l->whole &&
+		    (!row.node || !visits_has(w->visits, live_id(&row))))
+			continue;
+		uint64_t id = live_id(&row);
+
+		error = buffer_append(&name, row.name, row.name_length);
+		if (!error)
+			error = buffer_append(&name, "", 1);
+		e.name = (char *)name.data;
+		e.length = row.name_length;
+		if (!error)
+			error = take_name(w, &e, id);
+		buffer_release(&name);
+	}
+	tree_end(t);
+	for (; !error && step >= 0 && n < count; n++)
+		error = take_entry(w, l, &g[n],
+				   (char *)names->data + g[n].name);
+	return error ? error : step < 0 ? step : 0;
+}
+
+/* A directory of the base that no name of its own is dirty in has only
+ * directories to go down to: they are known without listing it. */
+static bool must_list(const struct commit_walk *w, const struct level *l)
+{
+	return l->whole || visits_has_base(w->visits, l->id);
+}
+
+/* What the newest snapshot has at this path and the living tree has not. */
+static int take_lost(struct commit_walk *w, struct level *l,
+		     const struct buffer *entries, const struct buffer *names)
+{
+	struct tree_cursor *t = NULL;
+	struct entry_row row, e;
+	int error, step = 0;
+
+	if (!l->whole || !l->folder->old_node)
+		return 0;
+	error = tree_list(w->catalog, w->newest, l->folder->old_node, &t);
+	while (!error && (step = tree_step(t, &row)) == 1) {
+		const struct gathered *g = find_gathered(
+			entries, names, row.name, row.name_length);
+		bool there = g ? g->node != 0
+			       : l->base && w->frozen->base &&
+					     !tree_lookup(w->catalog,
+							  w->frozen->base,
+							  l->base, row.name,
+							  row.name_length, &e);
+
+		if (!there && !g) {
+			char name[TREE_NAME_LIMIT + 1];
+
+			memcpy(name, row.name, row.name_length);
+			name[row.name_length] = '\0';
+			error = emit_removed(w, l, name, row.name_length);
+		}
+	}
+	tree_end(t);
+	return error ? error : step < 0 ? step : 0;
+}
+
+static int list_level(struct commit_walk *w, struct level *l)
+{
+	struct buffer entries = {0}, names = {0};
+	int error = gather(w, l->id, &entries, &names);
+
+	if (!error)
+		error = take_lost(w, l, &entries, &names);
+	if (!error)
+		error = take_merged(w, l, must_list(w, l) ? l->base : 0,
+				    &entries, &names);
+	buffer_release(&entries);
+	buffer_release(&names);
+	return error;
+}
+
+/* ---- going down ---- */
+
+static void level_free(struct level *l)
+{
+	folder_put(l->folder);
+	buffer_release(&l->names);
+	free(l);
+}
+
+/* Announces a directory and lists it. */
+static int enter(struct commit_walk *w, struct level **top, uint64_t id,
+		 struct rules_place place, const char *name)
+{
+	struct level *l = calloc(1, sizeof(*l));
+	struct folder *above = *top ? (*top)->folder : NULL;
+	struct spool_node n = {0};
+	struct item *i = NULL;
+	int error = l ? commit_node(w, id, &n) : REEL_ENOMEM;
+
+	if (!error)
+		error = commit_folder(above, name, &l->folder);
+	if (!error && !(i = item_new(ITEM_FOLDER, l->folder, "", 0)))
+		error = REEL_ENOMEM;
+	if (!error)
+		error = commit_old_folder(w, i);
+	if (!error) {
+		l->id = id;
+		l->base = n.base;
+		l->folder->place = place;
+		l->whole = above && n.base != i->old_node;
+		i->unchanged = i->old_node && n.base == i->old_node &&
+			       n.state != SPOOL_DIRTY;
+		if (!i->unchanged)
+			error = commit_fill(w, i, &n);
+		i->live = id;
+	}
+	spool_node_release(&n);
+	if (error) {
+		item_free(i);
+		if (l)
+			level_free(l);
+		return error;
+	}
+	error = put(w, i, 0);
+	l->up = *top;
+	*top = l;
+	return error ? error : list_level(w, l);
+}
+
+static int walk(struct commit_walk *w)
+{
+	struct level *top = NULL;
+	int error = enter(w, &top, LIVE_ROOT, (struct rules_place){0}, "");
+
+	while (!error && top) {
+		struct walk_name n;
+		const char *name;
+
+		if (w->options->stop && *w->options->stop)
+			error = REEL_ESTOPPED;
+		if (top->at == top->names.length) {
+			struct level *done = top;
+
+			top = done->up;
+			level_free(done);
+			continue;
+		}
+		memcpy(&n, top->names.data + top->at, sizeof(n));
+		name = (char *)top->names.data + top->at + sizeof(n);
+		top->at += sizeof(n) + strlen(name) + 1;
+		if (!error)
+			error = enter(w, &top, n.id, n.place, name);
+	}
+	while (top) {
+		struct level *done = top;
+
+		top = done->up;
+		level_free(done);
+	}
+	return error;
+}
+
+int commit_walk_run(struct commit_walk *w)
+{
+	w->error = visits_new(w, &w->visits);
+	if (!w->error)
+		w->error = walk(w);
+	visits_free(w->visits);
+	if (!w->error && !outlet_flush(&w->out))
+		w->error = REEL_ESTOPPED;
+	queue_end(w->out.queue);
+	return w->error;
+}

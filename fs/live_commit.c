@@ -1,0 +1,180 @@
+/* What a commit needs of a living tree: L3 and L5. */
+#include "fs/live_state.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+#include "tape/error.h"
+#include "tape/log.h"
+
+void live_drop_file(struct live *l, uint64_t file)
+{
+	if (!l->committing || file > l->frozen_file) {
+		spool_drop(l->spool, file);
+		return;
+	}
+	if (l->broken_count == l->broken_room) {
+		size_t room = l->broken_room ? l->broken_room * 2 : 64;
+		void *more = realloc(l->broken, room * sizeof(*l->broken));
+
+		if (!more)
+			return; /* removed when the spool is opened again */
+		l->broken = more;
+		l->broken_room = room;
+	}
+	l->broken[l->broken_count++] = file;
+}
+
+/* Files stay as they are from here on: L2, L3. */
+int live_freeze(struct live *l, struct live_frozen *out)
+{
+	int error;
+
+	pthread_rwlock_wrlock(&l->freeze);
+	pthread_mutex_lock(&l->lock);
+	error = l->committing ? REEL_ELOCKED : live_flush(l);
+	if (!error)
+		error = spool_view(l->spool, &out->view);
+	if (!error) {
+		out->base = spool_base(l->spool);
+		out->change = spool_last_change(l->spool);
+		l->frozen_file = spool_last_file(l->spool);
+		l->committing = true;
+	}
+	pthread_mutex_unlock(&l->lock);
+	pthread_rwlock_unlock(&l->freeze);
+	return error;
+}
+
+/* ---- afterwards ---- */
+
+/* A node that did not change since is as the new snapshot has it. Under the
+ * node's lock and `lock`. */
+static void settle(struct live *l, struct live_node *n,
+		   const struct live_frozen *f, const struct live_result *r)
+{
+	n->row.base = r->base;
+	if (n->row.change > f->change || n->row.state != SPOOL_DIRTY)
+		return;
+	n->row.state = SPOOL_CLEAN;
+	if (n->row.file) {
+		live_drop_file(l, n->row.file);
+		if (n->fd >= 0)
+			close(n->fd);
+		n->fd = -1;
+		n->row.file = 0;
+		n->row.content = r->content;
+	}
+}
+
+static int put_row(struct live *l, struct live_node *n)
+{
+	/* a changed row is written with the others */
+	return n->changed ? 0 : spool_put(l->spool, &n->row);
+}
+
+static int take_result(struct live *l, const struct live_frozen *f,
+		       const struct live_result *r)
+{
+	struct live_node *n;
+	int error;
+
+	pthread_mutex_lock(&l->lock);
+	error = node_get(l, r->id, &n);
+	pthread_mutex_unlock(&l->lock);
+	if (error)
+		return error == REEL_ESTALE ? 0 : error;
+	pthread_mutex_lock(&n->bytes);
+	pthread_mutex_lock(&l->lock);
+	settle(l, n, f, r);
+	error = n->row.nlink ? put_row(l, n) : 0;
+	node_put(l, n);
+	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&n->bytes);
+	return error;
+}
+
+static void drop_broken(struct live *l)
+{
+	while (l->broken_count)
+		spool_drop(l->spool, l->broken[--l->broken_count]);
+}
+
+int live_rebase(struct live *l, uint32_t session)
+{
+	int error = spool_forget_clean(l->spool);
+
+	for (int slot = 0; !error && slot < LIVE_SLOTS; slot++) {
+		for (struct live_node *n = l->slots[slot]; n; n = n->next) {
+			/* who has it open goes on with what it was */
+			if (n->pins && n->stored && !n->changed)
+				error = spool_put(l->spool, &n->row);
+		}
+	}
+	if (!error)
+		error = spool_set_base(l->spool, session);
+	if (!error)
+		node_forget_idle(l);
+	if (!error)
+		error = live_load_epoch(l);
+	return error ? error : spool_flush(l->spool);
+}
+
+/* The new base: what the commit made, or what else came (L5). */
+static int new_base(struct live *l, const struct live_frozen *f,
+		    uint32_t session)
+{
+	uint64_t names, bytes;
+	bool alone = f->newest == f->base;
+	int error = spool_set_base(l->spool, session);
+
+	if (!error)
+		error = spool_entries_committed(l->spool, f->change);
+	if (!error)
+		error = live_load_epoch(l);
+	if (!error)
+		error = live_flush(l);
+	if (!error && !alone)
+		error = spool_count(l->spool, &names, &bytes);
+	if (!error && !alone && !names)
+		error = live_rebase(l, session);
+	return error;
+}
+
+int live_thaw(struct live *l, struct live_frozen *f, uint32_t session,
+	      const struct live_result *results, size_t count)
+{
+	int error = 0;
+
+	spool_close(f->view);
+	f->view = NULL;
+	for (size_t n = 0; !error && session && n < count; n++)
+		error = take_result(l, f, &results[n]);
+	pthread_mutex_lock(&l->lock);
+	l->committing = false;
+	drop_broken(l);
+	if (!error && session)
+		error = new_base(l, f, session);
+	if (!error)
+		error = spool_sync(l->spool);
+	pthread_mutex_unlock(&l->lock);
+	return error;
+}
+
+int live_excluded(struct live *l, uint64_t parent, const char *name,
+		  size_t length, uint64_t id, uint64_t change)
+{
+	struct live_node *n;
+	int error;
+
+	pthread_mutex_lock(&l->lock);
+	error = spool_entry_excluded(l->spool, parent, name, length, change);
+	if (!error && !node_get(l, id, &n)) {
+		if (n->row.change <= change && n->row.state == SPOOL_DIRTY) {
+			n->row.state = SPOOL_EXCLUDED;
+			error = put_row(l, n);
+		}
+		node_put(l, n);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return error;
+}
