@@ -242,13 +242,15 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 			size_t size)
 {
 	struct worker *w = worker_of(request);
+	struct mount *m = w->mount;
+	const struct live_virtual v = {m->set, m->live, m->committer};
 	struct buffer *b = &w->reply;
 	int error;
 
 	b->length = 0;
 	error = live_virtual_is(name)
-			? live_virtual_get(w->mount, w->catalog, id, name, b)
-			: live_xattr(w->mount->live, id, name, b);
+			? live_virtual_get(&v, w->catalog, id, name, b)
+			: live_xattr(m->live, id, name, b);
 	if (error == REEL_ENOENT)
 		error = REEL_ENODATA;
 	if (error)

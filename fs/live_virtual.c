@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include "catalog/rules_file.h"
-#include "fs/mount_state.h"
 #include "tape/error.h"
 
 bool live_virtual_is(const char *name)
@@ -30,7 +29,8 @@ static const struct rule *judge(const struct rules *rules, const char *path,
 	return rule_excludes(rule) ? rule : NULL;
 }
 
-static int get_excluded(struct mount *m, uint64_t id, struct buffer *out)
+static int get_excluded(const struct live_virtual *v, uint64_t id,
+			struct buffer *out)
 {
 	struct buffer path = {0};
 	struct rules rules = {0};
@@ -38,14 +38,14 @@ static int get_excluded(struct mount *m, uint64_t id, struct buffer *out)
 	struct live_entry e;
 	uint64_t content;
 	bool left_out;
-	int error = live_whereabouts(m->live, id, &content, &left_out);
+	int error = live_whereabouts(v->live, id, &content, &left_out);
 
 	if (!error)
-		error = live_stat(m->live, id, &e);
+		error = live_stat(v->live, id, &e);
 	if (!error)
-		error = live_path(m->live, id, &path);
+		error = live_path(v->live, id, &path);
 	if (!error)
-		error = rules_file_load(m->set, NULL, &rules);
+		error = rules_file_load(v->set, NULL, &rules);
 	if (!error && rules.count)
 		error = rules_seal(&rules);
 	if (!error && rules.count)
@@ -62,18 +62,18 @@ static int get_excluded(struct mount *m, uint64_t id, struct buffer *out)
 	return error;
 }
 
-int live_virtual_get(struct mount *m, struct catalog *c, uint64_t id,
-		     const char *name, struct buffer *out)
+int live_virtual_get(const struct live_virtual *v, struct catalog *c,
+		     uint64_t id, const char *name, struct buffer *out)
 {
 	uint64_t content;
 	bool excluded;
 	int error;
 
 	if (!strcmp(name, "user.reel.excluded"))
-		return get_excluded(m, id, out);
+		return get_excluded(v, id, out);
 	if (id == LIVE_ROOT && !strcmp(name, MOUNT_STATUS))
-		return committer_status(m->committer, out);
-	error = live_whereabouts(m->live, id, &content, &excluded);
+		return committer_status(v->committer, out);
+	error = live_whereabouts(v->live, id, &content, &excluded);
 	return error ? error
-		     : virtual_of_content(m->set, c, content, name, out);
+		     : virtual_of_content(v->set, c, content, name, out);
 }
