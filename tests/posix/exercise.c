@@ -508,7 +508,7 @@ static int leave_good(const struct subject *s)
 	char name[48];
 	FILE *f;
 
-	snprintf(name, sizeof(name), "%s.good", s->name);
+	snprintf(name, sizeof(name), "%.31s.good", s->name);
 	f = fopen(name, "w");
 	return !f ||
 	       fwrite(s->model, 1, (size_t)s->size, f) != (size_t)s->size ||
