@@ -136,9 +136,14 @@ static void write_unit(struct run *r, int fd, int file, int unit,
 
 	say("W %d %d %d\n", file, unit, ++t->generation);
 	durable_unit(bytes, file, unit, t->generation);
-	must(pwrite(fd, bytes, DURABLE_UNIT, (off_t)unit * DURABLE_UNIT) ==
-		     DURABLE_UNIT,
-	     "pwrite", path);
+	/* a write that was cut short goes on, or says why it cannot */
+	for (int at = 0; at < DURABLE_UNIT;) {
+		ssize_t n = pwrite(fd, bytes + at, (size_t)(DURABLE_UNIT - at),
+				   (off_t)unit * DURABLE_UNIT + at);
+
+		must(n > 0, "pwrite", path);
+		at += (int)n;
+	}
 	if (unit == t->units)
 		t->units++;
 }

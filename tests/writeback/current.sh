@@ -6,6 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 passed=0
 failed=0
 watchdog=
+options=
 set=$work/set
 mnt=$work/mnt
 now=$mnt/current
@@ -97,21 +98,20 @@ daemon()
 	done
 }
 
-mount_set() # OPTIONS...
+mount_set() # OPTIONS..., besides $options
 {
-	"$reel" mount "$set" "$mnt" "$@" >"$work/log" 2>&1 || {
+	# shellcheck disable=SC2086
+	"$reel" mount "$set" "$mnt" $options "$@" >"$work/log" 2>&1 || {
 		ok "mounting" 1
 		say
 		return 1
 	}
 }
 
-remount() # NAME OPTIONS...: a commit, and all anew
+remount() # NAME: a commit, and all anew
 {
-	local name=$1
-	shift
-	try "$name: umount commits" "$reel" umount "$mnt"
-	mount_set "$@"
+	try "$1: umount commits" "$reel" umount "$mnt"
+	mount_set
 }
 
 same() # NAME SOURCE TARGET

@@ -189,13 +189,13 @@ sqlite_works()
 
 vim_works()
 {
-	local d=$now/vim
+	local d=$now/vim vim
 	mkdir "$d"
 	echo one >"$d/text"
 	chmod 640 "$d/text"
 	setfattr -n user.kept -v yes "$d/text"
-	if command -v vim >/dev/null; then
-		try "vim saves" vim -u NONE -es -c 'set backup writebackup' \
+	if vim=$(command -v vim || command -v vim.tiny); then
+		try "vim saves" "$vim" -u NONE -es -c 'set backup writebackup' \
 			-c 'set backupcopy=auto' -c 's/one/two/' -c 'wq' \
 			"$d/text"
 	else
