@@ -140,10 +140,11 @@ public_programs()
 	fi
 	if command -v fio >/dev/null; then
 		mkdir "$now/fio"
-		for p in psync mmap; do
+		for p in "psync --bs=1k-64k" "mmap --bs=4k"; do
+			# shellcheck disable=SC2086
 			try "fio --ioengine=$p --verify" fio --name=w \
 				--directory="$now/fio" --ioengine=$p \
-				--rw=randwrite --bs=1k-64k --size=24m \
+				--rw=randwrite --size=24m \
 				--numjobs=2 --verify=crc32c --do_verify=1 \
 				--verify_fatal=1 --fsync=64 --group_reporting
 		done
