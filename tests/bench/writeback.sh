@@ -104,7 +104,7 @@ build_peer()
 		fi
 	done
 	# shellcheck disable=SC2046
-	cc -O2 -w -o "$work/peer/$1" "$work/peer/$1.c" \
+	cc -O2 -w -DHAVE_UTIMENSAT -o "$work/peer/$1" "$work/peer/$1.c" \
 		$(pkg-config --cflags --libs fuse3) 2>"$work/stderr" || {
 		echo "$1 is not built:"
 		head -n 3 "$work/stderr"
@@ -197,7 +197,7 @@ one_commit()
 	rm -rf "$work/backup.set"
 	"$reel" init "$work/backup.set" --compress zstd >/dev/null
 	mount_reel
-	small "$work/mnt/current"
+	small "$work/mnt/current" || return
 	sync
 	timed commit "$reel" commit "$work/mnt"
 	timed backup "$reel" backup "$work/backup.set" -C "$work" tree
