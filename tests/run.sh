@@ -113,6 +113,8 @@ step instance 300 bash tests/instance/instance_test.sh "$reel" \
 	"$build/collide/tools/reel" "$work/instance"
 step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"
 step mount-asan 400 bash tests/mount/mount_test.sh "$asan" "$work/mount"
+step posix 200 bash tests/posix/posix_test.sh "$build/release/tests" \
+	"$work/posix"
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
 step backup-threads 300 bash tests/set/threads_test.sh \
 	"$build/tsan/tools/reel" "$work/threads"
