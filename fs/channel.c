@@ -102,3 +102,14 @@ void channel_close(struct channel *c)
 	}
 	free(c->place);
 }
+
+void channel_show(const struct channel *c, struct stat *st)
+{
+	const struct mount_options *o = c->mount->options;
+
+	if (o->set_uid)
+		st->st_uid = o->uid;
+	if (o->set_gid)
+		st->st_gid = o->gid;
+	st->st_mode &= ~o->umask;
+}

@@ -54,7 +54,8 @@ static struct live_user user_of(fuse_req_t request)
 
 /* ---- names ---- */
 
-static void fill(struct fuse_entry_param *p, const struct live_entry *e)
+static void fill(fuse_req_t request, struct fuse_entry_param *p,
+		 const struct live_entry *e)
 {
 	*p = (struct fuse_entry_param){
 		.ino = e->id,
@@ -63,6 +64,18 @@ static void fill(struct fuse_entry_param *p, const struct live_entry *e)
 		.attr_timeout = LIFE,
 		.entry_timeout = LIFE,
 	};
+	channel_show(fuse_req_userdata(request), &p->attr);
+}
+
+static void reply_attributes(fuse_req_t request, int error,
+			     struct live_entry *e)
+{
+	if (error) {
+		answer(request, error);
+		return;
+	}
+	channel_show(fuse_req_userdata(request), &e->st);
+	fuse_reply_attr(request, &e->st, LIFE);
 }
 
 static void reply_entry(fuse_req_t request, int error,
@@ -74,7 +87,7 @@ static void reply_entry(fuse_req_t request, int error,
 		answer(request, error);
 		return;
 	}
-	fill(&p, e);
+	fill(request, &p, e);
 	fuse_reply_entry(request, &p);
 }
 
@@ -177,10 +190,7 @@ static void on_getattr(fuse_req_t request, fuse_ino_t id,
 	int error = live_stat(live_of(request), id, &e);
 
 	(void)file;
-	if (error)
-		answer(request, error);
-	else
-		fuse_reply_attr(request, &e.st, LIFE);
+	reply_attributes(request, error, &e);
 }
 
 static const struct {
@@ -215,10 +225,7 @@ static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *to,
 	if (wanted & LIVE_SIZE)
 		worker_step_down(worker_of(request));
 	error = live_set(live_of(request), id, to, wanted, &e);
-	if (error)
-		answer(request, error);
-	else
-		fuse_reply_attr(request, &e.st, LIFE);
+	reply_attributes(request, error, &e);
 }
 
 static void on_readlink(fuse_req_t request, fuse_ino_t id)
@@ -373,7 +380,7 @@ static void on_create(fuse_req_t request, fuse_ino_t parent, const char *name,
 		answer(request, error);
 		return;
 	}
-	fill(&p, &e);
+	fill(request, &p, &e);
 	if (fuse_reply_create(request, &p, file))
 		live_file_close(live_of(request), file_of(file));
 }
@@ -523,7 +530,7 @@ static int put_name(void *context, const char *name, const struct live_entry *e,
 	if (p->plus) {
 		struct fuse_entry_param entry;
 
-		fill(&entry, e);
+		fill(p->request, &entry, e);
 		n = fuse_add_direntry_plus(p->request, at, left, name, &entry,
 					   (off_t)next);
 	} else {

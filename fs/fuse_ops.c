@@ -47,7 +47,8 @@ static double life(const struct view_entry *e, bool fixed)
 	return fixed ? FOREVER : e->told ? VIEW_TOLD_SECONDS : 0;
 }
 
-static void fill(struct fuse_entry_param *p, const struct view_entry *e)
+static void fill(const struct channel *c, struct fuse_entry_param *p,
+		 const struct view_entry *e)
 {
 	*p = (struct fuse_entry_param){
 		.ino = e->id,
@@ -56,6 +57,7 @@ static void fill(struct fuse_entry_param *p, const struct view_entry *e)
 		.attr_timeout = life(e, e->fixed_stat),
 		.entry_timeout = life(e, e->fixed),
 	};
+	channel_show(c, &p->attr);
 }
 
 static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
@@ -76,7 +78,7 @@ static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 		refuse(request, error);
 		return;
 	}
-	fill(&p, &e);
+	fill(w->channel, &p, &e);
 	if (fuse_reply_entry(request, &p))
 		view_forget(&w->mount->view, e.id, 1);
 }
@@ -104,10 +106,12 @@ static void on_getattr(fuse_req_t request, fuse_ino_t id,
 	int error = view_stat(&w->mount->view, w->catalog, id, &e);
 
 	(void)file;
-	if (error)
+	if (error) {
 		refuse(request, error);
-	else
-		fuse_reply_attr(request, &e.st, life(&e, e.fixed_stat));
+		return;
+	}
+	channel_show(w->channel, &e.st);
+	fuse_reply_attr(request, &e.st, life(&e, e.fixed_stat));
 }
 
 static void on_readlink(fuse_req_t request, fuse_ino_t id)
@@ -153,7 +157,7 @@ static int put_name(void *context, const char *name, const struct view_entry *e,
 	if (p->plus) {
 		struct fuse_entry_param entry;
 
-		fill(&entry, e);
+		fill(p->worker->channel, &entry, e);
 		n = fuse_add_direntry_plus(p->request, at, left, name, &entry,
 					   (off_t)next);
 	} else {

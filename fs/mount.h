@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include "catalog/set.h"
 
 struct mount_options {
@@ -13,7 +14,11 @@ struct mount_options {
 	bool foreground;
 	bool allow_other;
 	bool offline_fail;
-	bool read_only;		  /* current/ too */
+	bool read_only;	       /* current/ too */
+	bool set_uid, set_gid; /* every file shows these owners */
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;		  /* permissions that no file shows */
 	unsigned commit;	  /* seconds between commits; 0: when asked */
 	uint64_t spool_size;	  /* bytes that make a commit begin; 0: none */
 	const char *fuse_options; /* further -o text for libfuse; may be NULL */

@@ -105,6 +105,9 @@ ssize_t worker_write(int fd, struct iovec *parts, int count, void *context);
 extern const struct fuse_lowlevel_ops mount_operations; /* fuse_ops.c */
 extern const struct fuse_lowlevel_ops live_operations;	/* fuse_live.c */
 
+/* What -o uid, gid and umask make of a stat. */
+void channel_show(const struct channel *c, struct stat *st);
+
 /* The kernel's answer to a value of `length` bytes that `size` are asked of. */
 void reply_value(fuse_req_t request, const void *value, size_t length,
 		 size_t size);

@@ -70,26 +70,27 @@ static int pass_on(struct mounting *m, const char *word)
 	return error ? error : buffer_append(&m->rest, word, strlen(word));
 }
 
-static int parse_seconds(const struct command *self, struct mounting *m,
-			 const char *word)
+/* WORD=NUMBER */
+static int parse_number(const struct command *self, const char *word, int base,
+			unsigned *out)
 {
-	const char *text = word + strlen("commit=");
+	const char *text = strchr(word, '=') + 1;
 	char *end;
-	unsigned long seconds = strtoul(text, &end, 10);
+	unsigned long number = strtoul(text, &end, base);
 
-	if (*text < '0' || *text > '9' || *end || seconds > UINT_MAX)
-		return options_misuse(self, "-o %s: give seconds", word);
-	m->mount.commit = (unsigned)seconds;
+	if (*text < '0' || *text > '9' || *end || number > UINT_MAX)
+		return options_misuse(self, "-o %s: give a number", word);
+	*out = (unsigned)number;
 	return 0;
 }
 
-static int parse_word(const struct command *self, struct mounting *m,
-		      char *word)
+/* Sizes and texts; *known is false for other words. */
+static int parse_value(const struct command *self, struct mounting *m,
+		       const char *word, bool *known)
 {
 	uint64_t size;
 
-	if (!*word || for_mount_only(word))
-		return 0;
+	*known = true;
 	if (begins(word, "snapshot=")) {
 		free(m->snapshot);
 		m->snapshot = strdup(word + strlen("snapshot="));
@@ -110,7 +111,30 @@ static int parse_word(const struct command *self, struct mounting *m,
 		return 0;
 	}
 	if (begins(word, "commit="))
-		return parse_seconds(self, m, word);
+		return parse_number(self, word, 10, &m->mount.commit);
+	if (begins(word, "umask="))
+		return parse_number(self, word, 8, &m->mount.umask);
+	m->mount.set_uid |= begins(word, "uid=");
+	m->mount.set_gid |= begins(word, "gid=");
+	if (begins(word, "uid="))
+		return parse_number(self, word, 10, &m->mount.uid);
+	if (begins(word, "gid="))
+		return parse_number(self, word, 10, &m->mount.gid);
+	*known = false;
+	return 0;
+}
+
+static int parse_word(const struct command *self, struct mounting *m,
+		      char *word)
+{
+	bool known;
+	int status;
+
+	if (!*word || for_mount_only(word))
+		return 0;
+	status = parse_value(self, m, word, &known);
+	if (known)
+		return status;
 	if (!strcmp(word, "ro"))
 		m->mount.read_only = true;
 	else if (!strcmp(word, "allow_other"))
@@ -359,6 +383,8 @@ const struct command command_mount = {
 		   "  commit=SECONDS   commit what was written to current/ "
 		   "that often\n"
 		   "  spool-size=SIZE  commit when so much of it waits\n"
+		   "  uid=N, gid=N     every file belongs to them\n"
+		   "  umask=OCTAL      permissions that no file has\n"
 		   "  allow_other      other users may look, as modes permit\n"
 		   "  offline=fail     reading fails at once when a volume is "
 		   "missing\n"
