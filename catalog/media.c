@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -275,25 +276,28 @@ int media_check_names(const struct set *s)
 {
 	int fd = openat(s->volumes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	enum compression c = s->config.compression;
+	char other[NAME_MAX + 1] = "";
+	bool partial, right = !dir;
+	enum compression c;
 	struct dirent *e;
 	uint32_t number;
-	bool partial = true;
 
 	if (!dir && fd >= 0)
 		close(fd);
-	while (dir && partial && (e = readdir(dir)))
-		if (volume_parse_name(e->d_name, &number, &c, &partial))
-			partial = true;
-	if (!dir || partial || c == s->config.compression) {
-		if (dir)
-			closedir(dir);
-		return 0;
+	while (!right && (e = readdir(dir))) {
+		if (volume_parse_name(e->d_name, &number, &c, &partial) ||
+		    partial)
+			continue;
+		right = c == s->config.compression;
+		if (!right)
+			strcpy(other, e->d_name);
 	}
-	log_error(
-		"%s/set.conf: the compression is not that of volumes/%s; a set "
-		"keeps the one it was made with",
-		s->path, e->d_name);
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	if (right || !*other)
+		return 0;
+	log_error("%s/set.conf: the compression is not that of volumes/%s; a "
+		  "set keeps the one it was made with",
+		  s->path, other);
 	return REEL_EINVAL;
 }
