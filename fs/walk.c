@@ -435,6 +435,7 @@ static int walk_branch(struct walk *w, struct folder *f, struct branch *b)
 		name_problem(w, f, b->name, "cannot stat");
 		return 0;
 	}
+	w->met |= b->whole;
 	if (b->whole && !S_ISDIR(st.stx_mode))
 		return take_name(w, f, b->name, NULL, &is_dir);
 	if (avoided(w, &st))
@@ -519,6 +520,10 @@ static int branch_add(struct branch *root, const char *path)
 {
 	struct branch *b = root;
 
+	if (!*path) {
+		log_error("an empty path names nothing; `.` is all of DIR");
+		return REEL_EINVAL;
+	}
 	while (*path) {
 		size_t length = strcspn(path, "/");
 
@@ -546,6 +551,7 @@ static int walk_root(struct walk *w, const char *directory, struct branch *root)
 	if (!root->whole && !root->children)
 		return 0;
 	w->whole_root = root->whole;
+	w->met |= root->whole;
 	error = enter(w, NULL, directory, true, &f);
 	if (error || !f)
 		return error ? error : REEL_ENOENT;
@@ -577,6 +583,8 @@ int walk_run(struct walk *w)
 		w->error = walk_root(w, directory, &relative);
 	if (!w->error)
 		w->error = walk_root(w, "/", &absolute);
+	if (!w->error && !w->met)
+		w->error = REEL_ENOENT;
 	branch_free(relative.children);
 	branch_free(absolute.children);
 	outlet_flush(&w->out);

@@ -117,11 +117,13 @@ expect "no such snapshot" $? 2 99
 run "$reel" restore "$set" no/such/path --to "$work/out"
 expect "no such path" $? 2 no/such/path 2
 run "$reel" backup "$set" -C "$work" nowhere
-rc=$?
-[ $rc = 1 ] || [ $rc = 2 ]
-ok "a source that is not there" $?
-grep -q nowhere "$work/err"
-ok "which is named" $?
+expect "a source that is not there" $? 2 nowhere 2
+run "$reel" backup "$set" -C "$work" ""
+expect "an empty path is not all of the directory" $? 2 "empty path" 2
+[ "$("$reel" snapshots --json "$set" | wc -l)" = 3 ]
+ok "neither makes a snapshot" $?
+run "$reel" backup "$set" -C "$work" nowhere tree
+expect "one source of two that is not there" $? 1 nowhere 2
 run "$reel" frobnicate
 expect "no such command" $? 2 frobnicate
 run "$reel" ls --frobnicate "$set"
