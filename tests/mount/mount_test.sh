@@ -3,8 +3,8 @@
 #
 #     mount_test.sh REEL WORKDIR
 #
-# A watchdog aborts FUSE connections when this takes longer than LIMIT (300)
-# seconds, since readers of a hung mount cannot be killed.
+# A watchdog aborts the connections of mounts in WORKDIR when this takes longer
+# than LIMIT (300) seconds, since readers of a hung mount cannot be killed.
 set -u
 LC_ALL=C.UTF-8
 export LC_ALL
@@ -35,11 +35,12 @@ abort_hung()
 {
 	local c
 	sleep "${LIMIT:-300}" >/dev/null 2>&1
-	echo "mount: FAILED: it hangs; connections are aborted"
+	echo "mount: FAILED: it hangs; its connections are aborted"
 	[ -d /sys/fs/fuse/connections ] || return
 	mount -t fusectl none /sys/fs/fuse/connections 2>/dev/null
-	for c in /sys/fs/fuse/connections/*/abort; do
-		echo 1 >"$c" 2>/dev/null
+	# nobody else's
+	for c in $(grep -F " $work/" /proc/self/mountinfo | cut -d ' ' -f 3); do
+		echo 1 >"/sys/fs/fuse/connections/${c#*:}/abort" 2>/dev/null
 	done
 }
 
@@ -83,6 +84,7 @@ fi
 trap clean_up EXIT
 rm -rf "$work"
 mkdir -p "$work/mnt"
+work=$(realpath "$work")
 abort_hung &
 watchdog=$!
 
@@ -321,6 +323,10 @@ ok "umount clears it" $?
 ok "umount of no mount fails" $?
 ! "$reel" mount "$set" "$work/mnt" -o snapshot=nothing 2>"$work/log"
 ok "a snapshot that is not there" $?
+echo mine >"$work/file"
+! "$reel" mount "$set" "$work/file" 2>"$work/log" &&
+	grep -q "Not a directory" "$work/log" && grep -q mine "$work/file"
+ok "a file is not mounted on" $?
 [ ! -s "$set/mount.log" ]
 ok "nothing was complained about" $? || say "$set/mount.log"
 
