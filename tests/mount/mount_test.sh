@@ -272,6 +272,16 @@ if git --version >/dev/null 2>&1; then
 	ok "git status" $? || say "$work/log"
 fi
 
+# the catalogue made anew below the mount, and then a session more
+cat "$work/mnt/current/names/with space" >/dev/null
+"$reel" catalog rebuild "$set" >"$work/log" 2>&1
+echo "behind the rebuild" >"$work/now/behind"
+"$reel" backup "$set" -C "$work/now" . >>"$work/log" 2>&1
+sleep 0.5
+[ "$(cat "$work/mnt/snapshots/latest/behind" 2>>"$work/log")" = \
+	"behind the rebuild" ]
+ok "a session after a rebuild is read" $? || say "$work/log"
+
 "$reel" umount "$work/mnt"
 ok "umount" $?
 ! mountpoint -q "$work/mnt"
