@@ -322,6 +322,48 @@ ok "very deep: the bottom, in the mount and restored" $?
 "$reel" umount "$work/mnt"
 "$reel" mount "$set" "$work/mnt" -o snapshot=1
 
+# one wrong byte in an uncompressed volume is one file's, not its neighbours'
+hurt=$work/hurt
+mkdir "$hurt"
+for n in $(seq 9); do
+	head -c 5000 /dev/urandom >"$hurt/f$n"
+done
+cp "$hurt/f5" "$hurt/copy"
+python3 - "$hurt/sparse" <<'END'
+import os, sys
+with open(sys.argv[1], "wb") as f:
+    f.truncate(1 << 20)
+    f.seek(300000)
+    f.write(os.urandom(9000))
+END
+"$reel" init "$work/set3" --compress none >/dev/null
+"$reel" backup "$work/set3" -C "$hurt" . >/dev/null
+python3 - "$work/set3/volumes/000001.tar" "$hurt/f5" <<'END'
+import sys
+with open(sys.argv[1], "r+b") as f, open(sys.argv[2], "rb") as wanted:
+    at = f.read().index(wanted.read()) + 2500
+    f.seek(at)
+    byte = f.read(1)[0]
+    f.seek(at)
+    f.write(bytes([byte ^ 8]))
+END
+"$reel" umount "$work/mnt"
+"$reel" mount "$work/set3" "$work/mnt"
+for n in f5 copy; do
+	cat "$work/mnt/current/$n" >"$work/out.txt" 2>"$work/log"
+	[ $? = 1 ] && grep -q "Input/output error" "$work/log" &&
+		[ ! -s "$work/out.txt" ]
+	ok "a damaged file cannot be read: $n" $? || say "$work/log"
+done
+for n in f1 f4 f6 f9 sparse; do
+	cmp "$work/mnt/current/$n" "$hurt/$n" >"$work/log" 2>&1
+	ok "its neighbour is read: $n" $? || say "$work/log"
+done
+grep -q "volume 000001.tar, byte [0-9]*: damaged" "$work/set3/mount.log"
+ok "the log has volume and offset" $?
+"$reel" umount "$work/mnt"
+"$reel" mount "$set" "$work/mnt" -o snapshot=1
+
 # a mount that dies
 pkill -9 -f "reel mount $set "
 sleep 0.2
