@@ -119,6 +119,8 @@ try_volume() # SET FILE
 	"$reel" verify --json "$1" >"$work/said" 2>"$work/errors"
 	rc=$?
 	[ $rc -eq 5 ] || fail "$where: verify ended with $rc"
+	! grep -q '"volume": *0[,}]' "$work/said" ||
+		fail "$where: verify names no volume"
 	rm -rf "$work/restored"
 	"$reel" restore "$1" --to "$work/restored" >/dev/null \
 		2>"$work/errors"
