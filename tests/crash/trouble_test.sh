@@ -311,6 +311,33 @@ run "$reel" backup "$set" -C "$work" tree
 ok "and the next backup is well" $?
 unhurt "a directory that vanishes" "$set"
 
+# hard links that change between the looks at their names
+mkdir "$work/pairs"
+for n in $(seq 100); do
+	echo "$n" >"$work/pairs/a$n"
+	ln "$work/pairs/a$n" "$work/pairs/z$n"
+done
+python3 - "$work/pairs" <<'END' &
+import os, sys
+while os.path.isdir(sys.argv[1]):
+    for n in range(1, 101):
+        try:
+            with open(f"{sys.argv[1]}/a{n}", "r+") as f:
+                f.write("x")
+        except FileNotFoundError:
+            break
+END
+writer=$!
+"$reel" init "$work/linked" >/dev/null
+for n in 1 2 3 4 5; do
+	"$reel" backup "$work/linked" -C "$work" pairs >/dev/null 2>&1
+done
+rm -r "$work/pairs"
+wait $writer
+run "$reel" verify "$work/linked"
+ok "hard links that change meanwhile: verify" $?
+rm -rf "$work/linked"
+
 # the source itself is gone
 run "$reel" backup "$set" -C "$work/nowhere" .
 expect "no directory to back up from" $? 2 nowhere 2
