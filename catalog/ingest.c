@@ -171,20 +171,29 @@ static void remove_interrupted(struct set *set, const struct media_volume *v,
 	remove_rubbish(set, &v[count - 1]);
 }
 
-static void clear_spool(struct set *set)
+/* Removes names in a directory that begin so. */
+static void clear_names(int directory, const char *name, const char *front)
 {
-	int fd = openat(set->directory, "spool",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	while (dir && (e = readdir(dir)))
-		if (!strncmp(e->d_name, "index", 5) ||
-		    !strncmp(e->d_name, "ingest", 6))
+		if (!strncmp(e->d_name, front, strlen(front)))
 			unlinkat(fd, e->d_name, 0);
 	if (dir)
 		closedir(dir);
-	unlinkat(set->directory, CATALOG_FILE ".new", 0);
+	else if (fd >= 0)
+		close(fd);
+}
+
+/* What an interrupted backup or rebuild leaves beside the volumes. */
+static void clear_spool(struct set *set)
+{
+	clear_names(set->directory, "spool", "index");
+	clear_names(set->directory, "spool", "ingest");
+	clear_names(set->directory, ".", CATALOG_FILE ".new");
+	clear_names(set->directory, ".", "list.tmp");
 }
 
 /* A whole volume that the catalogue does not know and that no session's end

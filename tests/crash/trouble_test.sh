@@ -338,6 +338,17 @@ run "$reel" verify "$work/linked"
 ok "hard links that change meanwhile: verify" $?
 rm -rf "$work/linked"
 
+# what a rebuild and a backup leave when they are killed
+for left in catalog.db.new catalog.db.new-journal catalog.db.new-wal \
+	catalog.db.new.new catalog.db.new.new-journal list.tmp \
+	spool/index.db spool/ingest.db-journal; do
+	: >"$set/$left"
+done
+run "$reel" backup "$set" -C "$work" tree
+ok "a backup over an interrupted rebuild's remains" $?
+[ -z "$(find "$set" -name '*.new*' -o -name list.tmp -o -path '*/spool/*')" ]
+ok "clears them" $?
+
 # the source itself is gone
 run "$reel" backup "$set" -C "$work/nowhere" .
 expect "no directory to back up from" $? 2 nowhere 2
