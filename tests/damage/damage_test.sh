@@ -7,7 +7,8 @@
 # volume: verify ends with 5, and names every file that can no longer be
 # restored as it was; what is restored is right to the byte; a flip that hits
 # one uncompressed file names that file and no other. For each flip of the
-# catalogue: no crash, and either the right answer or a message.
+# catalogue: no crash, and either the right answer or a message; names that
+# are other than they were are noticed by verify.
 set -u
 LC_ALL=C
 reel=$(realpath "$1")
@@ -150,6 +151,10 @@ try_catalog() # SET
 			fail "catalog.db offset $offset bit $bit:" \
 				"$command ended with $rc, silent"
 	done
+	"$reel" find --all "$1" >"$work/names" 2>/dev/null
+	[ $rc -eq 5 ] || cmp -s "$work/names" "$work/want-names" ||
+		fail "catalog.db offset $offset bit $bit: other names," \
+			"verify ended with $rc"
 	flip "$1/catalog.db" "$offset" "$bit"
 }
 
@@ -172,6 +177,7 @@ try_set() # COMPRESSION
 	for i in $(seq 1 "$flips"); do
 		try_volume "$set" "${volumes[RANDOM % ${#volumes[@]}]}"
 	done
+	"$reel" find --all "$set" >"$work/want-names"
 	for i in $(seq 1 "$flips"); do
 		try_catalog "$set"
 	done
