@@ -214,3 +214,22 @@ int catalog_open(struct set *set, struct catalog **out)
 	*out = c;
 	return 0;
 }
+
+int catalog_check(struct catalog *c)
+{
+	sqlite3_stmt *s = NULL;
+	int result = sqlite3_prepare_v2(c->db, "PRAGMA quick_check(1)", -1, &s,
+					NULL);
+	bool whole = false;
+	int error;
+
+	if (result == SQLITE_OK)
+		result = sqlite3_step(s);
+	if (result == SQLITE_ROW)
+		whole = !strcmp((const char *)sqlite3_column_text(s, 0), "ok");
+	error = database_error(c->db, c->path,
+			       result == SQLITE_ROW && !whole ? SQLITE_CORRUPT
+							      : result);
+	sqlite3_finalize(s);
+	return error;
+}

@@ -38,6 +38,9 @@ void catalog_let_go(struct catalog *c);
 /* Newest session, 0 when there is none. Sees sessions committed by others. */
 int catalog_newest(struct catalog *c, uint32_t *session);
 
+/* Whether the file's own structure is whole: 0 or REEL_EDAMAGED, logged. */
+int catalog_check(struct catalog *c);
+
 struct session_row {
 	uint32_t id;
 	uint32_t epoch;

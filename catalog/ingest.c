@@ -159,49 +159,130 @@ static void remove_rubbish(struct set *set, const struct media_volume *v)
 	unlinkat(set->volumes, name, 0);
 }
 
-static void clear_spool(struct set *set)
+/* What an interrupted backup left (stream.h, S3). The partial one goes last,
+ * for only beside it are the others rubbish. */
+static void remove_interrupted(struct set *set, const struct media_volume *v,
+			       size_t count)
 {
-	int fd = openat(set->directory, "spool",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t n = 0; n + 1 < count; n++)
+		remove_rubbish(set, &v[n]);
+	if (count > 1)
+		fsync(set->volumes);
+	remove_rubbish(set, &v[count - 1]);
+}
+
+/* Removes names in a directory that begin so. */
+static void clear_names(int directory, const char *name, const char *front)
+{
+	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	while (dir && (e = readdir(dir)))
-		if (!strncmp(e->d_name, "index", 5) ||
-		    !strncmp(e->d_name, "ingest", 6))
+		if (!strncmp(e->d_name, front, strlen(front)))
 			unlinkat(fd, e->d_name, 0);
 	if (dir)
 		closedir(dir);
-	unlinkat(set->directory, CATALOG_FILE ".new", 0);
+	else if (fd >= 0)
+		close(fd);
 }
 
-/* Volumes behind the last one that the catalogue knows: whole sessions are
- * taken in, the rest of an interrupted one goes. */
-static int reconcile_volumes(struct catalog *c, struct media_volume *v,
+/* What an interrupted backup or rebuild leaves beside the volumes. */
+static void clear_spool(struct set *set)
+{
+	clear_names(set->directory, "spool", "index");
+	clear_names(set->directory, "spool", "ingest");
+	clear_names(set->directory, ".", CATALOG_FILE ".new");
+	clear_names(set->directory, ".", "list.tmp");
+}
+
+/* A whole volume that the catalogue does not know and that no session's end
+ * explains. It may be the only copy of something: it is never removed. */
+static int say_unexplained(struct set *set, const struct media_volume *v)
+{
+	enum media_heading heading = media_heading(set, v);
+	char name[64];
+
+	volume_name(v->number, v->compression, name);
+	switch (heading) {
+	case MEDIA_OURS:
+		log_error("%s/volumes/%s: its session has no readable end; "
+			  "`reel catalog rebuild %s` takes in what it holds",
+			  set->path, name, set->path);
+		return REEL_EDAMAGED;
+	case MEDIA_FOREIGN:
+		log_error("%s/volumes/%s is of another set than set.conf says; "
+			  "put the right one back or move it elsewhere",
+			  set->path, name);
+		return REEL_EINVAL;
+	case MEDIA_NONE:
+		break;
+	}
+	log_warning("%s/volumes/%s is not part of any session that can be "
+		    "read; left as it is",
+		    set->path, name);
+	return 0;
+}
+
+/* The session that ends on the last of `count` volumes. */
+static int take_published(struct catalog *c, const struct media_volume *v,
+			  size_t count, struct media_session *m)
+{
+	uint32_t newest;
+	char name[64];
+	int error = catalog_newest(c, &newest);
+
+	if (error)
+		return error;
+	for (size_t n = 0; n < count && v[n].number < m->first_volume; n++) {
+		error = say_unexplained(c->set, &v[n]);
+		if (error)
+			return error;
+	}
+	if (m->trailer.session > newest)
+		return ingest_published(c, m);
+	volume_name(m->last_volume, v->compression, name);
+	log_error("%s/volumes/%s holds session %u, which the catalogue has "
+		  "from elsewhere; move it away",
+		  c->set->path, name, (unsigned)m->trailer.session);
+	return REEL_EEXIST;
+}
+
+/* Volumes that the catalogue does not know: whole sessions are taken in, what
+ * is left of an interrupted one goes. */
+static int reconcile_volumes(struct catalog *c, const struct media_volume *v,
 			     size_t count, uint32_t known)
 {
 	size_t first = 0;
 
-	while (first < count && v[first].number <= known && !v[first].partial)
-		first++;
-	for (size_t n = first; n < count; n++) {
+	for (size_t n = 0; n < count; n++) {
 		struct media_session m;
-		int error = v[n].partial
-				    ? REEL_ENOENT
-				    : media_read_trailer(c->set, &v[n], &m);
+		int error;
 
+		if (!v[n].partial && v[n].number <= known) {
+			first = n + 1;
+			continue;
+		}
+		if (v[n].partial) {
+			remove_interrupted(c->set, v + first, n + 1 - first);
+			first = n + 1;
+			continue;
+		}
+		error = media_read_trailer(c->set, &v[n], &m);
 		if (error == REEL_ENOENT || error == REEL_EDAMAGED)
 			continue;
-		if (error)
-			return error;
-		m.first_volume = v[first].number;
-		error = ingest_published(c, &m);
+		if (!error)
+			error = take_published(c, v + first, n + 1 - first, &m);
 		if (error)
 			return error;
 		first = n + 1;
 	}
-	for (; first < count; first++)
-		remove_rubbish(c->set, &v[first]);
+	for (; first < count; first++) {
+		int error = say_unexplained(c->set, &v[first]);
+
+		if (error)
+			return error;
+	}
 	return 0;
 }
 

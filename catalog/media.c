@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tape/error.h"
+#include "tape/log.h"
 #include "tape/member.h"
 
 #define INDEX_LIMIT (UINT64_C(1) << 33) /* packed bytes of an index */
@@ -194,60 +196,108 @@ int media_read_trailer(struct set *set, const struct media_volume *v,
 	return error;
 }
 
-bool media_begins_session(struct set *set, const struct media_volume *v)
+enum media_heading media_heading(struct set *set, const struct media_volume *v)
 {
+	static const char mark[] = "REEL 1 set=";
 	uint8_t head[2 * MEMBER_BLOCK];
 	struct open_volume o;
+	uint8_t *at = NULL;
+	char uuid[37];
 	int error = volume_open(set, v, &o);
 
 	if (error)
-		return false;
+		return MEDIA_NONE;
 	error = volume_read(&o, 0, head, sizeof(head));
 	volume_close(&o);
-	return !error && head[156] == MEMBER_GLOBAL &&
-	       memmem(head + MEMBER_BLOCK, MEMBER_BLOCK, "REEL 1 set=", 11);
+	if (!error && head[156] == MEMBER_GLOBAL)
+		at = memmem(head + MEMBER_BLOCK, MEMBER_BLOCK - 36, mark,
+			    sizeof(mark) - 1);
+	if (!at)
+		return MEDIA_NONE;
+	set_uuid_text(set->config.uuid, uuid);
+	return memcmp(at + sizeof(mark) - 1, uuid, 36) ? MEDIA_FOREIGN
+						       : MEDIA_OURS;
 }
 
+/* The piece of bytes [from, to) that lies on the volume, both counted from the
+ * archive's end, of which `behind` bytes lie on later volumes. It is put in
+ * front of what is in *packed already. */
+static int read_piece(struct open_volume *o, uint64_t behind, uint64_t from,
+		      uint64_t to, struct buffer *packed)
+{
+	uint64_t begin = behind + o->length < from ? behind + o->length : from;
+	uint64_t end = behind > to ? behind : to;
+	size_t length = begin > end ? (size_t)(begin - end) : 0;
+	int error = length ? buffer_reserve(packed, length) : 0;
+
+	if (error || !length)
+		return error;
+	memmove(packed->data + length, packed->data, packed->length);
+	error = volume_read(o, behind + o->length - begin, packed->data,
+			    length);
+	packed->length += length;
+	return error;
+}
+
+/* From the archive's end, where the index lies right before the end member:
+ * so the sizes of the volumes before it need not be known. */
 int media_read_index(struct set *set, const struct media_session *m,
 		     struct buffer *packed)
 {
-	uint64_t at = m->trailer.index_offset;
-	uint64_t left = m->trailer.index_length, begin = 0;
+	uint64_t length = m->trailer.index_length, behind = 0, from, to;
 	struct digest digest;
-	int error = left > INDEX_LIMIT ? REEL_EDAMAGED : 0;
+	int error = length > INDEX_LIMIT ? REEL_EDAMAGED : 0;
 
-	for (uint32_t n = m->first_volume;
-	     !error && left && n <= m->last_volume; n++) {
+	to = TRAILER_TAIL + member_padding(length);
+	from = to + length;
+	for (uint32_t n = m->last_volume; !error && behind < from; n--) {
 		struct media_volume v = {
 			.number = n, .compression = set->config.compression};
 		struct open_volume o;
 
+		if (!n || n < m->first_volume)
+			return REEL_EDAMAGED;
 		error = volume_open(set, &v, &o);
 		if (error)
 			break;
-		if (at < begin + o.length) {
-			uint64_t piece = begin + o.length - at;
-
-			if (piece > left)
-				piece = left;
-			error = buffer_reserve(packed, (size_t)piece);
-			if (!error)
-				error = volume_read(
-					&o, at - begin,
-					packed->data + packed->length, piece);
-			packed->length += error ? 0 : (size_t)piece;
-			at += piece;
-			left -= piece;
-		}
-		begin += o.length;
+		error = read_piece(&o, behind, from, to, packed);
+		behind += o.length;
 		volume_close(&o);
 	}
-	if (!error && left)
-		error = REEL_EDAMAGED;
 	if (error)
 		return error;
 	digest_bytes(0, packed->data, packed->length, &digest);
 	return memcmp(&digest, &m->trailer.index_digest, sizeof(digest))
 		       ? REEL_EDAMAGED
 		       : 0;
+}
+
+int media_check_names(const struct set *s)
+{
+	int fd = openat(s->volumes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	char other[NAME_MAX + 1] = "";
+	bool partial, right = !dir;
+	enum compression c;
+	struct dirent *e;
+	uint32_t number;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	while (!right && (e = readdir(dir))) {
+		if (volume_parse_name(e->d_name, &number, &c, &partial) ||
+		    partial)
+			continue;
+		right = c == s->config.compression;
+		if (!right)
+			strcpy(other, e->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	if (right || !*other)
+		return 0;
+	log_error("%s/set.conf: the compression is not that of volumes/%s; a "
+		  "set keeps the one it was made with",
+		  s->path, other);
+	return REEL_EINVAL;
 }

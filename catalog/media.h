@@ -26,10 +26,19 @@ int media_list(struct set *set, struct media_volume **out, size_t *count);
  * trailer), REEL_ENOENT when no session ends there, REEL_EDAMAGED. */
 int media_read_trailer(struct set *set, const struct media_volume *v,
 		       struct media_session *out);
-/* Whether a session's archive begins on this volume. */
-bool media_begins_session(struct set *set, const struct media_volume *v);
-/* The packed index, checked against the trailer's digest. */
+/* Whose session's archive begins on a volume. */
+enum media_heading {
+	MEDIA_NONE, /* none that can be read */
+	MEDIA_OURS,
+	MEDIA_FOREIGN, /* of another set */
+};
+enum media_heading media_heading(struct set *set, const struct media_volume *v);
+/* The packed index, checked against the trailer's digest. Volumes before those
+ * it lies on need not be there. */
 int media_read_index(struct set *set, const struct media_session *m,
 		     struct buffer *packed);
+/* A set's compression is for life: the names of its volumes tell when set.conf
+ * was edited, before anything is taken for missing. REEL_EINVAL, said. */
+int media_check_names(const struct set *set);
 
 #endif

@@ -43,6 +43,14 @@ static int take_session(struct rebuild *b, const struct media_session *m,
 	uint32_t newest = 0;
 	int error = catalog_newest(b->fresh, &newest);
 
+	if (!error && trailer && m->trailer.session <= newest) {
+		log_error("volumes %06u to %06u: session %u again; left as "
+			  "they are",
+			  (unsigned)m->first_volume, (unsigned)m->last_volume,
+			  (unsigned)m->trailer.session);
+		b->incomplete = true;
+		return 0;
+	}
 	if (!error && trailer && m->trailer.session > newest + 1 &&
 	    m->trailer.epoch != m->trailer.session) {
 		log_error("sessions %u to %u are on none of the volumes of %s; "
@@ -82,12 +90,49 @@ static size_t one_session(struct rebuild *b, const struct media_volume *v,
 		n++;
 		*trailer = !error;
 		if (!error ||
-		    (n < count && media_begins_session(b->set, &v[n])))
+		    (n < count && media_heading(b->set, &v[n]) != MEDIA_NONE))
 			break;
 	}
 	m->first_volume = v[0].number;
 	m->last_volume = v[n ? n - 1 : 0].number;
 	return n;
+}
+
+/* Volumes that are not there, of a session that its index makes known all the
+ * same. */
+static void say_gaps(struct rebuild *b, const struct media_volume *v,
+		     size_t count, uint32_t first)
+{
+	char name[64];
+
+	for (size_t n = 0; n < count; n++) {
+		if (v[n].number > first) {
+			volume_name(first, v->compression, name);
+			log_warning("%s/volumes/%s%s missing: put %s back to "
+				    "read what %s",
+				    b->set->path, name,
+				    v[n].number > first + 1
+					    ? " and those after it are"
+					    : " is",
+				    v[n].number > first + 1 ? "them" : "it",
+				    v[n].number > first + 1 ? "they hold"
+							    : "it holds");
+		}
+		first = v[n].number + 1;
+	}
+}
+
+/* Volumes of which no session of this set can be made. */
+static void pass_over(struct rebuild *b, const struct media_volume *v,
+		      size_t count)
+{
+	log_error("volumes %06u to %06u: %s; left as they are",
+		  (unsigned)v[0].number, (unsigned)v[count - 1].number,
+		  media_heading(b->set, v) == MEDIA_FOREIGN
+			  ? "of another set than set.conf says"
+			  : "neither beginning nor end of a session can be "
+			    "read");
+	b->incomplete = true;
 }
 
 static int take_volumes(struct rebuild *b)
@@ -110,12 +155,26 @@ static int take_volumes(struct rebuild *b)
 		 * interrupted backup (stream.h, S3). */
 		if (!trailer && at + n < count && v[at + n].partial)
 			break;
-		if (trailer || media_begins_session(b->set, &v[at]))
+		if (trailer)
+			say_gaps(b, &v[at], n, m.trailer.first_volume);
+		if (trailer || media_heading(b->set, &v[at]) == MEDIA_OURS)
 			error = take_session(b, &m, trailer);
+		else
+			pass_over(b, &v[at], n);
 		at += n;
 	}
 	free(v);
 	return error;
+}
+
+/* Media that are none of this set's, or cannot be read at all, do not replace
+ * what the old catalogue knows. */
+static int keep_old(struct rebuild *b, const char *old)
+{
+	uint32_t newest = 0;
+	int error = catalog_newest(b->fresh, &newest);
+
+	return error || newest || access(old, F_OK) ? error : REEL_EDAMAGED;
 }
 
 int catalog_rebuild(struct set *set)
@@ -139,6 +198,8 @@ int catalog_rebuild(struct set *set)
 			sqlite3_wal_checkpoint_v2(b.fresh->db, NULL,
 						  SQLITE_CHECKPOINT_TRUNCATE,
 						  NULL, NULL));
+	if (!error && b.incomplete)
+		error = keep_old(&b, old->path);
 	catalog_disconnect(b.fresh);
 	if (!error)
 		error = catalog_install(old, b.fresh->path);

@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "catalog/media.h"
 #include "catalog/rules_file.h"
 #include "tape/buffer.h"
 #include "tape/error.h"
@@ -553,6 +554,8 @@ int set_open(const char *path, enum set_access access, bool wait,
 		log_error("%s/volumes is missing: put the set's volumes back",
 			  s->path);
 	}
+	if (!error)
+		error = media_check_names(s);
 	if (!error && access == SET_WRITE)
 		error = take_lock(s, wait);
 	if (error) {

@@ -577,6 +577,18 @@ int archive_lose_old(struct archive *a, struct item *i, uint64_t content)
 	return lose(a, i);
 }
 
+/* An inode has one set of metadata, though it may change between the looks at
+ * two of its names. */
+static void as_first(struct inode_row *row, const struct link_group *g)
+{
+	row->mode = g->mode;
+	row->uid = g->uid;
+	row->gid = g->gid;
+	row->flags = g->flags;
+	row->mtime = g->mtime;
+	row->atime = g->atime;
+}
+
 /* Everything but the first name of a hard-link group. */
 static int put_hard_link(struct archive *a, struct item *i,
 			 struct link_group *g)
@@ -606,6 +618,7 @@ static int put_hard_link(struct archive *a, struct item *i,
 	if (!error && !stays)
 		error = archive_lose_old(a, i, 0);
 	row_from_stat(&row, i, a->atime);
+	as_first(&row, g);
 	archive_fill(a, &m, &row, &i->xattrs);
 	m.major = 0; /* a device's numbers would be read as MEMBER_COPY */
 	m.minor = 0;
@@ -629,8 +642,17 @@ static int remember_group(struct archive *a, struct item *i,
 			  struct link_group *g, uint64_t inode,
 			  uint64_t content)
 {
+	struct inode_row row;
+
 	if (i->st.stx_nlink < 2)
 		return 0;
+	row_from_stat(&row, i, a->atime);
+	g->mode = row.mode;
+	g->uid = row.uid;
+	g->gid = row.gid;
+	g->flags = row.flags;
+	g->mtime = row.mtime;
+	g->atime = row.atime;
 	g->device = device_of(&i->st);
 	g->source = i->st.stx_ino;
 	g->inode = inode;

@@ -75,7 +75,7 @@ static int list_spill(struct archive_list *l, int spool)
 			       0600);
 	if (l->fd < 0) {
 		int fd = openat(spool, "list.tmp",
-				O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+				O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
 		if (fd < 0)
 			return error_from_errno(errno);
 		unlinkat(spool, "list.tmp", 0);

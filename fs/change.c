@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,34 +134,51 @@ static int append_xattr(struct item *i, int fd, const char *path,
 	return error;
 }
 
+/* The names in the kernel's answer, sorted, into a heap array; how many. */
+static ssize_t sort_xattrs(const char *names, ssize_t length,
+			   struct xattr_name **out)
+{
+	ssize_t count = 0;
+
+	for (ssize_t n = 0; n < length; n++)
+		count += !names[n];
+	*out = malloc((size_t)count * sizeof(**out) + 1);
+	if (!*out)
+		return -1;
+	count = 0;
+	for (const char *at = names; at < names + length; at += strlen(at) + 1)
+		if (strncmp(at, "user.reel.", 10) != 0)
+			(*out)[count++] = (struct xattr_name){at, strlen(at)};
+	qsort(*out, (size_t)count, sizeof(**out), compare_xattrs);
+	return count;
+}
+
 /* All extended attributes of an open file (fd >= 0) or a path. */
 static void read_xattrs(struct change *c, struct item *i, int fd,
 			const char *path)
 {
 	char small[1024], *names = small;
 	ssize_t length = list_xattrs(fd, path, small, sizeof(small));
-	struct xattr_name list[1024];
-	size_t count = 0;
+	struct xattr_name *list = NULL;
 
 	if (length < 0 && errno == ERANGE) {
-		names = malloc(64 << 10);
-		length = names ? list_xattrs(fd, path, names, 64 << 10) : -1;
+		names = malloc(XATTR_LIST_MAX);
+		length = names ? list_xattrs(fd, path, names, XATTR_LIST_MAX)
+			       : -1;
 	}
-	for (char *at = names;
-	     length > 0 && at < names + length && count < 1024;
-	     at += strlen(at) + 1) {
-		if (!strncmp(at, "user.reel.", 10))
-			continue;
-		list[count++] = (struct xattr_name){at, strlen(at)};
-	}
-	qsort(list, count, sizeof(*list), compare_xattrs);
-	for (size_t n = 0; n < count; n++) {
+	if (length < 0 && errno != ENOTSUP && errno != ENOENT)
+		say(c, i, "its extended attributes cannot be listed", errno);
+	ssize_t count = length > 0 ? sort_xattrs(names, length, &list) : 0;
+	if (count < 0)
+		say(c, i, "its extended attributes cannot be listed", ENOMEM);
+	for (ssize_t n = 0; n < count; n++) {
 		int error = append_xattr(i, fd, path, &list[n]);
 
 		if (error)
 			say(c, i, "an extended attribute cannot be read",
 			    errno);
 	}
+	free(list);
 	if (names != small)
 		free(names);
 }

@@ -98,14 +98,13 @@ static int find(void *context, uint32_t session, uint64_t offset,
 		struct frame *out)
 {
 	struct finder *f = context;
-
 	uint32_t newest;
 
 	pthread_mutex_lock(&f->lock);
 	int error = catalog_find_frame(f->catalog, session, offset, out);
-	/* the catalogue may be another file since */
-	if (error == REEL_ENOENT && !catalog_newest(f->catalog, &newest) &&
-	    session <= newest)
+	/* a rebuild may have put another file in the place of the one that is
+	 * open: asked for its newest session the connection looks */
+	if (error == REEL_ENOENT && !catalog_newest(f->catalog, &newest))
 		error = catalog_find_frame(f->catalog, session, offset, out);
 	pthread_mutex_unlock(&f->lock);
 	return error;

@@ -14,9 +14,12 @@ struct link_group {
 	uint64_t inode;	    /* its row in this session's catalogue */
 	uint64_t old_inode; /* the first name's row before; 0 none */
 	uint64_t content;
-	bool moved;	/* the first name is another inode than before */
-	bool separated; /* by the copies list, after extraction */
-	uint64_t left;	/* names not yet seen */
+	/* metadata as they were stored with the first name */
+	uint32_t mode, uid, gid, flags;
+	int64_t mtime, atime; /* ns */
+	bool moved;	      /* the first name is another inode than before */
+	bool separated;	      /* by the copies list, after extraction */
+	uint64_t left;	      /* names not yet seen */
 	size_t path_length;
 	char path[]; /* of the first name */
 };

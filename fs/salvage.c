@@ -133,3 +133,45 @@ int salvage_check(struct salvage *s, const struct content_row *content)
 		s->checked = content->id;
 	return err;
 }
+
+/* The runs' pieces of [offset, +length). */
+static int read_runs(struct salvage *s, const struct content_row *c,
+		     uint64_t offset, uint8_t *to, size_t length)
+{
+	uint64_t at = c->map_bytes;
+	int err = 0;
+
+	memset(to, 0, length);
+	for (size_t i = 0; i < c->run_count && !err; i++) {
+		const struct sparse_run *run = &c->runs[i];
+		uint64_t begin = run->offset > offset ? run->offset : offset;
+		uint64_t end = run->offset + run->length;
+
+		if (end > offset + length)
+			end = offset + length;
+		if (begin < end)
+			err = salvage_read(s, c, at + (begin - run->offset),
+					   to + (begin - offset),
+					   (size_t)(end - begin));
+		at += run->length;
+	}
+	return err;
+}
+
+int salvage_bytes(struct set *set, const struct content_row *content,
+		  uint64_t offset, void *to, size_t length)
+{
+	struct salvage *s;
+	int err = salvage_open(set, &s);
+
+	if (err)
+		return err;
+	if (content->sparse)
+		err = read_runs(s, content, offset, to, length);
+	else
+		err = salvage_read(s, content, offset, to, length);
+	if (!err)
+		err = salvage_check(s, content);
+	salvage_close(s);
+	return err;
+}

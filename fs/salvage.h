@@ -16,5 +16,9 @@ int salvage_check(struct salvage *s, const struct content_row *content);
 /* Stored bytes [from, from + length) of a content, unchecked. */
 int salvage_read(struct salvage *s, const struct content_row *content,
 		 uint64_t from, void *to, size_t length);
+/* Bytes [offset, +length) of a file with this content (holes are zeros), when
+ * salvage_check holds; within its size. */
+int salvage_bytes(struct set *set, const struct content_row *content,
+		  uint64_t offset, void *to, size_t length);
 
 #endif

@@ -197,6 +197,9 @@ int verify_run(struct set *set, struct catalog *c,
 	err = totals(&v);
 	if (!err)
 		err = check_sessions(&v);
+	/* what hurts names was named; the rest of the catalogue's structure */
+	if (!err)
+		err = catalog_check(c);
 	if (!err)
 		err = verify_name_hurt(&v);
 	free(v.hurt);

@@ -220,11 +220,16 @@ static int check_entry(struct verify *v, struct member_decoder *d,
 		return 0;
 	err = find_entry(v, m, &e);
 	if (err == REEL_ENOENT || err == REEL_ENOTDIR) {
+		bool hurt = verify_bad(v, begin, end) != NULL;
+
 		/* A name that was flipped; the right one will be missed. */
 		if (!v->astray)
 			blame(v, begin, end);
 		v->headers_hurt = true;
-		return 0;
+		return v->astray || hurt
+			       ? 0
+			       : name_wrong(v, m, begin, end,
+					    "is not in the catalogue");
 	}
 	if (err)
 		return err;

@@ -49,6 +49,13 @@ void verify_locate(struct verify *v, uint64_t begin, uint64_t end,
 	} else if (catalog_find_frame(v->catalog, v->session, begin, &f) == 0) {
 		*volume = f.volume;
 		*position = f.position + (plain ? begin - f.stream : 0);
+	} else if (v->covered && begin >= v->covered &&
+		   catalog_find_frame(v->catalog, v->session, v->covered - 1,
+				      &f) == 0) {
+		/* the tail, which begins behind the last frame known */
+		*volume = f.volume;
+		*position = f.position + f.stored +
+			    (plain ? begin - v->covered : 0);
 	}
 }
 

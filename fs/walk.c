@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 #include "tape/log.h"
 #include "tape/text.h"
 
-#define STATX_WANTED (STATX_BASIC_STATS)
+#define STATX_WANTED   (STATX_BASIC_STATS)
+#define WALK_NAME_ROOM (NAME_MAX + 16)
 
 struct branch {
 	char *name;
@@ -96,7 +98,43 @@ static int listing_take(struct listing *l, const char *at, ssize_t length)
 	return error;
 }
 
-static int listing_sort(struct listing *l)
+#define ESCAPE ".source"
+
+/* The set's reserved name, or one that its escaped form could be taken for. */
+static bool is_reserved(const char *name, const char *reserved)
+{
+	size_t length = strlen(reserved);
+
+	if (strncmp(name, reserved, length) != 0)
+		return false;
+	name += length;
+	while (!strncmp(name, ESCAPE, sizeof(ESCAPE) - 1))
+		name += sizeof(ESCAPE) - 1;
+	return !*name;
+}
+
+/* The name under which the archive stores it: at the root each reserved name
+ * gets an ESCAPE behind it, so no two names become one. `room` is for
+ * WALK_NAME_ROOM. */
+static const char *stored_name(const char *reserved, const struct folder *f,
+			       const char *name, char *room)
+{
+	if ((f && f->path_length) || !is_reserved(name, reserved))
+		return name;
+	snprintf(room, WALK_NAME_ROOM, "%s" ESCAPE, name);
+	return room;
+}
+
+static int compare_stored(const void *a, const void *b, void *reserved)
+{
+	char x[WALK_NAME_ROOM], y[WALK_NAME_ROOM];
+
+	return strcmp(stored_name(reserved, NULL, *(char *const *)a, x),
+		      stored_name(reserved, NULL, *(char *const *)b, y));
+}
+
+/* By their stored names, where some are reserved (NULL: nowhere). */
+static int listing_sort(struct listing *l, const char *reserved)
 {
 	char *at = (char *)l->text.data;
 
@@ -107,12 +145,16 @@ static int listing_sort(struct listing *l)
 		return REEL_ENOMEM;
 	for (size_t n = 0; n < l->count; n++, at += strlen(at) + 1)
 		l->names[n] = at;
-	qsort(l->names, l->count, sizeof(*l->names), compare_names);
+	if (reserved)
+		qsort_r(l->names, l->count, sizeof(*l->names), compare_stored,
+			(void *)reserved);
+	else
+		qsort(l->names, l->count, sizeof(*l->names), compare_names);
 	return 0;
 }
 
 /* Reads all names of an open directory, sorted. */
-static int listing_read(int fd, struct listing *l)
+static int listing_read(int fd, struct listing *l, const char *reserved)
 {
 	_Alignas(struct dirent64) char room[32768];
 	ssize_t n;
@@ -124,7 +166,7 @@ static int listing_read(int fd, struct listing *l)
 	if (!error && n < 0)
 		error = error_from_errno(errno);
 	if (!error)
-		error = listing_sort(l);
+		error = listing_sort(l, reserved);
 	if (error)
 		listing_release(l);
 	return error;
@@ -168,30 +210,21 @@ static int put_marker(struct walk *w, enum item_kind kind, struct folder *f)
 	return put(w, item_new(kind, f, "", 0));
 }
 
-/* The name under which the archive stores it: the set's own reserved name at
- * the root is taken. */
-static const char *stored_name(struct walk *w, struct folder *f,
-			       const char *name, char *room, size_t size)
-{
-	if (f->path_length || strcmp(name, w->reserved))
-		return name;
-	snprintf(room, size, "%s.source", name);
-	problem(w, name, strlen(name),
-		"is the set's reserved name; stored with .source behind it");
-	return room;
-}
-
 /* One name of a directory that is no directory, or the mark of one that is. */
 static int put_name(struct walk *w, struct folder *f, const char *name,
 		    const struct statx *st)
 {
-	char room[64];
-	const char *as = stored_name(w, f, name, room, sizeof(room));
+	char room[WALK_NAME_ROOM];
+	const char *as = stored_name(w->reserved, f, name, room);
 	enum item_kind kind = S_ISDIR(st->stx_mode) ? ITEM_SUBDIR : ITEM_NAME;
 	struct item *i = item_new(kind, f, as, strlen(as));
 
 	if (!i)
 		return REEL_ENOMEM;
+	if (as != name)
+		problem(w, name, strlen(name),
+			"is the set's reserved name; stored with " ESCAPE
+			" behind it");
 	i->st = *st;
 	return put(w, i);
 }
@@ -242,7 +275,9 @@ static int take_name(struct walk *w, struct folder *f, const char *name,
 static int list_folder(struct walk *w, struct level *l)
 {
 	struct listing names;
-	int error = listing_read(l->folder->fd, &names);
+	bool root = !l->folder->path_length;
+	int error =
+		listing_read(l->folder->fd, &names, root ? w->reserved : NULL);
 
 	if (error == REEL_ENOMEM)
 		return error;
@@ -285,7 +320,7 @@ static void level_free(struct level *l)
 static int enter(struct walk *w, struct folder *parent, const char *name,
 		 bool follow, struct folder **out)
 {
-	char room[64];
+	char room[WALK_NAME_ROOM];
 	int base = parent ? parent->fd : AT_FDCWD;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
 		    (follow ? 0 : O_NOFOLLOW);
@@ -298,7 +333,7 @@ static int enter(struct walk *w, struct folder *parent, const char *name,
 		return 0;
 	}
 	const char *as =
-		parent ? stored_name(w, parent, name, room, sizeof(room)) : "";
+		parent ? stored_name(w->reserved, parent, name, room) : "";
 	struct folder *f = folder_new(parent, as, fd);
 	struct item *i = f ? item_new(ITEM_FOLDER, f, "", 0) : NULL;
 	if (!i) {
@@ -400,6 +435,7 @@ static int walk_branch(struct walk *w, struct folder *f, struct branch *b)
 		name_problem(w, f, b->name, "cannot stat");
 		return 0;
 	}
+	w->met |= b->whole;
 	if (b->whole && !S_ISDIR(st.stx_mode))
 		return take_name(w, f, b->name, NULL, &is_dir);
 	if (avoided(w, &st))
@@ -484,6 +520,10 @@ static int branch_add(struct branch *root, const char *path)
 {
 	struct branch *b = root;
 
+	if (!*path) {
+		log_error("an empty path names nothing; `.` is all of DIR");
+		return REEL_EINVAL;
+	}
 	while (*path) {
 		size_t length = strcspn(path, "/");
 
@@ -511,6 +551,7 @@ static int walk_root(struct walk *w, const char *directory, struct branch *root)
 	if (!root->whole && !root->children)
 		return 0;
 	w->whole_root = root->whole;
+	w->met |= root->whole;
 	error = enter(w, NULL, directory, true, &f);
 	if (error || !f)
 		return error ? error : REEL_ENOENT;
@@ -542,6 +583,8 @@ int walk_run(struct walk *w)
 		w->error = walk_root(w, directory, &relative);
 	if (!w->error)
 		w->error = walk_root(w, "/", &absolute);
+	if (!w->error && !w->met)
+		w->error = REEL_ENOENT;
 	branch_free(relative.children);
 	branch_free(absolute.children);
 	outlet_flush(&w->out);

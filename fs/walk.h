@@ -19,13 +19,15 @@ struct walk {
 	/* where it goes */
 	struct outlet out;
 	bool whole_root; /* the root itself is named */
+	bool met;	 /* something that was named is there */
 	/* results, valid after the queue has ended */
 	uint64_t problems;
 	uint64_t excluded; /* names, with all below them */
 	int error;
 };
 
-/* Walks everything, then ends the queue. Returns w->error. */
+/* Walks everything, then ends the queue. Returns w->error: REEL_ENOENT when
+ * nothing that was named is there. */
 int walk_run(struct walk *w);
 
 #endif

@@ -5,12 +5,13 @@
  * zstd -dc) is the session's archive.
  *
  * S1 Only *.partial files are written to; a name without it never changes.
- * S2 stream_publish: fsync every partial file, rename all but the last, fsync
- *    the directory, rename the last, fsync the directory. The last rename is
- *    the commit: a session counts once its last volume (which ends with the
- *    trailer, see trailer.h) has its name.
- * S3 So after a cut: partial files and complete names without a last volume
- *    are rubbish, which reconciliation removes under the set's lock. */
+ * S2 stream_publish: fsync every partial file and the directory, rename all but
+ *    the last, fsync the directory, rename the last, fsync the directory. The
+ *    last rename is the commit: a session counts once its last volume (which
+ *    ends with the trailer, see trailer.h) has its name.
+ * S3 So after a cut: partial files, and complete names right before one, are
+ *    rubbish, which reconciliation removes under the set's lock. A complete
+ *    name without a partial one behind it never is, whatever it holds. */
 #ifndef REEL_TAPE_STREAM_H
 #define REEL_TAPE_STREAM_H
 

@@ -89,7 +89,9 @@ void volumes_release(struct volumes *v)
 {
 	char name[PARTIAL_ROOM];
 
-	for (size_t i = v->count; i-- > 0;) {
+	/* the named ones first: without a partial one behind them they would
+	 * look like a damaged session */
+	for (size_t i = 0; i < v->count; i++) {
 		struct volume_file *f = &v->files[i];
 
 		if (f->fd >= 0)
@@ -392,6 +394,9 @@ int volumes_publish(struct volumes *v)
 		if (v->files[i].fd >= 0)
 			error = sync_file(v, i);
 	}
+	/* the last one's partial name must outlive a cut between these */
+	if (!error && v->count > 1)
+		error = sync_directory(v);
 	for (size_t i = 0; i + 1 < v->count && !error; i++)
 		error = rename_file(v, i);
 	if (!error && v->count > 1)

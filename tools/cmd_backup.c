@@ -192,7 +192,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"label", 'l', OPTION_TEXT, &c->label, "TEXT",
 		 "a word to find the snapshot by"},
 		{"full", 0, OPTION_FLAG, &c->full, NULL,
-		 "store everything again: needs no older volume"},
+		 "begin anew, with these paths alone; needs no older volume"},
 		{"reread", 0, OPTION_FLAG, &c->reread, NULL,
 		 "read unchanged files too"},
 		{"verify", 0, OPTION_FLAG, &c->verify, NULL,
@@ -237,7 +237,9 @@ const struct command command_backup = {
 	.details =
 		"A path is kept as given, without a slash in front. What the\n"
 		"snapshot before has outside these paths stays in the new "
-		"one.\n"
+		"one\n"
+		"(but not with --full, which refers to nothing that was "
+		"before).\n"
 		"Files whose size, times and inode are as they were are not "
 		"read.\n",
 	.run = run,

@@ -287,6 +287,16 @@ static int background(struct mounting *m)
 	return status;
 }
 
+/* The kernel would take a file for one, and answer EIO there. */
+static bool is_directory(const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static int mount_it(const struct command *self, struct mounting *m,
 		    const char *text)
 {
@@ -298,7 +308,7 @@ static int mount_it(const struct command *self, struct mounting *m,
 		return status;
 	/* The child works in /, and unmounts by this path. */
 	m->mountpoint = realpath(m->mount.mountpoint, NULL);
-	if (!m->mountpoint) {
+	if (!m->mountpoint || !is_directory(m->mountpoint)) {
 		log_error("%s: cannot be mounted on: %s", m->mount.mountpoint,
 			  strerror(errno));
 		return EXIT_FAILED;

@@ -117,11 +117,13 @@ expect "no such snapshot" $? 2 99
 run "$reel" restore "$set" no/such/path --to "$work/out"
 expect "no such path" $? 2 no/such/path 2
 run "$reel" backup "$set" -C "$work" nowhere
-rc=$?
-[ $rc = 1 ] || [ $rc = 2 ]
-ok "a source that is not there" $?
-grep -q nowhere "$work/err"
-ok "which is named" $?
+expect "a source that is not there" $? 2 nowhere 2
+run "$reel" backup "$set" -C "$work" ""
+expect "an empty path is not all of the directory" $? 2 "empty path" 2
+[ "$("$reel" snapshots --json "$set" | wc -l)" = 3 ]
+ok "neither makes a snapshot" $?
+run "$reel" backup "$set" -C "$work" nowhere tree
+expect "one source of two that is not there" $? 1 nowhere 2
 run "$reel" frobnicate
 expect "no such command" $? 2 frobnicate
 run "$reel" ls --frobnicate "$set"
@@ -186,13 +188,81 @@ run "$reel" verify "$set"
 ok "and back" $?
 mv "$set/volumes/000001.tar.zst" "$work/"
 run "$reel" catalog rebuild "$set"
-rc=$?
-[ $rc != 0 ] && grep -q 000001 "$work/err" || grep -q "session" "$work/err"
-ok "rebuild without a volume says so" $?
+expect "rebuild without a volume says so" $? 0 "000001.*missing" 9
 mv "$work/000001.tar.zst" "$set/volumes/"
 run "$reel" catalog rebuild "$set"
 ok "rebuild with it" $?
 unhurt "a vanished volume" "$set"
+
+# a volume with contents alone: the index behind it still says what there was
+"$reel" ls -R --json "$set" >"$work/a"
+mv "$set/volumes/000002.tar.zst" "$work/"
+run "$reel" catalog rebuild "$set"
+ok "rebuild without a volume in the middle of a session" $?
+"$reel" ls -R --json "$set" >"$work/b" 2>&1
+cmp -s "$work/a" "$work/b"
+ok "from the index on the session's last volume" $?
+mv "$work/000002.tar.zst" "$set/volumes/"
+unhurt "a volume in the middle" "$set"
+
+# Whole volumes are never taken for rubbish. A copy of the set is hurt, and
+# every volume must be there afterwards as it was.
+copy=$work/copy
+spoil() # NAME COMMAND...: the catalogue is lost, too
+{
+	rm -rf "$copy"
+	cp -a "$set" "$copy"
+	rm "$copy/catalog.db"
+	(cd "$copy" && shift && "$@")
+	(cd "$copy/volumes" && sha256sum ./*) >"$work/sums"
+}
+kept() # NAME
+{
+	(cd "$copy/volumes" && sha256sum --quiet -c "$work/sums") \
+		>"$work/err" 2>&1
+	ok "$1: no volume is removed" $?
+}
+hurt_end() # the middle of the last frame
+{
+	python3 - "$(find volumes -type f | sort | tail -n 1)" <<'END'
+import struct, sys
+with open(sys.argv[1], "r+b") as f:
+    data = f.read()
+    count = struct.unpack("<I", data[-9:-5])[0]
+    table = len(data) - 9 - 12 * count
+    sizes = [struct.unpack("<I", data[table + 12 * n:table + 12 * n + 4])[0]
+             for n in range(count)]
+    at = sum(sizes) - sizes[-1] // 2
+    f.seek(at)
+    f.write(bytes([data[at] ^ 1]))
+END
+}
+spoil "the end of a session" hurt_end
+run "$reel" backup "$copy" -C "$work" tree
+expect "a damaged end, and no catalogue" $? 5 "no readable end" 9
+kept "a damaged end"
+run "$reel" catalog rebuild "$copy"
+ok "rebuild reads that session's archive" $?
+"$reel" ls -R "$set" >"$work/a"
+"$reel" ls -R "$copy" >"$work/b" 2>&1
+cmp -s "$work/a" "$work/b"
+ok "and finds what there was" $?
+run "$reel" backup "$copy" -C "$work" tree
+ok "backups go on" $?
+kept "a damaged end, rebuilt"
+spoil "another uuid" sed -i 's/^uuid = ......../uuid = 00000000/' set.conf
+run "$reel" backup "$copy" -C "$work" tree
+expect "volumes of another set" $? 2 "another set"
+kept "volumes of another set"
+spoil "a volume twice" cp volumes/000001.tar.zst volumes/000999.tar.zst
+run "$reel" backup "$copy" -C "$work" tree
+kept "a stray volume"
+spoil "another compression" sed -i 's/^compression = .*/compression = none/' \
+	set.conf
+run "$reel" backup "$copy" -C "$work" tree
+expect "a set.conf with another compression" $? 2 "compression"
+kept "another compression"
+rm -rf "$copy"
 
 # a set inside the tree it backs up
 "$reel" init "$work/tree/inner" >/dev/null
@@ -240,6 +310,44 @@ ok "the rest is stored, too" $?
 run "$reel" backup "$set" -C "$work" tree
 ok "and the next backup is well" $?
 unhurt "a directory that vanishes" "$set"
+
+# hard links that change between the looks at their names
+mkdir "$work/pairs"
+for n in $(seq 100); do
+	echo "$n" >"$work/pairs/a$n"
+	ln "$work/pairs/a$n" "$work/pairs/z$n"
+done
+python3 - "$work/pairs" <<'END' &
+import os, sys
+while os.path.isdir(sys.argv[1]):
+    for n in range(1, 101):
+        try:
+            with open(f"{sys.argv[1]}/a{n}", "r+") as f:
+                f.write("x")
+        except FileNotFoundError:
+            break
+END
+writer=$!
+"$reel" init "$work/linked" >/dev/null
+for n in 1 2 3 4 5; do
+	"$reel" backup "$work/linked" -C "$work" pairs >/dev/null 2>&1
+done
+rm -r "$work/pairs"
+wait $writer
+run "$reel" verify "$work/linked"
+ok "hard links that change meanwhile: verify" $?
+rm -rf "$work/linked"
+
+# what a rebuild and a backup leave when they are killed
+for left in catalog.db.new catalog.db.new-journal catalog.db.new-wal \
+	catalog.db.new.new catalog.db.new.new-journal list.tmp \
+	spool/index.db spool/ingest.db-journal; do
+	: >"$set/$left"
+done
+run "$reel" backup "$set" -C "$work" tree
+ok "a backup over an interrupted rebuild's remains" $?
+[ -z "$(find "$set" -name '*.new*' -o -name list.tmp -o -path '*/spool/*')" ]
+ok "clears them" $?
 
 # the source itself is gone
 run "$reel" backup "$set" -C "$work/nowhere" .

@@ -7,7 +7,8 @@
 # volume: verify ends with 5, and names every file that can no longer be
 # restored as it was; what is restored is right to the byte; a flip that hits
 # one uncompressed file names that file and no other. For each flip of the
-# catalogue: no crash, and either the right answer or a message.
+# catalogue: no crash, and either the right answer or a message; names that
+# are other than they were are noticed by verify.
 set -u
 LC_ALL=C
 reel=$(realpath "$1")
@@ -119,6 +120,8 @@ try_volume() # SET FILE
 	"$reel" verify --json "$1" >"$work/said" 2>"$work/errors"
 	rc=$?
 	[ $rc -eq 5 ] || fail "$where: verify ended with $rc"
+	! grep -q '"volume": *0[,}]' "$work/said" ||
+		fail "$where: verify names no volume"
 	rm -rf "$work/restored"
 	"$reel" restore "$1" --to "$work/restored" >/dev/null \
 		2>"$work/errors"
@@ -148,6 +151,10 @@ try_catalog() # SET
 			fail "catalog.db offset $offset bit $bit:" \
 				"$command ended with $rc, silent"
 	done
+	"$reel" find --all "$1" >"$work/names" 2>/dev/null
+	[ $rc -eq 5 ] || cmp -s "$work/names" "$work/want-names" ||
+		fail "catalog.db offset $offset bit $bit: other names," \
+			"verify ended with $rc"
 	flip "$1/catalog.db" "$offset" "$bit"
 }
 
@@ -170,6 +177,7 @@ try_set() # COMPRESSION
 	for i in $(seq 1 "$flips"); do
 		try_volume "$set" "${volumes[RANDOM % ${#volumes[@]}]}"
 	done
+	"$reel" find --all "$set" >"$work/want-names"
 	for i in $(seq 1 "$flips"); do
 		try_catalog "$set"
 	done

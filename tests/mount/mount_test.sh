@@ -3,8 +3,8 @@
 #
 #     mount_test.sh REEL WORKDIR
 #
-# A watchdog aborts FUSE connections when this takes longer than LIMIT (300)
-# seconds, since readers of a hung mount cannot be killed.
+# A watchdog aborts the connections of mounts in WORKDIR when this takes longer
+# than LIMIT (300) seconds, since readers of a hung mount cannot be killed.
 set -u
 LC_ALL=C.UTF-8
 export LC_ALL
@@ -35,11 +35,12 @@ abort_hung()
 {
 	local c
 	sleep "${LIMIT:-300}" >/dev/null 2>&1
-	echo "mount: FAILED: it hangs; connections are aborted"
+	echo "mount: FAILED: it hangs; its connections are aborted"
 	[ -d /sys/fs/fuse/connections ] || return
 	mount -t fusectl none /sys/fs/fuse/connections 2>/dev/null
-	for c in /sys/fs/fuse/connections/*/abort; do
-		echo 1 >"$c" 2>/dev/null
+	# nobody else's
+	for c in $(grep -F " $work/" /proc/self/mountinfo | cut -d ' ' -f 3); do
+		echo 1 >"/sys/fs/fuse/connections/${c#*:}/abort" 2>/dev/null
 	done
 }
 
@@ -83,6 +84,7 @@ fi
 trap clean_up EXIT
 rm -rf "$work"
 mkdir -p "$work/mnt"
+work=$(realpath "$work")
 abort_hung &
 watchdog=$!
 
@@ -270,6 +272,16 @@ if git --version >/dev/null 2>&1; then
 	ok "git status" $? || say "$work/log"
 fi
 
+# the catalogue made anew below the mount, and then a session more
+cat "$work/mnt/current/names/with space" >/dev/null
+"$reel" catalog rebuild "$set" >"$work/log" 2>&1
+echo "behind the rebuild" >"$work/now/behind"
+"$reel" backup "$set" -C "$work/now" . >>"$work/log" 2>&1
+sleep 0.5
+[ "$(cat "$work/mnt/snapshots/latest/behind" 2>>"$work/log")" = \
+	"behind the rebuild" ]
+ok "a session after a rebuild is read" $? || say "$work/log"
+
 "$reel" umount "$work/mnt"
 ok "umount" $?
 ! mountpoint -q "$work/mnt"
@@ -310,6 +322,48 @@ ok "very deep: the bottom, in the mount and restored" $?
 "$reel" umount "$work/mnt"
 "$reel" mount "$set" "$work/mnt" -o snapshot=1
 
+# one wrong byte in an uncompressed volume is one file's, not its neighbours'
+hurt=$work/hurt
+mkdir "$hurt"
+for n in $(seq 9); do
+	head -c 5000 /dev/urandom >"$hurt/f$n"
+done
+cp "$hurt/f5" "$hurt/copy"
+python3 - "$hurt/sparse" <<'END'
+import os, sys
+with open(sys.argv[1], "wb") as f:
+    f.truncate(1 << 20)
+    f.seek(300000)
+    f.write(os.urandom(9000))
+END
+"$reel" init "$work/set3" --compress none >/dev/null
+"$reel" backup "$work/set3" -C "$hurt" . >/dev/null
+python3 - "$work/set3/volumes/000001.tar" "$hurt/f5" <<'END'
+import sys
+with open(sys.argv[1], "r+b") as f, open(sys.argv[2], "rb") as wanted:
+    at = f.read().index(wanted.read()) + 2500
+    f.seek(at)
+    byte = f.read(1)[0]
+    f.seek(at)
+    f.write(bytes([byte ^ 8]))
+END
+"$reel" umount "$work/mnt"
+"$reel" mount "$work/set3" "$work/mnt"
+for n in f5 copy; do
+	cat "$work/mnt/current/$n" >"$work/out.txt" 2>"$work/log"
+	[ $? = 1 ] && grep -q "Input/output error" "$work/log" &&
+		[ ! -s "$work/out.txt" ]
+	ok "a damaged file cannot be read: $n" $? || say "$work/log"
+done
+for n in f1 f4 f6 f9 sparse; do
+	cmp "$work/mnt/current/$n" "$hurt/$n" >"$work/log" 2>&1
+	ok "its neighbour is read: $n" $? || say "$work/log"
+done
+grep -q "volume 000001.tar, byte [0-9]*: damaged" "$work/set3/mount.log"
+ok "the log has volume and offset" $?
+"$reel" umount "$work/mnt"
+"$reel" mount "$set" "$work/mnt" -o snapshot=1
+
 # a mount that dies
 pkill -9 -f "reel mount $set "
 sleep 0.2
@@ -321,6 +375,10 @@ ok "umount clears it" $?
 ok "umount of no mount fails" $?
 ! "$reel" mount "$set" "$work/mnt" -o snapshot=nothing 2>"$work/log"
 ok "a snapshot that is not there" $?
+echo mine >"$work/file"
+! "$reel" mount "$set" "$work/file" 2>"$work/log" &&
+	grep -q "Not a directory" "$work/log" && grep -q mine "$work/file"
+ok "a file is not mounted on" $?
 [ ! -s "$set/mount.log" ]
 ok "nothing was complained about" $? || say "$set/mount.log"
 
