@@ -19,10 +19,9 @@
 #include "tape/log.h"
 #include "tape/text.h"
 
-#define CONFIG_FILE   "set.conf"
-#define CONFIG_LIMIT  65536
-#define FORMAT	      1
-#define DEFAULT_LEVEL 5
+#define CONFIG_FILE  "set.conf"
+#define CONFIG_LIMIT 65536
+#define FORMAT	     1
 
 void set_uuid_text(const uint8_t uuid[16], char text[37])
 {
@@ -68,10 +67,10 @@ int set_parse_compression(const char *text, enum compression *c, int *level)
 	}
 	if (strncmp(text, "zstd", 4) || (text[4] && text[4] != ':'))
 		return REEL_EINVAL;
-	long n = text[4] ? strtol(text + 5, &end, 10) : DEFAULT_LEVEL;
+	long n = text[4] ? strtol(text + 5, &end, 10) : 0;
 	if (text[4] && (end == text + 5 || *end))
 		return REEL_EINVAL;
-	if (n < 1 || n > 19)
+	if (text[4] && (n < 1 || n > 19))
 		return REEL_EINVAL;
 	*c = COMPRESSION_ZSTD;
 	*level = (int)n;
@@ -146,10 +145,12 @@ static int config_text(const struct set_config *c, struct buffer *out)
 		error = name_text(c->name, out);
 	if (!error)
 		error = buffer_printf(out, "\nuuid = %s\nmedia = dir\n", uuid);
-	if (!error && c->compression == COMPRESSION_ZSTD)
-		error = buffer_printf(out, "compression = zstd:%d\n", c->level);
-	else if (!error)
+	if (!error && c->compression == COMPRESSION_NONE)
 		error = buffer_printf(out, "compression = none\n");
+	else if (!error && !c->level)
+		error = buffer_printf(out, "compression = zstd\n");
+	else if (!error)
+		error = buffer_printf(out, "compression = zstd:%d\n", c->level);
 	if (!error)
 		error = buffer_printf(out,
 				      "volume-size = %llu\nseed = %016llx\n",

@@ -16,7 +16,7 @@ struct set_config {
 	char *name;
 	uint8_t uuid[16];
 	enum compression compression;
-	int level;
+	int level; /* zstd's; 0: what pays, see frame.h */
 	uint64_t volume_size;
 	uint64_t seed;
 	bool sha256;
@@ -46,7 +46,7 @@ void set_close(struct set *s);
 /* 8-4-4-4-12 and a NUL. */
 void set_uuid_text(const uint8_t uuid[16], char text[37]);
 int set_uuid_parse(const char *text, uint8_t uuid[16]);
-/* "none", "zstd", "zstd:N"; REEL_EINVAL. */
+/* "none", "zstd" (level 0), "zstd:N"; REEL_EINVAL. */
 int set_parse_compression(const char *text, enum compression *c, int *level);
 /* "12", "64M", "1.5G", "1T" in bytes; REEL_EINVAL. */
 int set_parse_size(const char *text, uint64_t *size);

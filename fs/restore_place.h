@@ -44,7 +44,8 @@ struct restore {
 	mode_t umask;
 	atomic_ullong files, directories, bytes, same, problems;
 	atomic_ullong kinds[PROBLEM_KINDS];
-	atomic_int error; /* first REEL_EDAMAGED, REEL_EMEDIUM, REEL_ENOSPC */
+	atomic_int helpers; /* of restore_pour */
+	atomic_int error;   /* first REEL_EDAMAGED, REEL_EMEDIUM, REEL_ENOSPC */
 };
 
 /* One entry's metadata, with memory of its own. */
@@ -118,6 +119,11 @@ void write_entry(struct restore *r, const struct place *p, const char *name,
 /* A further name of a file that stands at `first`, a path below the target. */
 void write_link(struct restore *r, const struct place *p, const char *name,
 		const char *first, const struct restore_entry *e);
+
+/* restore_pour.c: stream bytes [offset, +length) to `at` of the file. */
+int restore_pour(struct restore *r, int fd, uint32_t session, uint64_t offset,
+		 uint64_t length, uint64_t at);
+int restore_write_all(int fd, const uint8_t *data, size_t length, uint64_t at);
 
 /* restore_clone.c: where large contents were restored, for FICLONE. */
 int clones_new(struct restore_clones **out);

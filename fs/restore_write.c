@@ -41,60 +41,7 @@ static void note_error(struct restore *r, int err)
 		atomic_compare_exchange_strong(&r->error, &none, err);
 }
 
-static int write_all(int fd, const uint8_t *data, size_t length, uint64_t at)
-{
-	while (length) {
-		ssize_t n = pwrite(fd, data, length, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_from_errno(n < 0 ? errno : EIO);
-		data += n;
-		length -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
-/* Stream bytes [offset, +length) to `at` of the file, out of the frames. */
-static int pour(struct restore *r, int fd, uint32_t session, uint64_t offset,
-		uint64_t length, uint64_t at)
-{
-	struct recall *recall = r->library->recall;
-
-	while (length) {
-		struct recalled f;
-		uint64_t end, n;
-		int err;
-
-		if (r->options->stop && *r->options->stop)
-			return REEL_ESTOPPED;
-		err = recall_get(recall, session, offset, &f);
-		if (err)
-			return err;
-		end = f.frame.stream + f.frame.length;
-		n = end - offset < length ? end - offset : length;
-		if (n < length) {
-			recall_ahead(recall, session, end);
-			if (length - n > f.frame.length)
-				recall_ahead(recall, session,
-					     end + f.frame.length);
-		}
-		err = write_all(fd, f.data + (offset - f.frame.stream),
-				(size_t)n, at);
-		recall_put(recall, &f);
-		if (err)
-			return err;
-		atomic_fetch_add(&r->bytes, n);
-		offset += n;
-		at += n;
-		length -= n;
-	}
-	return 0;
-}
-
-/* The same, byte for byte, past a frame's failed checksum. */
+/* Byte for byte, past a frame's failed checksum. */
 static int pour_salvaged(int fd, struct salvage *s, const struct content_row *c,
 			 uint64_t from, uint64_t length, uint64_t at)
 {
@@ -106,7 +53,7 @@ static int pour_salvaged(int fd, struct salvage *s, const struct content_row *c,
 		int err = salvage_read(s, c, from, block, n);
 
 		if (!err)
-			err = write_all(fd, block, n, at);
+			err = restore_write_all(fd, block, n, at);
 		if (err)
 			return err;
 		from += n;
@@ -149,7 +96,8 @@ static int fill_sparse(struct restore *r, int fd, const struct content_row *c)
 		if (run->offset > c->size ||
 		    run->length > c->size - run->offset)
 			return REEL_EDAMAGED;
-		err = pour(r, fd, c->session, offset, run->length, run->offset);
+		err = restore_pour(r, fd, c->session, offset, run->length,
+				   run->offset);
 		if (err)
 			return err;
 		offset += run->length;
@@ -171,7 +119,7 @@ static int fill(struct restore *r, int fd, const struct restore_entry *e)
 	if (c->sparse)
 		err = fill_sparse(r, fd, c);
 	else
-		err = pour(r, fd, c->session, c->offset, c->size, 0);
+		err = restore_pour(r, fd, c->session, c->offset, c->size, 0);
 	if (err == REEL_EDAMAGED &&
 	    r->set->config.compression == COMPRESSION_NONE)
 		err = fill_salvaged(r, fd, c);

@@ -30,14 +30,21 @@ struct frame {
 	uint32_t checksum; /* digest_checksum32 of the stream's bytes */
 };
 
+/* What a frame holds, as far as it decides the effort of level 0. */
+enum frame_matter {
+	FRAME_MIXED, /* members, small contents */
+	FRAME_LARGE, /* the midst of one large content */
+};
+
 struct frame_codec; /* one thread's compressor and decompressor */
 
+/* `level` is zstd's, for every frame; 0: what pays for each matter. */
 int frame_codec_new(enum compression c, int level, struct frame_codec **out);
 void frame_codec_free(struct frame_codec *k);
 size_t frame_bound(enum compression c, size_t length);
 /* Bytes written to `to`, or an error. */
-int64_t frame_encode(struct frame_codec *k, const void *from, size_t length,
-		     void *to, size_t room);
+int64_t frame_encode(struct frame_codec *k, enum frame_matter matter,
+		     const void *from, size_t length, void *to, size_t room);
 /* Decodes one stored frame into `to` (f->length bytes), checks length and
  * checksum: 0 or REEL_EDAMAGED. */
 int frame_decode(struct frame_codec *k, const struct frame *f,

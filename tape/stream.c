@@ -46,6 +46,7 @@ struct slot {
 	uint8_t *packed; /* zstd only */
 	uint64_t stream;
 	uint32_t length;
+	enum frame_matter matter;
 	int64_t stored; /* or an error */
 	uint32_t checksum;
 	bool ready;
@@ -109,7 +110,7 @@ static void encode(struct stream_writer *w, struct frame_codec *k,
 	s->stored = s->length;
 	if (w->options.compression != COMPRESSION_NONE)
 		s->stored = frame_encode(
-			k, s->plain, s->length, s->packed,
+			k, s->matter, s->plain, s->length, s->packed,
 			frame_bound(w->options.compression, w->frame_size));
 }
 
@@ -431,6 +432,10 @@ int stream_reserve(struct stream_writer *w, void **room, size_t *length)
 int stream_commit(struct stream_writer *w, size_t length)
 {
 	assert(length <= w->frame_size - w->filled);
+	/* A frame that one piece fills lies within a large content. */
+	present(w)->matter = !w->filled && length == w->frame_size
+				     ? FRAME_LARGE
+				     : FRAME_MIXED;
 	w->filled += length;
 	w->offset += length;
 	if (w->filled == w->frame_size)

@@ -97,6 +97,8 @@ static const char *compression_text(const struct set_config *c, char *text,
 {
 	if (c->compression == COMPRESSION_NONE)
 		return "none";
+	if (!c->level)
+		return "zstd";
 	snprintf(text, room, "zstd:%d", c->level);
 	return text;
 }
