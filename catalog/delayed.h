@@ -109,6 +109,13 @@ int delayed_root(const struct delayed *d);
 size_t delayed_count(const struct delayed *d);
 const struct delayed_record *delayed_at(const struct delayed *d, size_t n);
 
+/* The content of an open regular file, from where it stands. */
+int delayed_content_read(int fd, struct delayed_content *out);
+/* The content of a name; not *known when it is neither a regular file nor a
+ * symlink. Errors are not logged. */
+int delayed_content_at(int directory, const char *name, bool *known,
+		       struct delayed_content *out);
+
 /* ---- adding ---- */
 
 /* A name to be made in `directory` (borrowed until delayed_close). */
@@ -116,7 +123,7 @@ struct delayed_stage {
 	int directory;
 	uint64_t number;
 	char name[17];
-	char *place; /* heap; the journal's once recorded */
+	char *place; /* delayed_move() and delayed_unstage() free it */
 };
 
 /* A place for a file that will go to `path`. The directory that will hold it
