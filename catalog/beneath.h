@@ -3,7 +3,8 @@
  * kernel or a sandbox has no openat2, component by component.
  *
  * A path is relative, its components parted by single slashes, none of them
- * `.` or `..`; "" is the directory itself. */
+ * `.` or `..`; "" is the directory itself. When an error is returned, errno
+ * says why, too. */
 #ifndef REEL_CATALOG_BENEATH_H
 #define REEL_CATALOG_BENEATH_H
 

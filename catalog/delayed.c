@@ -480,6 +480,8 @@ int delayed_commit(struct delayed *d)
 			log_error("%s: %s", d->name, error_text(error));
 	}
 	if (!error)
+		error = delayed_lists_prune(d);
+	if (!error)
 		error = delayed_write(d);
 	if (!error)
 		error = delayed_sweep(d, &changed);

@@ -148,4 +148,41 @@ int delayed_cancel(struct delayed *d, uint64_t number, const char *path);
 /* Makes all changes durable, then clears away what they left unneeded. */
 int delayed_commit(struct delayed *d);
 
+/* ---- carrying out: fs/delayed_run.c ---- */
+
+/* The filesystem at `place` is there, and not the bare mount point. */
+bool delayed_mounted(int root, const char *place);
+/* The n-th record, for the run, which fills in witness and content. */
+struct delayed_record *delayed_turn(struct delayed *d, size_t n);
+/* Before anything is carried out. */
+int delayed_begin(struct delayed *d);
+/* Noted, to be made durable by the next delayed_sync(). */
+int delayed_started(struct delayed *d, struct delayed_record *r);
+int delayed_ended(struct delayed *d, struct delayed_record *r, uint32_t status);
+int delayed_sync(struct delayed *d);
+
+enum delayed_end {
+	DELAYED_COMPLETE, /* went through */
+	DELAYED_STOPPED,  /* at a record that failed */
+	DELAYED_PENDING,  /* at one whose filesystem is not there yet */
+};
+
+/* The end of a run: writes states into the lists that lie on the target, and,
+ * but for DELAYED_PENDING, the result, takes out what is done (of a complete
+ * run also the names that failed) and removes what it left behind. */
+int delayed_finish(struct delayed *d, enum delayed_end end);
+
+/* What the last run did. */
+struct delayed_outcome {
+	uint32_t result;  /* RestoreStatusResult: the first failure's status */
+	uint32_t details; /* RestoreStatusDetails: its place, from 1 */
+	int64_t time;	  /* ns since 1970 */
+	struct delayed_record *records; /* heap */
+	size_t count;
+};
+
+/* REEL_ENOENT, not logged: there was none. */
+int delayed_outcome(const struct delayed *d, struct delayed_outcome *out);
+void delayed_outcome_release(struct delayed_outcome *o);
+
 #endif

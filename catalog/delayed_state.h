@@ -90,8 +90,6 @@ struct delayed_identity {
 	uint64_t device, mount;
 };
 int delayed_identify(int fd, struct delayed_identity *out);
-/* The filesystem at `place` is there, and not the bare mount point. */
-bool delayed_mounted(int root, const char *place);
 /* The top of the filesystem of a path, below the target; heap. */
 int delayed_place(int root, const char *path, char **place);
 
@@ -107,5 +105,15 @@ int delayed_read(int directory, const char *name, size_t limit,
 /* Removes staged files that no record waits for; areas that are empty then
  * are gone, from memory, too: *changed. */
 int delayed_sweep(struct delayed *d, bool *changed);
+
+/* ---- delayed_list.c ---- */
+
+/* Of a list's copy. */
+void delayed_list_name(uint32_t number, char name[24]);
+/* Writes the states of imported records into the lists on the target. What
+ * cannot be written is said and counts for nothing more. */
+void delayed_lists_update(struct delayed *d);
+/* Forgets lists of which no record is left, and removes their copies. */
+int delayed_lists_prune(struct delayed *d);
 
 #endif

@@ -116,6 +116,34 @@ static bool sweep_area(const struct delayed *d, struct delayed_area *a,
 	return empty && !remove_area(d, a);
 }
 
+/* Copies of lists that the journal does not name. */
+static void sweep_lists(const struct delayed *d)
+{
+	int fd = openat(d->directory, ".",
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		char name[24] = "";
+
+		if (strncmp(e->d_name, "list-", 5))
+			continue;
+		for (size_t n = 0; n < d->journal.list_count; n++) {
+			delayed_list_name(d->journal.lists[n].number, name);
+			if (!strcmp(name, e->d_name))
+				break;
+			name[0] = '\0';
+		}
+		if (!*name)
+			unlinkat(fd, e->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+}
+
 int delayed_sweep(struct delayed *d, bool *changed)
 {
 	struct delayed_journal *j = &d->journal;
@@ -124,6 +152,8 @@ int delayed_sweep(struct delayed *d, bool *changed)
 	int error = awaited_init(&w, d);
 
 	*changed = false;
+	if (!error)
+		sweep_lists(d);
 	for (size_t n = 0; !error && n < j->area_count; n++) {
 		struct delayed_area *a = &j->areas[n];
 
