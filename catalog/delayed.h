@@ -142,7 +142,8 @@ int delayed_move(struct delayed *d, struct delayed_stage *s, const char *path,
  * good as deleted. */
 int delayed_delete(struct delayed *d, const char *path);
 int delayed_short_name(struct delayed *d, const char *path, const char *name);
-/* Takes a record back, or all about a path when `number` is 0; REEL_ENOENT
+/* Takes a record back; when `number` is 0 all about a path, and all there are
+ * when that is NULL, too; REEL_ENOENT
  * (not logged) when there is none. */
 int delayed_cancel(struct delayed *d, uint64_t number, const char *path);
 /* Makes all changes durable, then clears away what they left unneeded. */

@@ -75,3 +75,8 @@ struct delayed_list *delayed_journal_add_list(struct delayed_journal *j)
 	memset(&more[j->list_count], 0, sizeof(*more));
 	return &more[j->list_count++];
 }
+
+bool delayed_has_status(const struct delayed_record *r)
+{
+	return r->state == DELAYED_DONE || r->state == DELAYED_FAILED;
+}

@@ -400,7 +400,8 @@ static size_t cancel_in(struct delayed_journal *j, uint64_t number,
 	for (size_t n = 0; n < j->count; n++) {
 		struct delayed_record *r = &j->records[n];
 
-		if (number ? r->number == number : !strcmp(r->path, path))
+		if (number ? r->number == number
+			   : !path || !strcmp(r->path, path))
 			delayed_record_release(r);
 		else
 			j->records[kept++] = *r;

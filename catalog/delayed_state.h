@@ -42,6 +42,8 @@ struct delayed_journal {
 /* ---- delayed_memory.c, delayed_text.c, delayed_progress.c ---- */
 
 void delayed_record_release(struct delayed_record *r);
+/* It was carried out, well or not. */
+bool delayed_has_status(const struct delayed_record *r);
 void delayed_journal_release(struct delayed_journal *j);
 /* Room for one more; its fields are zero. NULL: out of memory. */
 struct delayed_record *delayed_journal_add(struct delayed_journal *j);
@@ -106,7 +108,7 @@ int delayed_read(int directory, const char *name, size_t limit,
  * are gone, from memory, too: *changed. */
 int delayed_sweep(struct delayed *d, bool *changed);
 
-/* ---- delayed_list.c ---- */
+/* ---- delayed_list.c, delayed_answer.c ---- */
 
 /* Of a list's copy. */
 void delayed_list_name(uint32_t number, char name[24]);

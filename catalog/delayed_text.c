@@ -214,11 +214,12 @@ static bool source_valid(const struct delayed_journal *j,
 			 const struct delayed_record *r)
 {
 	char name[18];
-	size_t length = strlen(r->source);
+	size_t length;
 
 	if (r->kind != DELAYED_MOVE || r->list)
 		return true;
 	snprintf(name, sizeof(name), "/%016" PRIx64, r->number);
+	length = strlen(r->source);
 	if (length < 18 || strcmp(r->source + length - 17, name))
 		return false;
 	length -= 17;

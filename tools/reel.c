@@ -8,11 +8,27 @@
 #define OUTPUT_BUFFER (64 << 10)
 
 static const struct command *const commands[] = {
-	&command_init,	      &command_backup,	   &command_mount,
-	&command_umount,      &command_snapshots,  &command_ls,
-	&command_find,	      &command_diff,	   &command_history,
-	&command_info,	      &command_restore,	   &command_verify,
-	&command_rules_check, &command_rules_test, &command_catalog_rebuild,
+	&command_init,
+	&command_backup,
+	&command_mount,
+	&command_umount,
+	&command_snapshots,
+	&command_ls,
+	&command_find,
+	&command_diff,
+	&command_history,
+	&command_info,
+	&command_restore,
+	&command_verify,
+	&command_rules_check,
+	&command_rules_test,
+	&command_catalog_rebuild,
+	&command_delayed_list,
+	&command_delayed_run,
+	&command_delayed_cancel,
+	&command_delayed_status,
+	&command_delayed_export,
+	&command_delayed_import,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
