@@ -2,10 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "tape/error.h"
@@ -26,12 +24,7 @@ void restore_entry_release(struct restore_entry *e)
 
 bool place_name_valid(const char *name, size_t length)
 {
-	if (length == 0 || length > TREE_NAME_LIMIT)
-		return false;
-	if (memchr(name, '/', length) || memchr(name, '\0', length))
-		return false;
-	return !(name[0] == '.' &&
-		 (length == 1 || (length == 2 && name[1] == '.')));
+	return beneath_name_valid(name, length);
 }
 
 static int place_new(struct place *up, const char *name, size_t length,
@@ -250,47 +243,6 @@ char *place_path(const struct place *p, const char *name)
 	if (!name && (length = strlen(path)) > 0)
 		path[length - 1] = '\0';
 	return path;
-}
-
-static int walk_beneath(int root, const char *path)
-{
-	int fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	char name[TREE_NAME_LIMIT + 1];
-
-	while (fd >= 0 && *path) {
-		size_t length = strcspn(path, "/");
-		int next;
-
-		if (!place_name_valid(path, length)) {
-			close(fd);
-			return REEL_EINVAL;
-		}
-		memcpy(name, path, length);
-		name[length] = '\0';
-		next = openat(fd, name, DIRECTORY_FLAGS);
-		close(fd);
-		fd = next;
-		path += length + (path[length] == '/');
-	}
-	return fd < 0 ? error_from_errno(errno) : fd;
-}
-
-int beneath_open(int root, const char *path)
-{
-	struct open_how how = {
-		.flags = DIRECTORY_FLAGS,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-			   RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	fd = syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how));
-	if (fd >= 0)
-		return (int)fd;
-	if (errno != ENOSYS && errno != ENAMETOOLONG && errno != EPERM &&
-	    errno != EAGAIN)
-		return error_from_errno(errno);
-	return walk_beneath(root, path);
 }
 
 void restore_problem(struct restore *r, enum restore_problem kind,

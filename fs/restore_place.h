@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include "catalog/beneath.h"
 #include "catalog/tree.h"
 #include "fs/restore.h"
 
@@ -73,13 +74,13 @@ struct place {
 	char name[];
 };
 
-bool place_name_valid(const char *name, size_t length);
 /* The target itself; takes over fd and *e. */
 int place_root(struct restore *r, int fd, bool fresh, struct restore_entry *e,
 	       struct place **out);
 /* Opens or makes the directory `name` in `up`; takes over *e on success. */
 int place_enter(struct restore *r, struct place *up, const char *name,
 		size_t length, struct restore_entry *e, struct place **out);
+bool place_name_valid(const char *name, size_t length);
 struct place *place_get(struct place *p);
 void place_put(struct restore *r, struct place *p);
 /* Closing and opening again, see P2. */
@@ -87,9 +88,6 @@ void place_shut(struct place *p);
 int place_reopen(struct place *p);
 /* Path of a name in a place, relative to the target; heap. */
 char *place_path(const struct place *p, const char *name);
-/* A directory below `root` by its path, without following a symlink; fd or
- * an error. */
-int beneath_open(int root, const char *path);
 
 /* Counts a problem and says it; of one kind only the first are said. */
 void restore_problem(struct restore *r, enum restore_problem kind,

@@ -25,6 +25,12 @@ static const struct command *const commands[] = {
 	&command_rules_check,
 	&command_rules_test,
 	&command_catalog_rebuild,
+	&command_delayed_list,
+	&command_delayed_run,
+	&command_delayed_cancel,
+	&command_delayed_status,
+	&command_delayed_export,
+	&command_delayed_import,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
