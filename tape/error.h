@@ -20,7 +20,9 @@
 	X(REEL_ENOTDIR, -13, ENOTDIR, 2, "not a directory")                    \
 	X(REEL_ESTOPPED, -14, EINTR, 130, "interrupted")                       \
 	X(REEL_ENOTSUP, -15, ENOTSUP, 2, "not supported")                      \
-	X(REEL_ERANGE, -16, ERANGE, 2, "too large")
+	X(REEL_ERANGE, -16, ERANGE, 2, "too large")                            \
+	X(REEL_EBUSY, -17, EBUSY, 2, "the device is in use")                   \
+	X(REEL_ERESET, -18, EIO, 2, "the position on the medium is lost")
 
 enum reel_error {
 #define X(name, value, err, status, text) name = value,
