@@ -318,15 +318,17 @@ static int scan(struct tap *t)
 }
 
 /* A file that is no image must not be taken for one that is torn. */
-static bool plausible(const struct tap *t)
+static int check_beginning(const struct tap *t)
 {
 	uint32_t word;
-	bool there;
+	bool there, right;
+	int error = word_at(t, 0, &word, &there);
 
-	if (t->end.object || !(t->torn || t->damaged))
-		return true;
-	return !t->damaged && !word_at(t, 0, &word, &there) && there &&
-	       CLASS(word) == 0;
+	if (error || !t->size)
+		return error;
+	right = there && (CLASS(word) == 0 || CLASS(word) == 8 ||
+			  word == SETMARK || word == GAP || word == MEDIUM_END);
+	return right && (t->end.object || !t->damaged) ? 0 : REEL_EDAMAGED;
 }
 
 int tap_init(struct tap *t, int fd, bool repair)
@@ -339,8 +341,8 @@ int tap_init(struct tap *t, int fd, bool repair)
 		return REEL_EIO;
 	t->size = (uint64_t)st.st_size;
 	error = scan(t);
-	if (!error && !plausible(t))
-		error = REEL_EDAMAGED;
+	if (!error)
+		error = check_beginning(t);
 	if (error) {
 		free(t->places);
 		return error;
@@ -368,6 +370,17 @@ int tap_peek(struct tap *t, const struct tap_place *p, enum tap_object *what,
 
 	*what = i.what;
 	*length = i.length;
+	return error;
+}
+
+int tap_step(struct tap *t, struct tap_place *p, enum tap_object *what)
+{
+	struct item i;
+	int error = settle(t, p, &i);
+
+	*what = i.what;
+	if (!error && i.what != TAP_END && i.what != TAP_DAMAGE)
+		pass(p, &i);
 	return error;
 }
 

@@ -72,6 +72,8 @@ void tap_release(struct tap *t);
 /* The object at p; *length of a block. Errors: REEL_EIO. */
 int tap_peek(struct tap *t, const struct tap_place *p, enum tap_object *what,
 	     uint32_t *length);
+/* Likewise; *p moves behind it (not over the end or damage). */
+int tap_step(struct tap *t, struct tap_place *p, enum tap_object *what);
 /* The object at *p, which moves behind it (not over the end or damage). A block
  * larger than `room` is not read and not passed: REEL_ERANGE with *length. */
 int tap_read(struct tap *t, struct tap_place *p, void *to, size_t room,
