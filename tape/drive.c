@@ -56,6 +56,8 @@ bool drive_is_name(const char *name)
 static int open_kind(const char *name, const struct drive_options *o,
 		     struct drive **d)
 {
+	if (begins(name, "fault:"))
+		return drive_fault_open(name, o, d);
 	if (is_image(name))
 		return drive_image_open(name, o, d);
 	log_error("%s is no tape drive: name a device such as /dev/nst0, an "
