@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "tape/drive_kind.h"
 #include "tape/log.h"
 
@@ -56,14 +57,32 @@ bool drive_is_name(const char *name)
 static int open_kind(const char *name, const struct drive_options *o,
 		     struct drive **d)
 {
+	struct stat st;
+
 	if (begins(name, "fault:"))
 		return drive_fault_open(name, o, d);
+	if (begins(name, "iscsi://"))
+		return drive_iscsi_open(name, o, d);
+	if (is_device(name) || (!stat(name, &st) && S_ISCHR(st.st_mode)))
+		return drive_st_open(name, o, d);
 	if (is_image(name))
 		return drive_image_open(name, o, d);
 	log_error("%s is no tape drive: name a device such as /dev/nst0, an "
 		  "iscsi://HOST/TARGET/LUN, or an image FILE.tap",
 		  name);
 	return REEL_EINVAL;
+}
+
+/* Where the tape is. */
+static void find_itself(struct drive *d)
+{
+	d->at = (struct drive_position){0};
+	if (!d->options.keep)
+		return;
+	d->at = (struct drive_position){0, DRIVE_UNKNOWN, DRIVE_UNKNOWN,
+					DRIVE_UNKNOWN};
+	if (d->op->tell)
+		d->op->tell(d, &d->at);
 }
 
 int drive_open(const char *name, const struct drive_options *o,
@@ -76,14 +95,14 @@ int drive_open(const char *name, const struct drive_options *o,
 
 	if (!copy)
 		return REEL_ENOMEM;
-	error = open_kind(name, o ? o : &none, &opened);
+	error = open_kind(copy, o ? o : &none, &opened);
 	if (error) {
 		free(copy);
 		return error;
 	}
 	opened->name = copy;
 	opened->options = o ? *o : none;
-	opened->at = (struct drive_position){0};
+	find_itself(opened);
 	*d = opened;
 	return 0;
 }

@@ -45,6 +45,7 @@ struct drive_options {
 	bool read_only;
 	bool create;   /* an image that is not there is made */
 	bool no_sync;  /* an image's flush leaves the bytes to the system */
+	bool keep;     /* the tape stays where the last program left it */
 	unsigned wait; /* seconds for a cartridge that is still loading */
 	const volatile int *stop; /* NULL, or ends long waits: REEL_ESTOPPED */
 };
@@ -52,9 +53,11 @@ struct drive_options {
 struct drive;
 
 /* `o` may be NULL. The position is the beginning of partition 0 when a
- * cartridge is loaded; a drive without one opens, too. Errors: REEL_ENOENT no
- * such device, REEL_EBUSY another program has it, REEL_EINVAL not a drive's
- * name, REEL_EROFS (images), REEL_EDAMAGED not an image. */
+ * cartridge is loaded (with `keep`: what the drive tells, its numbers may be
+ * DRIVE_UNKNOWN); a drive without a cartridge opens, too. Parameters
+ * (drive_set) are those that the last program left. Errors: REEL_ENOENT no such
+ * device, REEL_EBUSY another program has it, REEL_EINVAL not a drive's name,
+ * REEL_EROFS (images), REEL_EDAMAGED not an image. */
 int drive_open(const char *name, const struct drive_options *o,
 	       struct drive **d);
 /* True for names that drive_open takes: no look at whether it is there. */

@@ -197,9 +197,34 @@ static int configure(struct image *i, const char *options)
 			  (int)strcspn(wrong, "&"), wrong);
 }
 
+/* With `keep` the head stays where it is for the next program. */
+static int keep_place(struct image *i)
+{
+	uint64_t object = i->present ? i->at.object : 0;
+
+	if (!i->base.options.keep || !i->writable ||
+	    (i->saved.partition == i->partition && i->saved.object == object))
+		return 0;
+	i->saved.partition = i->partition;
+	i->saved.object = object;
+	return image_conf_save(&i->saved, i->conf_path);
+}
+
+static int find_place(struct image *i)
+{
+	int error = 0;
+
+	if (i->saved.partition && i->saved.partition < i->conf.partitions)
+		error = image_insert(i, i->saved.partition);
+	if (!error)
+		error = tap_find_object(&i->tap, i->saved.object, &i->at);
+	return error == REEL_ENOENT ? 0 : error;
+}
+
 static int close_image(struct drive *d)
 {
 	struct image *i = image_of(d);
+	int error = keep_place(i);
 
 	image_eject(i);
 	if (i->lock >= 0)
@@ -207,7 +232,7 @@ static int close_image(struct drive *d)
 	free(i->path);
 	free(i->conf_path);
 	free(i);
-	return 0;
+	return error;
 }
 
 static int begin(struct image *i, const char *name,
@@ -235,7 +260,8 @@ static int begin(struct image *i, const char *name,
 	}
 	if (error || !i->conf.loaded)
 		return error;
-	return image_insert(i, 0);
+	error = image_insert(i, 0);
+	return error || !o->keep ? error : find_place(i);
 }
 
 int drive_image_open(const char *name, const struct drive_options *o,
@@ -252,6 +278,7 @@ int drive_image_open(const char *name, const struct drive_options *o,
 	error = begin(i, name, o);
 	i->base.op = i->conf.locate ? &image_operations : &walking_operations;
 	if (error) {
+		i->base.options.keep = false;
 		close_image(&i->base);
 		return error;
 	}

@@ -131,6 +131,22 @@ static int parse_block(struct image_conf *c, const char *text, size_t length)
 	return 0;
 }
 
+/* "1 270" */
+static int parse_position(struct image_conf *c, const char *text, size_t length)
+{
+	const char *blank = memchr(text, ' ', length);
+	size_t first = blank ? (size_t)(blank - text) : 0;
+	uint64_t partition, object;
+
+	if (!blank || image_size_parse(text, first, &partition) ||
+	    image_size_parse(blank + 1, length - first - 1, &object) ||
+	    partition >= DRIVE_PARTITIONS)
+		return REEL_EINVAL;
+	c->partition = (uint32_t)partition;
+	c->object = object;
+	return 0;
+}
+
 /* ---- keys ---- */
 
 static int parse_flag(struct image_conf *c, const char *key, size_t key_length,
@@ -166,6 +182,8 @@ static int parse_key(struct image_conf *c, const char *key, size_t key_length,
 		return parse_partition(c, value, length);
 	if (equals(key, key_length, "attribute"))
 		return parse_attribute(c, value, length);
+	if (equals(key, key_length, "position"))
+		return parse_position(c, value, length);
 	if (equals(key, key_length, "barcode"))
 		return parse_barcode(c, value, length);
 	return parse_flag(c, key, key_length, value, length);
@@ -297,6 +315,9 @@ static int print(const struct image_conf *c, struct buffer *b)
 				      word(c->loaded), word(c->locked),
 				      word(c->setmarks), word(c->report),
 				      word(c->locate));
+	if (!error && (c->partition || c->object))
+		error = buffer_printf(b, "position %u %" PRIu64 "\n",
+				      (unsigned)c->partition, c->object);
 	for (size_t n = 0; n < c->attribute_count && !error; n++) {
 		const struct image_attribute *a = &c->attributes[n];
 

@@ -14,6 +14,7 @@
  *     report yes|no      and stops at them
  *     locate yes|no      seeks by a block's number
  *     repair yes|no      may write behind damage (tap.h, T2)
+ *     position P N       where the head stands: partition and object
  *     attribute ID HEX   of the cartridge's memory, e.g. 0806 its barcode
  *     barcode TEXT       the same as attribute 0806
  *
@@ -42,6 +43,8 @@ struct image_conf {
 	uint64_t early; /* bytes; DRIVE_UNKNOWN: a 64th of the capacity */
 	uint32_t block;
 	bool is_protected, loaded, locked, setmarks, report, locate, repair;
+	uint32_t partition; /* position */
+	uint64_t object;
 	struct image_attribute attributes[IMAGE_ATTRIBUTES];
 	size_t attribute_count;
 };

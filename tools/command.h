@@ -31,5 +31,6 @@ extern const struct command command_verify;
 extern const struct command command_rules_check;
 extern const struct command command_rules_test;
 extern const struct command command_catalog_rebuild;
+extern const struct command command_tape;
 
 #endif

@@ -13,6 +13,7 @@ static const struct command *const commands[] = {
 	&command_find,	      &command_diff,	   &command_history,
 	&command_info,	      &command_restore,	   &command_verify,
 	&command_rules_check, &command_rules_test, &command_catalog_rebuild,
+	&command_tape,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
