@@ -78,6 +78,7 @@ static int open_first(struct image *i, const struct drive_options *o)
 		i->writable = false;
 		error = open_file(i, i->path, false, &i->lock);
 	}
+	i->tab = !error && access(i->path, W_OK) != 0;
 	if (error == REEL_EINVAL)
 		return drive_fail(&i->base, error, "not a regular file");
 	if (error)
@@ -164,14 +165,14 @@ int image_needs_cartridge(struct image *i)
 
 bool image_write_protected(const struct image *i)
 {
-	return i->conf.is_protected || !i->writable;
+	return i->conf.is_protected || i->tab;
 }
 
 int image_may_write(struct image *i)
 {
 	int error = image_needs_cartridge(i);
 
-	if (!error && image_write_protected(i))
+	if (!error && (image_write_protected(i) || !i->writable))
 		return drive_fail(&i->base, REEL_EROFS,
 				  "the cartridge is write-protected");
 	return error;

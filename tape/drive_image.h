@@ -14,7 +14,8 @@ struct image {
 	char *path;		 /* of the first partition */
 	char *conf_path;
 	int lock;	/* the first partition, flocked */
-	bool writable;	/* the files can be written */
+	bool writable;	/* the files are open for writing */
+	bool tab;	/* the system does not let us write them */
 	bool present;	/* a cartridge is loaded: tap is open */
 	struct tap tap; /* of the partition */
 	uint32_t partition;

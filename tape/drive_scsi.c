@@ -358,31 +358,20 @@ static int read_unreadable(struct scsi_drive *d, const struct scsi_sense *why,
 			  was->object, (unsigned)was->partition, text);
 }
 
-static int read_drive(struct drive *base, void *to, size_t room,
-		      struct drive_read *r)
+/* One READ. *complete false: a block came whose bytes did not all arrive. */
+static int read_once(struct scsi_drive *d, void *to, size_t asked,
+		     struct drive_read *r, bool *complete)
 {
-	struct scsi_drive *d = scsi_drive_of(base);
-	size_t asked = room < d->block_max ? room : d->block_max;
 	struct scsi_command c;
 	struct scsi_sense s;
 	int error;
 
-	if (asked > SCSI_LENGTH_24)
-		asked = SCSI_LENGTH_24;
-	if (d->block && room < d->block) {
-		r->length = d->block;
-		return REEL_ERANGE;
-	}
 	scsi_begin(&c, SCSI_READ, SCSI_TIME_DATA);
-	if (d->block) {
-		asked = d->block;
-		c.cdb[1] = 1;
-		scsi_put24(c.cdb + 2, 1);
-	} else {
-		scsi_put24(c.cdb + 2, (uint32_t)asked);
-	}
+	c.cdb[1] = d->block ? 1 : 0;
+	scsi_put24(c.cdb + 2, d->block ? 1 : (uint32_t)asked);
 	c.in = to;
 	c.length = asked;
+	*complete = true;
 	error = drive_scsi_run(d, &c, SCSI_RELATIVE, &s);
 	if (s.filemark && !s.deferred && (!error || error == REEL_ENOENT)) {
 		r->found = s.code == 0x0003 ? DRIVE_SETMARK : DRIVE_FILEMARK;
@@ -396,13 +385,45 @@ static int read_drive(struct drive *base, void *to, size_t room,
 	if (error == REEL_EDAMAGED && s.eom)
 		error = REEL_EIO;
 	if (error == REEL_EDAMAGED)
-		return read_unreadable(d, &s, &base->at);
+		return read_unreadable(d, &s, &d->base.at);
 	if (error)
 		return drive_scsi_failed(d, error, "read", &s);
 	take_residue(&s, asked, r, c.transferred);
 	if (r->length > asked || (s.ili && s.information < 0))
 		return read_too_large(d, asked, r);
+	*complete = c.transferred >= r->length;
 	return 0;
+}
+
+static int read_drive(struct drive *base, void *to, size_t room,
+		      struct drive_read *r)
+{
+	struct scsi_drive *d = scsi_drive_of(base);
+	size_t asked = room < d->block_max ? room : d->block_max;
+	struct scsi_sense s;
+	bool complete;
+	int error;
+
+	if (asked > SCSI_LENGTH_24)
+		asked = SCSI_LENGTH_24;
+	if (d->block && room < d->block) {
+		r->length = d->block;
+		return REEL_ERANGE;
+	}
+	if (d->block)
+		asked = d->block;
+	error = read_once(d, to, asked, r, &complete);
+	if (error || complete)
+		return error;
+	/* tgt sends as many bytes of a short block as are missing from it:
+	 * again, with its very size */
+	error = drive_scsi_space_raw(d, 0, -1, &s);
+	if (error)
+		return drive_scsi_failed(d, error, "go back to a block", &s);
+	error = read_once(d, to, r->length, r, &complete);
+	if (error || complete)
+		return error;
+	return drive_fail(base, REEL_EIO, "a block did not arrive whole");
 }
 
 /* ---- writing ---- */

@@ -123,7 +123,7 @@ static int run_read(const struct command *self, int argc, char **argv)
 	if (isatty(STDOUT_FILENO))
 		return options_misuse(self, "send the output to a file or a "
 					    "pipe, not to a terminal");
-	error = tape_open(argv[0], true, true, &d);
+	error = tape_open(argv[0], false, true, &d);
 	if (error)
 		return error_exit(error);
 	error = read_files(d, all ? UINT64_MAX : files, (size_t)block, stop,
