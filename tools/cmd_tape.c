@@ -11,11 +11,11 @@
 #include "tools/tape.h"
 
 static const struct command *const verbs[] = {
-	&tape_status, &tape_load,    &tape_unload, &tape_lock,
-	&tape_unlock, &tape_tension, &tape_format, &tape_partition,
-	&tape_erase,  &tape_seek,    &tape_tell,   &tape_space,
-	&tape_mark,   &tape_params,  &tape_set,	   &tape_attribute,
-	&tape_read,   &tape_write,
+	&tape_status, &tape_load,    &tape_unload,    &tape_lock,
+	&tape_unlock, &tape_tension, &tape_format,    &tape_partition,
+	&tape_erase,  &tape_seek,    &tape_tell,      &tape_space,
+	&tape_mark,   &tape_params,  &tape_set,	      &tape_attribute,
+	&tape_read,   &tape_write,   &tape_inventory, &tape_move,
 };
 
 #define VERBS	    (sizeof(verbs) / sizeof(verbs[0]))

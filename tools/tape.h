@@ -1,6 +1,7 @@
-/* Inside `reel tape`: cmd_tape.c names the verbs, tape_medium.c has those for
- * drive and cartridge, tape_place.c those that move, tape_data.c those that
- * read and write. */
+/* Inside `reel tape`: cmd_tape.c names the verbs, tape_say.c has those that
+ * only tell, tape_medium.c those for drive and cartridge, tape_place.c those
+ * that move, tape_data.c those that read and write, tape_changer.c those for
+ * changers. */
 #ifndef REEL_TOOLS_TAPE_H
 #define REEL_TOOLS_TAPE_H
 
@@ -27,6 +28,8 @@ extern const struct command tape_space;
 extern const struct command tape_mark;
 extern const struct command tape_read;
 extern const struct command tape_write;
+extern const struct command tape_inventory;
+extern const struct command tape_move;
 
 /* Opens it where the last verb left it; REEL_EMEDIUM when `needs` a cartridge
  * and there is none. Says what is wrong. */
