@@ -243,15 +243,19 @@ void bytes_drop(struct live *l, struct live_node *n)
 
 /* ---- opening and closing ---- */
 
+static uint64_t blocks_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : (uint64_t)st.st_blocks;
+}
+
 /* Nobody has it open; under both locks. */
 static void close_bytes(struct live_node *n)
 {
-	struct stat st = {0};
-
 	if (n->fd < 0)
 		return;
-	if (!fstat(n->fd, &st))
-		n->row.blocks = (uint64_t)st.st_blocks;
+	n->row.blocks = blocks_of(n->fd);
 	close(n->fd);
 	n->fd = -1;
 }

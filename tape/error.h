@@ -28,7 +28,9 @@
 	X(REEL_EFBIG, -21, EFBIG, 2, "file too large")                         \
 	X(REEL_EMLINK, -22, EMLINK, 2, "too many links")                       \
 	X(REEL_EDQUOT, -23, EDQUOT, 2, "disk quota exceeded")                  \
-	X(REEL_ESTALE, -24, ESTALE, 2, "stale file handle")
+	X(REEL_ESTALE, -24, ESTALE, 2, "stale file handle")                    \
+	X(REEL_EBUSY, -25, EBUSY, 2, "the device is in use")                   \
+	X(REEL_ERESET, -26, EIO, 2, "the position on the medium is lost")
 
 enum reel_error {
 #define X(name, value, err, status, text) name = value,

@@ -39,5 +39,6 @@ extern const struct command command_delayed_cancel;
 extern const struct command command_delayed_status;
 extern const struct command command_delayed_export;
 extern const struct command command_delayed_import;
+extern const struct command command_tape;
 
 #endif

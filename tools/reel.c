@@ -31,6 +31,7 @@ static const struct command *const commands[] = {
 	&command_delayed_status,
 	&command_delayed_export,
 	&command_delayed_import,
+	&command_tape,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -1,0 +1,586 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "tape/bytes.h"
+#include "tape/error.h"
+#include "tape/tap.h"
+
+#define WORD	      4u
+#define MARK	      0x00000000u
+#define SETMARK	      0x70000001u
+#define GAP	      0xfffffffeu
+#define MEDIUM_END    0xffffffffu
+#define CLASS(word)   ((word) >> 28)
+#define LENGTH(word)  ((word)&0x0fffffffu)
+#define FIRST_STRIDE  32
+#define PLACES_LIMIT  (1u << 18)
+#define WRITE_BACK    (32ull << 20) /* bytes between two starts of it */
+#define MARKS_AT_ONCE 1024
+
+/* What stands at an offset. */
+struct item {
+	enum tap_object what;
+	bool skipped; /* a gap or of a class that is not read */
+	bool torn;    /* with TAP_END: bytes of a block follow */
+	uint32_t length;
+	uint64_t next; /* offset behind it */
+};
+
+/* ---- reading words ---- */
+
+/* Bytes read, fewer at the end of the file. */
+static int read_at(int fd, void *to, size_t length, uint64_t offset,
+		   size_t *got)
+{
+	*got = 0;
+	while (*got < length) {
+		ssize_t n = pread(fd, (uint8_t *)to + *got, length - *got,
+				  (off_t)(offset + *got));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return REEL_EIO;
+		if (!n)
+			break;
+		*got += (size_t)n;
+	}
+	return 0;
+}
+
+static int word_at(const struct tap *t, uint64_t offset, uint32_t *word,
+		   bool *there)
+{
+	struct le32 raw;
+	size_t got;
+	int error = read_at(t->fd, &raw, sizeof(raw), offset, &got);
+
+	*there = !error && got == sizeof(raw);
+	if (*there)
+		*word = le32_get(raw);
+	return error;
+}
+
+uint64_t tap_footprint(const struct tap *t, uint32_t length)
+{
+	return 2ull * WORD + length + (t->unpadded ? 0 : length & 1);
+}
+
+/* ---- one item ---- */
+
+static int trailer_is(const struct tap *t, uint64_t offset, uint32_t word,
+		      bool *same, bool *there)
+{
+	uint32_t trailer = 0;
+	int error = word_at(t, offset, &trailer, there);
+
+	*same = !error && *there && trailer == word;
+	return error;
+}
+
+/* A block or a record of another class: the length stands behind it, too. */
+static int look_record(struct tap *t, uint64_t offset, uint32_t word,
+		       struct item *i)
+{
+	uint64_t data = offset + WORD;
+	uint32_t odd = LENGTH(word) & 1;
+	bool same, there, other;
+	int error;
+
+	i->length = LENGTH(word);
+	i->next = data + i->length + (t->unpadded ? 0 : odd) + WORD;
+	error = trailer_is(t, i->next - WORD, word, &same, &there);
+	if (!error && !same && odd && !t->unpadded) {
+		error = trailer_is(t, data + i->length, word, &same, &other);
+		if (same) {
+			t->unpadded = true;
+			i->next--;
+		}
+	}
+	if (error || same)
+		return error;
+	/* cut short, or its last bytes never came to the disk */
+	i->torn = !there || i->next >= t->size;
+	i->what = i->torn ? TAP_END : TAP_DAMAGE;
+	return 0;
+}
+
+static int classify(struct tap *t, uint64_t offset, uint32_t word,
+		    struct item *i)
+{
+	*i = (struct item){.next = offset + WORD};
+	switch (CLASS(word)) {
+	case 0:
+		i->what = word == MARK ? TAP_FILEMARK : TAP_BLOCK;
+		break;
+	case 8:
+		i->what = TAP_BAD;
+		break;
+	case 7:
+		i->what = TAP_SETMARK;
+		i->skipped = word != SETMARK;
+		return 0;
+	case 15:
+		i->what = word == MEDIUM_END ? TAP_END : TAP_FILEMARK;
+		i->skipped = word != MEDIUM_END;
+		return 0;
+	default:
+		i->what = TAP_BLOCK;
+		i->skipped = true;
+	}
+	if (word == MARK)
+		return 0;
+	if (!LENGTH(word) || (!i->skipped && LENGTH(word) > TAP_BLOCK_LIMIT)) {
+		i->what = TAP_DAMAGE;
+		return 0;
+	}
+	return look_record(t, offset, word, i);
+}
+
+static int look(struct tap *t, uint64_t offset, struct item *i)
+{
+	uint32_t word;
+	bool there;
+	int error = word_at(t, offset, &word, &there);
+
+	if (error)
+		return error;
+	if (there)
+		return classify(t, offset, word, i);
+	*i = (struct item){
+		.what = TAP_END, .torn = offset < t->size, .next = offset};
+	return 0;
+}
+
+/* The item at p that counts; p moves over what is skipped. */
+static int settle(struct tap *t, struct tap_place *p, struct item *i)
+{
+	int error;
+
+	for (;;) {
+		if (p->offset >= t->end.offset) {
+			*i = (struct item){.what = t->damaged ? TAP_DAMAGE
+							      : TAP_END,
+					   .next = p->offset};
+			return 0;
+		}
+		error = look(t, p->offset, i);
+		if (error || !i->skipped)
+			return error;
+		p->offset = i->next;
+	}
+}
+
+static void pass(struct tap_place *p, const struct item *i)
+{
+	p->offset = i->next;
+	p->object++;
+	p->block++;
+	p->run++;
+	if (i->what == TAP_FILEMARK) {
+		p->file++;
+		p->block = 0;
+	}
+	if (i->what == TAP_FILEMARK || i->what == TAP_SETMARK)
+		p->run = 0;
+}
+
+/* ---- places ---- */
+
+static void thin(struct tap *t)
+{
+	size_t kept = 0;
+
+	t->stride *= 2;
+	for (size_t n = 0; n < t->count; n++) {
+		if (t->places[n].object % t->stride == 0)
+			t->places[kept++] = t->places[n];
+	}
+	t->count = kept;
+}
+
+static int remember(struct tap *t, const struct tap_place *p)
+{
+	struct tap_place *more;
+	size_t room;
+
+	if (p->object % t->stride)
+		return 0;
+	if (t->count == PLACES_LIMIT)
+		thin(t);
+	if (p->object % t->stride)
+		return 0;
+	if (t->count == t->room) {
+		room = t->room ? 2 * t->room : 64;
+		more = realloc(t->places, room * sizeof(*more));
+		if (!more)
+			return REEL_ENOMEM;
+		t->places = more;
+		t->room = room;
+	}
+	t->places[t->count++] = *p;
+	return 0;
+}
+
+/* Forgets what lies at or behind an offset. */
+static void forget(struct tap *t, const struct tap_place *p)
+{
+	while (t->count && t->places[t->count - 1].object >= p->object)
+		t->count--;
+}
+
+/* The last place kept whose object (or file) is not behind the one wanted. */
+static struct tap_place before(const struct tap *t, uint64_t wanted, bool file)
+{
+	size_t low = 0, high = t->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct tap_place *p = &t->places[middle];
+
+		if ((file ? p->file : p->object) <= wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? t->places[low - 1] : (struct tap_place){0};
+}
+
+int tap_find_object(struct tap *t, uint64_t object, struct tap_place *p)
+{
+	struct tap_place at = before(t, object, false);
+	struct item i;
+	int error;
+
+	if (object > t->end.object) {
+		*p = t->end;
+		return REEL_ENOENT;
+	}
+	while (at.object < object) {
+		error = settle(t, &at, &i);
+		if (error)
+			return error;
+		pass(&at, &i);
+	}
+	*p = at;
+	return 0;
+}
+
+int tap_find_mark(struct tap *t, uint64_t file, struct tap_place *p)
+{
+	struct tap_place at = before(t, file, true);
+	struct item i;
+	int error;
+
+	if (file >= t->end.file)
+		return REEL_ENOENT;
+	for (;;) {
+		error = settle(t, &at, &i);
+		if (error)
+			return error;
+		if (i.what == TAP_END || i.what == TAP_DAMAGE)
+			return REEL_EIO; /* the file changed under us */
+		if (i.what == TAP_FILEMARK && at.file == file)
+			break;
+		pass(&at, &i);
+	}
+	*p = at;
+	return 0;
+}
+
+/* ---- opening ---- */
+
+static int scan(struct tap *t)
+{
+	struct tap_place p = {0};
+	struct item i;
+	int error;
+
+	t->end.offset = UINT64_MAX; /* settle() stops at nothing yet */
+	for (;;) {
+		error = remember(t, &p);
+		if (!error)
+			error = settle(t, &p, &i);
+		if (error)
+			return error;
+		if (i.what == TAP_END || i.what == TAP_DAMAGE)
+			break;
+		pass(&p, &i);
+	}
+	t->torn = i.torn;
+	t->damaged = i.what == TAP_DAMAGE;
+	t->end = p;
+	return 0;
+}
+
+/* A file that is no image must not be taken for one that is torn. */
+static int check_beginning(const struct tap *t)
+{
+	uint32_t word;
+	bool there, right;
+	int error = word_at(t, 0, &word, &there);
+
+	if (error || !t->size)
+		return error;
+	right = there && (CLASS(word) == 0 || CLASS(word) == 8 ||
+			  word == SETMARK || word == GAP || word == MEDIUM_END);
+	return right && (t->end.object || !t->damaged) ? 0 : REEL_EDAMAGED;
+}
+
+int tap_init(struct tap *t, int fd, bool repair)
+{
+	struct stat st;
+	int error;
+
+	*t = (struct tap){.fd = fd, .stride = FIRST_STRIDE};
+	if (fstat(fd, &st))
+		return REEL_EIO;
+	t->size = (uint64_t)st.st_size;
+	error = scan(t);
+	if (!error)
+		error = check_beginning(t);
+	if (error) {
+		free(t->places);
+		return error;
+	}
+	if (repair)
+		t->damaged = false;
+	t->written_back = t->end.offset;
+	return 0;
+}
+
+void tap_release(struct tap *t)
+{
+	free(t->places);
+	close(t->fd);
+}
+
+/* ---- reading ---- */
+
+int tap_peek(struct tap *t, const struct tap_place *p, enum tap_object *what,
+	     uint32_t *length)
+{
+	struct tap_place at = *p;
+	struct item i;
+	int error = settle(t, &at, &i);
+
+	*what = i.what;
+	*length = i.length;
+	return error;
+}
+
+int tap_step(struct tap *t, struct tap_place *p, enum tap_object *what)
+{
+	struct item i;
+	int error = settle(t, p, &i);
+
+	*what = i.what;
+	if (!error && i.what != TAP_END && i.what != TAP_DAMAGE)
+		pass(p, &i);
+	return error;
+}
+
+/* A block of the expected length with both its words in one call. *done false:
+ * something else stands there. */
+static int read_expected(struct tap *t, struct tap_place *p, void *to,
+			 bool *done)
+{
+	struct le32 head, tail;
+	uint32_t length = t->expected;
+	uint8_t pad;
+	struct iovec parts[4] = {
+		{&head, WORD}, {to, length}, {&pad, 0}, {&tail, WORD}};
+	struct item i = {.what = TAP_BLOCK};
+	size_t whole = (size_t)tap_footprint(t, length);
+	ssize_t n;
+
+	*done = false;
+	if (p->offset + whole > t->end.offset)
+		return 0;
+	parts[2].iov_len = whole - 2 * WORD - length;
+	n = preadv(t->fd, parts, 4, (off_t)p->offset);
+	if (n < 0 && errno != EINTR)
+		return REEL_EIO;
+	if (n != (ssize_t)whole || le32_get(head) != length ||
+	    le32_get(tail) != length)
+		return 0;
+	i.next = p->offset + whole;
+	pass(p, &i);
+	*done = true;
+	return 0;
+}
+
+int tap_read(struct tap *t, struct tap_place *p, void *to, size_t room,
+	     enum tap_object *what, uint32_t *length)
+{
+	struct item i;
+	size_t got;
+	bool done = false;
+	int error = 0;
+
+	if (t->expected && t->expected <= room)
+		error = read_expected(t, p, to, &done);
+	if (done) {
+		*what = TAP_BLOCK;
+		*length = t->expected;
+	}
+	if (error || done)
+		return error;
+	error = settle(t, p, &i);
+	if (error)
+		return error;
+	*what = i.what;
+	*length = i.length;
+	if (i.what == TAP_END || i.what == TAP_DAMAGE)
+		return 0;
+	if (i.what == TAP_BLOCK) {
+		if (i.length > room)
+			return REEL_ERANGE;
+		t->expected = i.length;
+		error = read_at(t->fd, to, i.length, p->offset + WORD, &got);
+		if (error || got != i.length)
+			return REEL_EIO;
+	}
+	pass(p, &i);
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static int cut_file(struct tap *t, uint64_t size)
+{
+	if (t->size == size)
+		return 0;
+	if (ftruncate(t->fd, (off_t)size))
+		return error_from_errno(errno);
+	t->size = size;
+	return 0;
+}
+
+int tap_cut(struct tap *t, const struct tap_place *p)
+{
+	int error;
+
+	if (t->damaged && p->offset >= t->end.offset)
+		return REEL_EDAMAGED;
+	error = cut_file(t, p->offset);
+	if (error)
+		return error;
+	forget(t, p);
+	t->end = *p;
+	t->torn = t->damaged = false;
+	if (t->written_back > p->offset)
+		t->written_back = p->offset;
+	return remember(t, p);
+}
+
+static void skip(struct iovec **parts, int *count, size_t n)
+{
+	while (*count && n >= (*parts)->iov_len) {
+		n -= (*parts)->iov_len;
+		(*parts)++;
+		(*count)--;
+	}
+	if (*count) {
+		(*parts)->iov_base = (uint8_t *)(*parts)->iov_base + n;
+		(*parts)->iov_len -= n;
+	}
+}
+
+static int append(struct tap *t, struct iovec *parts, int count)
+{
+	uint64_t offset = t->size;
+	int error;
+
+	while (count) {
+		ssize_t n = pwritev(t->fd, parts, count, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			error = n ? error_from_errno(errno) : REEL_EIO;
+			if (ftruncate(t->fd, (off_t)t->size))
+				t->torn = true;
+			return error;
+		}
+		offset += (uint64_t)n;
+		skip(&parts, &count, (size_t)n);
+	}
+	t->size = offset;
+	return 0;
+}
+
+/* The disk works while the next blocks come. */
+static void write_back(struct tap *t)
+{
+	if (t->size - t->written_back < WRITE_BACK)
+		return;
+	sync_file_range(t->fd, (off_t)t->written_back,
+			(off_t)(t->size - t->written_back),
+			SYNC_FILE_RANGE_WRITE);
+	t->written_back = t->size;
+}
+
+static int grow(struct tap *t, struct tap_place *p, const struct item *i)
+{
+	pass(p, i);
+	t->end = *p;
+	write_back(t);
+	return remember(t, p);
+}
+
+/* Writing begins where the file ends. */
+static int prepare(struct tap *t, const struct tap_place *p)
+{
+	if (p->offset == t->end.offset && t->size == p->offset && !t->torn &&
+	    !t->damaged)
+		return 0;
+	return tap_cut(t, p);
+}
+
+int tap_write(struct tap *t, struct tap_place *p, const void *data,
+	      uint32_t length)
+{
+	struct le32 word = le32_make(length);
+	uint8_t pad = 0;
+	struct iovec parts[] = {{&word, WORD},
+				{(void *)(uintptr_t)data, length},
+				{&pad, 0},
+				{&word, WORD}};
+	struct item i = {.what = TAP_BLOCK};
+	int error = prepare(t, p);
+
+	if (error)
+		return error;
+	parts[2].iov_len = t->unpadded ? 0 : length & 1;
+	error = append(t, parts, 4);
+	i.next = t->size;
+	return error ? error : grow(t, p, &i);
+}
+
+int tap_mark(struct tap *t, struct tap_place *p, bool setmark, uint32_t count)
+{
+	struct le32 words[MARKS_AT_ONCE];
+	struct item i = {.what = setmark ? TAP_SETMARK : TAP_FILEMARK};
+	int error = prepare(t, p);
+
+	for (size_t n = 0; n < MARKS_AT_ONCE; n++)
+		words[n] = le32_make(setmark ? SETMARK : MARK);
+	while (!error && count) {
+		uint32_t now = count < MARKS_AT_ONCE ? count : MARKS_AT_ONCE;
+		struct iovec part = {words, now * WORD};
+
+		i.next = t->size;
+		error = append(t, &part, 1);
+		for (uint32_t n = 0; !error && n < now; n++) {
+			i.next += WORD;
+			error = grow(t, p, &i);
+		}
+		count -= now;
+	}
+	return error;
+}
