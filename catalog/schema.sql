@@ -70,7 +70,8 @@ CREATE TABLE inode (
 	atime INTEGER,               -- NULL: not kept, shown as mtime
 	ctime INTEGER,               -- NULL: as mtime
 	nlink INTEGER NOT NULL,
-	source INTEGER NOT NULL,     -- st_ino where it was read
+	source INTEGER NOT NULL,     -- st_ino where it was read; with
+				     -- INODE_LIVING its st_ino in current/
 	rdev INTEGER,                -- devices: major << 32 | minor
 	blocks INTEGER,              -- st_blocks; NULL: (size + 4095) / 4096 * 8
 	flags INTEGER NOT NULL,      -- INODE_* of tree.h
