@@ -210,6 +210,7 @@ static const struct {
 static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *to,
 		       int set, struct fuse_file_info *file)
 {
+	struct live_user user = user_of(request);
 	unsigned wanted = 0;
 	struct live_entry e;
 	int error;
@@ -224,7 +225,7 @@ static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *to,
 		wanted &= ~(unsigned)LIVE_MTIME;
 	if (wanted & LIVE_SIZE)
 		worker_step_down(worker_of(request));
-	error = live_set(live_of(request), id, to, wanted, &e);
+	error = live_set(live_of(request), id, to, wanted, &user, &e);
 	reply_attributes(request, error, &e);
 }
 

@@ -343,6 +343,15 @@ int live_flush(struct live *l)
 	return error;
 }
 
+void node_drop_set_id(struct live_node *n)
+{
+	if (S_ISDIR(n->row.mode))
+		return;
+	n->row.mode &= ~(mode_t)S_ISUID;
+	if (n->row.mode & S_IXGRP)
+		n->row.mode &= ~(mode_t)S_ISGID;
+}
+
 /* ---- stat ---- */
 
 void node_stat(const struct live_node *n, struct live_entry *out)

@@ -101,8 +101,10 @@ enum live_change {
 };
 
 int live_stat(struct live *l, uint64_t id, struct live_entry *out);
+/* Set-id bits go with the owner, and with the size unless root sets it. */
 int live_set(struct live *l, uint64_t id, const struct stat *to,
-	     unsigned changes, struct live_entry *out);
+	     unsigned changes, const struct live_user *user,
+	     struct live_entry *out);
 int live_readlink(struct live *l, uint64_t id, struct buffer *out);
 /* Where a file's bytes are: its content in the set, 0 when it has none or they
  * are in the spool; and whether a rule left it out of the last commit. */

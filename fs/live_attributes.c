@@ -92,6 +92,8 @@ static int set_attributes(struct live *l, struct live_node *n,
 	struct spool_node *r = &n->row;
 	int error = node_change(l, n);
 
+	if (!error && changes & (LIVE_UID | LIVE_GID))
+		node_drop_set_id(n);
 	if (!error && changes & LIVE_MODE)
 		error = change_mode(n, to->st_mode);
 	if (changes & LIVE_UID)
@@ -110,7 +112,8 @@ static int set_attributes(struct live *l, struct live_node *n,
 }
 
 int live_set(struct live *l, uint64_t id, const struct stat *to,
-	     unsigned changes, struct live_entry *out)
+	     unsigned changes, const struct live_user *user,
+	     struct live_entry *out)
 {
 	struct live_node *n;
 	int error;
@@ -123,7 +126,8 @@ int live_set(struct live *l, uint64_t id, const struct stat *to,
 	if (changes & LIVE_SIZE) {
 		pthread_rwlock_rdlock(&l->freeze);
 		error = S_ISREG(n->row.mode)
-				? bytes_truncate(l, n, (uint64_t)to->st_size)
+				? bytes_truncate(l, n, (uint64_t)to->st_size,
+						 user)
 				: REEL_EINVAL;
 		pthread_rwlock_unlock(&l->freeze);
 	}

@@ -513,9 +513,7 @@ static int note_written(struct live *l, struct live_node *n, uint64_t end,
 		n->row.has_digest = n->row.synced = false;
 		n->written = true;
 		if (user && user->uid)
-			n->row.mode &= ~(
-				mode_t)(S_ISUID |
-					(n->row.mode & S_IXGRP ? S_ISGID : 0));
+			node_drop_set_id(n);
 		if (!n->row.nlink)
 			n->row.state = SPOOL_CLEAN;
 	}
@@ -564,7 +562,8 @@ static int cut_bytes(struct live *l, struct live_node *n, uint64_t size)
 	return error;
 }
 
-int bytes_truncate(struct live *l, struct live_node *n, uint64_t size)
+int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,
+		   const struct live_user *user)
 {
 	int error = size > INT64_MAX ? REEL_EFBIG : 0;
 
@@ -572,7 +571,7 @@ int bytes_truncate(struct live *l, struct live_node *n, uint64_t size)
 	if (!error && size != n->row.size)
 		error = cut_bytes(l, n, size);
 	if (!error)
-		error = note_written(l, n, 0, NULL);
+		error = note_written(l, n, 0, user);
 	pthread_mutex_lock(&l->lock);
 	if (!error)
 		n->row.size = size;

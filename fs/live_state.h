@@ -68,6 +68,8 @@ int node_touch(struct live *l, struct live_node *n);
 /* node_touch, and ctime is now. */
 int node_change(struct live *l, struct live_node *n);
 int node_load_xattrs(struct live *l, struct live_node *n);
+/* Set-id bits of a file whose owner or bytes change. */
+void node_drop_set_id(struct live_node *n);
 void node_stat(const struct live_node *n, struct live_entry *out);
 /* The base's directory behind a node; 0: none. */
 uint64_t node_base_directory(const struct live_node *n);
@@ -97,7 +99,8 @@ void live_drop_file(struct live *l, uint64_t file);
 /* live_bytes.c. Nobody needs the node's bytes any more; under lock. */
 void bytes_drop(struct live *l, struct live_node *n);
 /* Under freeze; takes the other locks. */
-int bytes_truncate(struct live *l, struct live_node *n, uint64_t size);
+int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,
+		   const struct live_user *user);
 /* Its last file was closed. */
 void bytes_recognise(struct live *l, struct live_node *n);
 
