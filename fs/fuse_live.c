@@ -37,7 +37,7 @@ static void on_init(void *context, struct fuse_conn_info *conn)
 	const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
 				FUSE_CAP_READDIRPLUS |
 				FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_POSIX_ACL |
-				FUSE_CAP_DONT_MASK;
+				FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_DONT_MASK;
 
 	(void)context;
 	conn->want = wanted & conn->capable;
