@@ -102,12 +102,13 @@ static int64_t seconds(void)
 static bool is_due(struct committer *c, int64_t since)
 {
 	const struct mount_options *o = c->options;
-	struct live_count count;
+	uint64_t written;
 
+	if (!live_is_dirty(c->live, &written))
+		return false;
 	if (o->commit && seconds() - since >= o->commit)
-		return !live_count(c->live, &count) && count.names;
-	return o->spool_size && !live_count(c->live, &count) &&
-	       count.spool > o->spool_size;
+		return true;
+	return o->spool_size && written > o->spool_size;
 }
 
 /* Everybody who asked so far; waits a second at most. Under lock. */

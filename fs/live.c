@@ -293,7 +293,7 @@ int node_touch(struct live *l, struct live_node *n)
 	struct naming g = {l, n->row.id, spool_last_change(l->spool)};
 	int error = node_load_xattrs(l, n);
 
-	l->touched = true;
+	l->touched = l->dirty = true;
 	if (!error && !n->stored && n->row.base && !S_ISDIR(n->row.mode))
 		error = tree_names(l->catalog, spool_base(l->spool),
 				   n->row.base, give_entry, &g);
@@ -411,7 +411,7 @@ static int choose_base(struct live *l)
 		error = catalog_newest(l->catalog, &newest);
 	if (error)
 		return error;
-	l->touched = names > 0;
+	l->touched = l->dirty = names > 0;
 	if (!names)
 		error = spool_set_base(l->spool, newest);
 	else if (spool_base(l->spool) > newest)
@@ -534,7 +534,17 @@ int live_count(struct live *l, struct live_count *out)
 	if (!error)
 		error = spool_count(l->spool, &out->names, &out->bytes);
 	out->base = spool_base(l->spool);
-	out->spool = out->bytes;
 	pthread_mutex_unlock(&l->lock);
 	return error;
+}
+
+bool live_is_dirty(struct live *l, uint64_t *written)
+{
+	bool dirty;
+
+	pthread_mutex_lock(&l->lock);
+	dirty = l->dirty;
+	*written = l->written;
+	pthread_mutex_unlock(&l->lock);
+	return dirty;
 }

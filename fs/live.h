@@ -188,10 +188,12 @@ int live_follow(struct live *l);
 struct live_count {
 	uint64_t names; /* to be committed */
 	uint64_t bytes;
-	uint64_t spool; /* bytes of files in the spool */
 	uint32_t base;
 };
 int live_count(struct live *l, struct live_count *out);
+/* Whether anything changed since the last commit, and about how many bytes
+ * were written; costs nothing. */
+bool live_is_dirty(struct live *l, uint64_t *written);
 /* The time that changes get: ns since 1970. */
 int64_t live_now(void);
 /* Flushes, and syncs when it is time; called each LIVE_FLUSH seconds. */

@@ -508,6 +508,8 @@ static int note_written(struct live *l, struct live_node *n, uint64_t end,
 	error = node_change(l, n);
 	if (!error) {
 		if (end > n->row.size)
+			l->written += end - n->row.size;
+		if (end > n->row.size)
 			n->row.size = end;
 		n->row.mtime = n->row.ctime;
 		n->row.has_digest = n->row.synced = false;

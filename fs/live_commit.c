@@ -39,6 +39,8 @@ int live_freeze(struct live *l, struct live_frozen *out)
 		out->change = spool_last_change(l->spool);
 		l->frozen_file = spool_last_file(l->spool);
 		l->committing = true;
+		l->dirty = false;
+		l->written = 0;
 	}
 	pthread_mutex_unlock(&l->lock);
 	pthread_rwlock_unlock(&l->freeze);
@@ -151,6 +153,7 @@ int live_thaw(struct live *l, struct live_frozen *f, uint32_t session,
 		error = take_result(l, f, &results[n]);
 	pthread_mutex_lock(&l->lock);
 	l->committing = false;
+	l->dirty |= !session;
 	drop_broken(l);
 	if (!error && session)
 		error = new_base(l, f, session);

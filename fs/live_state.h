@@ -31,9 +31,11 @@ struct live {
 	pthread_mutex_t lock;
 	struct spool *spool;
 	struct catalog *catalog;
-	uint32_t epoch; /* of the base */
-	bool touched;	/* the spool has or will have rows */
-	bool failed;	/* the spool could not be written; said once */
+	uint32_t epoch;	  /* of the base */
+	bool touched;	  /* the spool has or will have rows */
+	bool dirty;	  /* something changed since the last commit */
+	uint64_t written; /* bytes, since then */
+	bool failed;	  /* the spool could not be written; said once */
 	struct live_node *slots[LIVE_SLOTS];
 	struct live_node *newest, *oldest;
 	struct live_node *first_changed;
