@@ -115,7 +115,9 @@ compare() {
 can_mount() {
 	[ -c /dev/fuse ] || return 1
 	[ -r /dev/fuse ] && [ -w /dev/fuse ] || return 1
-	[ "$(id -u)" = 0 ] || command -v fusermount3 >/dev/null
+	# fusermount3 unmounts by /etc/mtab, which a fresh root may lack
+	[ "$(id -u)" = 0 ] ||
+		{ command -v fusermount3 >/dev/null && [ -e /etc/mtab ]; }
 }
 
 run() {
@@ -167,7 +169,7 @@ run "$reel" verify "$work/set"
 if can_mount; then
 	try_mount
 else
-	say "/dev/fuse is not there for this user: no mount is tried"
+	say "this user lacks /dev/fuse, fusermount3 or /etc/mtab: no mount"
 fi
 
 say "restoring"
