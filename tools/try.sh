@@ -173,7 +173,9 @@ else
 fi
 
 say "restoring"
-run "$reel" restore "$work/set" --to "$work/out"
+# an ordinary user cannot give files to their owners, which status 1 says
+run "$reel" restore "$work/set" --to "$work/out" ||
+	{ [ $? = 1 ] && [ "$(id -u)" != 0 ]; }
 
 say "comparing"
 if [ -d "$work/copy" ]; then
