@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/compare.h"
 #include "catalog/media.h"
 #include "fs/verify_state.h"
 #include "tape/error.h"
@@ -80,6 +81,21 @@ static void forget_session(struct verify *v)
 	v->meta.length = 0;
 }
 
+/* Damage of the catalogue that no member's header shows. */
+static int check_rows(struct verify *v, uint32_t session, uint32_t last_volume)
+{
+	int err = last_volume && !v->session_missing
+			  ? compare_session(v->set, session, last_volume)
+			  : 0;
+
+	if (err != REEL_EDAMAGED)
+		return err;
+	verify_say(v, NULL, session, last_volume, 0,
+		   "the catalogue differs from the session's index; run "
+		   "`reel catalog rebuild`");
+	return 0;
+}
+
 static int check_session(struct verify *v, const struct session_row *s,
 			 uint32_t last_volume)
 {
@@ -101,6 +117,8 @@ static int check_session(struct verify *v, const struct session_row *s,
 		err = verify_tail(v);
 	if (!err)
 		err = verify_meta(v);
+	if (!err)
+		err = check_rows(v, s->id, last_volume);
 	for (size_t i = 0; i < v->bad_count; i++)
 		if (v->bad[i].lost && v->bad[i].error != REEL_EMEDIUM)
 			v->headers_hurt = true;
