@@ -38,6 +38,16 @@ static void rule_release(struct rule *rule)
 	free(rule->argument);
 }
 
+/* The last rule becomes the last of its verb. */
+static void link_last(struct rules *r)
+{
+	enum rule_verb verb = r->rules[r->count - 1].verb;
+	uint32_t last = r->last[verb];
+
+	*(last ? &r->rules[last - 1].next : &r->first[verb]) = r->count;
+	r->last[verb] = r->count;
+}
+
 static int add(struct rules *r, struct rule *rule)
 {
 	if (r->count == RULES_LIMIT)
@@ -52,6 +62,7 @@ static int add(struct rules *r, struct rule *rule)
 		r->room = room;
 	}
 	r->rules[r->count++] = *rule;
+	link_last(r);
 	return 0;
 }
 
@@ -237,15 +248,21 @@ const char *rules_exclude(struct rules *r, const char *pattern)
  * A rule stands under the hash of how its last name must look: all of it, or
  * its plain end, its plain beginning, plain bytes inside, or nothing; and of
  * the name before it when that is plain, or else of its first name when it is
- * anchored and that is plain. A path is looked up under each that occurs. */
+ * anchored and that is plain. A path is looked up under each that occurs.
+ *
+ * Most looks of a name and most names before it occur in no rule at all: a
+ * filter that fits into the nearest cache answers that. */
 
-enum place_kind { ALL, TAIL, HEAD, INSIDE, ANY };
+enum place_kind { ALL, TAIL, HEAD, INSIDE, ANY, BEFORE };
 enum under_kind { UNDER_NOTHING, UNDER_PARENT, UNDER_FIRST, UNDER_KINDS };
 
+#define FILTER_WORDS 2048 /* 16 KiB */
+
 struct rules_index {
-	uint32_t *slots; /* first rule + 1 of a chain, 0 none */
-	uint32_t *next;	 /* for each rule */
-	uint64_t *keys;	 /* for each rule */
+	uint64_t filter[FILTER_WORDS]; /* a bit for each look that occurs */
+	uint32_t *slots;	       /* first rule + 1 of a chain, 0 none */
+	uint32_t *next;		       /* for each rule */
+	uint64_t *keys;		       /* for each rule */
 	size_t mask;
 	bool heads[257], tails[257]; /* lengths that occur */
 	bool insides[PATTERN_RUN + 1], any_inside;
@@ -293,6 +310,16 @@ static bool has_pattern(const struct rule *rule)
 	return rule->pattern.names && rule->verb <= RULE_NOSNAPSHOT;
 }
 
+static void filter_add(struct rules_index *x, uint64_t key)
+{
+	x->filter[key / 64 % FILTER_WORDS] |= UINT64_C(1) << key % 64;
+}
+
+static bool filter_has(const struct rules_index *x, uint64_t key)
+{
+	return x->filter[key / 64 % FILTER_WORDS] >> key % 64 & 1;
+}
+
 /* Whether a name of a pattern is plain, and then its hash. */
 static bool plain_hash(const char *name, uint64_t *hash)
 {
@@ -315,7 +342,17 @@ static uint64_t under_key(struct rules_index *x, const struct pattern *p,
 		 plain_hash(p->names, &hash))
 		kind = UNDER_FIRST;
 	x->under[kind] = true;
-	return kind == UNDER_NOTHING ? 0 : hash + kind;
+	if (kind == UNDER_NOTHING)
+		return 0;
+	filter_add(x, key_of(BEFORE, hash + kind, 0));
+	return hash + kind;
+}
+
+static uint64_t note_key(struct rules_index *x, enum place_kind kind,
+			 uint64_t name, uint64_t under)
+{
+	filter_add(x, key_of(kind, name, 0));
+	return key_of(kind, name, under);
 }
 
 static uint64_t rule_key(struct rules_index *x, const struct pattern *p)
@@ -326,23 +363,24 @@ static uint64_t rule_key(struct rules_index *x, const struct pattern *p)
 
 	pattern_plain(name, &last);
 	if (last.plain && last.head_length < sizeof(last.head))
-		return key_of(ALL, hash_of(last.head, last.head_length), under);
+		return note_key(x, ALL, hash_of(last.head, last.head_length),
+				under);
 	if (last.tail_length) {
 		x->tails[last.tail_length] = true;
-		return key_of(TAIL, hash_back(last.tail, last.tail_length),
-			      under);
+		return note_key(x, TAIL, hash_back(last.tail, last.tail_length),
+				under);
 	}
 	if (last.head_length) {
 		x->heads[last.head_length] = true;
-		return key_of(HEAD, hash_of(last.head, last.head_length),
-			      under);
+		return note_key(x, HEAD, hash_of(last.head, last.head_length),
+				under);
 	}
 	if (last.run_length) {
 		x->insides[last.run_length] = x->any_inside = true;
-		return key_of(INSIDE, hash_of(last.run, last.run_length),
-			      under);
+		return note_key(x, INSIDE, hash_of(last.run, last.run_length),
+				under);
 	}
-	return key_of(ANY, 0, under);
+	return note_key(x, ANY, 0, under);
 }
 
 int rules_seal(struct rules *r)
@@ -427,8 +465,15 @@ static void try_key(struct judgement *j, uint64_t key)
 
 static void try_under(struct judgement *j, enum place_kind kind, uint64_t name)
 {
-	for (int n = 0; n < UNDER_KINDS; n++)
-		if (j->rules->index->under[n])
+	const struct rules_index *x = j->rules->index;
+
+	if (!filter_has(x, key_of(kind, name, 0)))
+		return;
+	if (x->under[UNDER_NOTHING])
+		try_key(j, key_of(kind, name, 0));
+	for (int n = UNDER_PARENT; n < UNDER_KINDS; n++)
+		if (x->under[n] &&
+		    filter_has(x, key_of(BEFORE, j->under[n], 0)))
 			try_key(j, key_of(kind, name, j->under[n]));
 }
 
@@ -510,10 +555,7 @@ bool rule_excludes(const struct rule *rule)
 const struct rule *rules_next(const struct rules *r, enum rule_verb verb,
 			      const struct rule *after)
 {
-	uint32_t n = after ? (uint32_t)(after - r->rules) + 1 : 0;
+	uint32_t n = after ? after->next : r->first[verb];
 
-	for (; n < r->count; n++)
-		if (r->rules[n].verb == verb)
-			return &r->rules[n];
-	return NULL;
+	return n ? &r->rules[n - 1] : NULL;
 }

@@ -35,12 +35,14 @@ enum rule_verb {
 	RULE_KEY_PRESERVE,
 	RULE_KEY_MERGE,
 };
+#define RULE_VERBS (RULE_KEY_MERGE + 1)
 
 struct rule {
 	enum rule_verb verb;
 	char *text;	  /* as written, blanks at its ends removed */
 	char *argument;	  /* a name or a key; "" for patterns */
 	unsigned line;	  /* from 1; 0: not of a file */
+	uint32_t next;	  /* of its verb: number + 1, 0 none */
 	const char *hint; /* what its author may not have meant, or NULL */
 	struct pattern pattern;
 };
@@ -48,6 +50,7 @@ struct rule {
 struct rules {
 	struct rule *rules;
 	uint32_t count, room;
+	uint32_t first[RULE_VERBS], last[RULE_VERBS]; /* number + 1 */
 	struct rules_index *index;
 };
 

@@ -67,6 +67,7 @@ int channel_open(struct channel *c)
 		c->workers[n].mount = c->mount;
 		c->workers[n].channel = c;
 		c->workers[n].fd = -1;
+		lister_init(&c->workers[n].lister);
 	}
 	error = new_session(c);
 	if (error)

@@ -8,7 +8,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "fs/mount_state.h"
-#include "fs/salvage.h"
 #include "fs/virtual.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -48,8 +47,8 @@ static double life(const struct view_entry *e, bool fixed)
 	return fixed ? FOREVER : e->told ? VIEW_TOLD_SECONDS : 0;
 }
 
-static void fill(const struct channel *c, struct fuse_entry_param *p,
-		 const struct view_entry *e)
+void fuse_entry_of(const struct channel *c, struct fuse_entry_param *p,
+		   const struct view_entry *e)
 {
 	*p = (struct fuse_entry_param){
 		.ino = e->id,
@@ -79,7 +78,7 @@ static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 		refuse(request, error);
 		return;
 	}
-	fill(w->channel, &p, &e);
+	fuse_entry_of(w->channel, &p, &e);
 	if (fuse_reply_entry(request, &p))
 		view_forget(&w->mount->view, e.id, 1);
 }
@@ -138,83 +137,6 @@ static void on_opendir(fuse_req_t request, fuse_ino_t id,
 	(void)id;
 	(void)file;
 	fuse_reply_err(request, ENOSYS);
-}
-
-struct page {
-	fuse_req_t request;
-	struct worker *worker;
-	size_t room;
-	bool plus;
-};
-
-static int put_name(void *context, const char *name, const struct view_entry *e,
-		    uint64_t next)
-{
-	struct page *p = context;
-	struct buffer *to = &p->worker->reply;
-	size_t left = p->room - to->length, n;
-	char *at = (char *)to->data + to->length;
-
-	if (p->plus) {
-		struct fuse_entry_param entry;
-
-		fill(p->worker->channel, &entry, e);
-		n = fuse_add_direntry_plus(p->request, at, left, name, &entry,
-					   (off_t)next);
-	} else {
-		n = fuse_add_direntry(p->request, at, left, name, &e->st,
-				      (off_t)next);
-	}
-	if (n > left)
-		return 1;
-	to->length += n;
-	return 0;
-}
-
-/* At the end of a listing the kernel knows its files: their contents can go
- * ahead of the question for them. */
-static void push_listed(struct worker *w, uint64_t id)
-{
-	uint32_t session;
-	uint64_t node;
-
-	if (view_is_fixed(&w->mount->view, id, &session, &node))
-		push_directory(w->mount->push, w->catalog, session, node);
-}
-
-static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
-		 bool plus)
-{
-	struct worker *w = worker_of(request);
-	struct page p = {request, w, size, plus};
-	int error;
-
-	w->reply.length = 0;
-	error = buffer_reserve(&w->reply, size);
-	if (!error)
-		error = view_list(&w->mount->view, w->catalog, id,
-				  (uint64_t)offset, put_name, &p);
-	if (error < 0) {
-		refuse(request, error);
-		return;
-	}
-	if (plus && !w->reply.length)
-		push_listed(w, id);
-	fuse_reply_buf(request, (char *)w->reply.data, w->reply.length);
-}
-
-static void on_readdir(fuse_req_t request, fuse_ino_t id, size_t size,
-		       off_t offset, struct fuse_file_info *file)
-{
-	(void)file;
-	list(request, id, size, offset, false);
-}
-
-static void on_readdirplus(fuse_req_t request, fuse_ino_t id, size_t size,
-			   off_t offset, struct fuse_file_info *file)
-{
-	(void)file;
-	list(request, id, size, offset, true);
 }
 
 /* ---- contents ---- */
@@ -331,23 +253,6 @@ static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
 	return 0;
 }
 
-/* Of an uncompressed frame that fails most contents are as they should be. */
-static int reply_salvaged(fuse_req_t request, struct worker *w, uint64_t offset,
-			  size_t length)
-{
-	int error;
-
-	worker_step_down(w);
-	w->reply.length = 0;
-	error = buffer_reserve(&w->reply, length);
-	if (!error)
-		error = salvage_bytes(w->mount->set, &w->content, offset,
-				      w->reply.data, length);
-	if (!error)
-		fuse_reply_buf(request, (char *)w->reply.data, length);
-	return error;
-}
-
 /* As much as was read, and a frame, will be read next. */
 static void look_ahead(struct worker *w, uint64_t id, uint64_t end, size_t size)
 {
@@ -387,8 +292,6 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 				  : reply_frames(request, w, from, size);
 	if (error == REEL_ERANGE)
 		error = reply_copied(request, w, from, size);
-	if (error == REEL_EDAMAGED)
-		error = reply_salvaged(request, w, from, size);
 	if (error) {
 		say_unread(w, id, error);
 		refuse(request, error);
@@ -523,8 +426,8 @@ const struct fuse_lowlevel_ops mount_operations = {
 	.read = on_read,
 	.flush = on_flush,
 	.opendir = on_opendir,
-	.readdir = on_readdir,
-	.readdirplus = on_readdirplus,
+	.readdir = list_names,
+	.readdirplus = list_entries,
 	.getxattr = on_getxattr,
 	.listxattr = on_listxattr,
 	.lseek = on_lseek,

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include "fs/committer.h"
 #include "fs/content.h"
+#include "fs/forecast.h"
 #include "fs/live.h"
 #include "fs/mount.h"
 #include "fs/push.h"
@@ -22,6 +23,23 @@ struct mount;
 struct channel;
 
 enum worker_role { WORKER_STANDS_BY, WORKER_LEADS, WORKER_HELPS };
+
+#define LISTING_BELOW 512
+
+/* A page of a directory, as the kernel gets it. */
+struct listing {
+	uint64_t id; /* 0: none */
+	size_t size; /* that the kernel has room for */
+	struct buffer page;
+	unsigned below_count;
+	uint64_t below[LISTING_BELOW]; /* directories on it */
+};
+
+struct lister {
+	struct forecast forecast;
+	struct listing pages[2], *asked, *ahead;
+	size_t size; /* of the last page of a walk */
+};
 
 struct worker {
 	struct mount *mount;
@@ -39,6 +57,7 @@ struct worker {
 	unsigned news;	    /* the mount's, when it was last held */
 	struct fuse_buf request;
 	struct buffer reply;
+	struct lister lister;
 	/* the file read last */
 	uint64_t inode;
 	struct content_row content;
@@ -107,6 +126,18 @@ extern const struct fuse_lowlevel_ops live_operations;	/* fuse_live.c */
 
 /* What -o uid, gid and umask make of a stat. */
 void channel_show(const struct channel *c, struct stat *st);
+void fuse_entry_of(const struct channel *c, struct fuse_entry_param *p,
+		   const struct view_entry *e);
+
+/* fuse_list.c */
+void lister_init(struct lister *l);
+void lister_release(struct lister *l);
+void list_names(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+		struct fuse_file_info *file);
+void list_entries(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+		  struct fuse_file_info *file);
+/* Lists what will be asked for next; for when nothing is. */
+void list_ahead(struct worker *w);
 
 /* The kernel's answer to a value of `length` bytes that `size` are asked of. */
 void reply_value(fuse_req_t request, const void *value, size_t length,

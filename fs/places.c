@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+#define WAYS 8
+
+/* Where a place may stand: one of WAYS from here on. */
+static struct list_place *ways(struct places *p, uint64_t directory,
+			       uint64_t offset)
+{
+	uint64_t h = (directory ^ offset << 20) * 0x9e3779b97f4a7c15u;
+
+	return &p->all[(h >> 32) % (PLACES / WAYS) * WAYS];
+}
+
 void places_init(struct places *p)
 {
 	memset(p, 0, sizeof(*p));
@@ -16,13 +27,13 @@ void places_release(struct places *p)
 void places_note(struct places *p, uint64_t directory, uint64_t offset,
 		 const char *name, size_t length, bool end)
 {
-	struct list_place *at = &p->all[0];
+	struct list_place *of = ways(p, directory, offset), *at = of;
 
 	if (length > sizeof(at->name))
 		return;
 	pthread_mutex_lock(&p->lock);
-	for (int n = 0; n < PLACES; n++) {
-		struct list_place *q = &p->all[n];
+	for (int n = 0; n < WAYS; n++) {
+		struct list_place *q = &of[n];
 
 		if (q->directory == directory && q->offset == offset) {
 			at = q;
@@ -43,11 +54,12 @@ void places_note(struct places *p, uint64_t directory, uint64_t offset,
 bool places_find(struct places *p, uint64_t directory, uint64_t offset,
 		 struct list_place *out)
 {
+	struct list_place *of = ways(p, directory, offset);
 	bool found = false;
 
 	pthread_mutex_lock(&p->lock);
-	for (int n = 0; !found && n < PLACES; n++) {
-		struct list_place *q = &p->all[n];
+	for (int n = 0; !found && n < WAYS; n++) {
+		struct list_place *q = &of[n];
 
 		found = q->directory == directory && q->offset == offset;
 		if (found) {

@@ -10,7 +10,8 @@
  * W3 Where requests wait whenever the leader looks, it calls a helper, who
  *    takes requests until there is none.
  * W4 The leader spins for a moment before it sleeps in the kernel, as long as
- *    that pays: requests of one program come one after the other. */
+ *    that pays: requests of one program come one after the other. Before that
+ *    it makes ready what it expects to be asked. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -122,6 +123,7 @@ static ssize_t spin_read(struct worker *w, void *to, size_t length)
 	}
 	w->streak = 0;
 	w->alone = true;
+	list_ahead(w);
 	now = now_ns();
 	until = now + SPIN_NS;
 	do {
@@ -300,6 +302,7 @@ void workers_release(struct channel *c)
 		catalog_close(w->catalog);
 		content_row_release(&w->content);
 		buffer_release(&w->reply);
+		lister_release(&w->lister);
 		free(w->request.mem);
 	}
 }

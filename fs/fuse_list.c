@@ -1,0 +1,154 @@
+/* Listings of the views. While nothing is asked the leader lists what the walk
+ * under way will ask for next (forecast.h): the answer then lies ready. */
+#include "fs/mount_state.h"
+#include "tape/error.h"
+
+#define AHEAD_SIZE (128u << 10) /* bytes of a page that is made ahead */
+
+struct page {
+	fuse_req_t request; /* NULL: ahead of it */
+	const struct channel *channel;
+	struct listing *to;
+	bool plus;
+};
+
+static int put_name(void *context, const char *name, const struct view_entry *e,
+		    uint64_t next)
+{
+	struct page *p = context;
+	struct listing *l = p->to;
+	size_t left = l->size - l->page.length, n;
+	char *at = (char *)l->page.data + l->page.length;
+
+	if (p->plus) {
+		struct fuse_entry_param entry;
+
+		fuse_entry_of(p->channel, &entry, e);
+		n = fuse_add_direntry_plus(p->request, at, left, name, &entry,
+					   (off_t)next);
+	} else {
+		n = fuse_add_direntry(p->request, at, left, name, &e->st,
+				      (off_t)next);
+	}
+	if (n > left)
+		return 1;
+	l->page.length += n;
+	if (e->id && S_ISDIR(e->st.st_mode) && l->below_count < LISTING_BELOW)
+		l->below[l->below_count++] = e->id;
+	return 0;
+}
+
+static int fill_page(struct worker *w, struct page *p, uint64_t id, size_t size,
+		     uint64_t offset)
+{
+	struct listing *l = p->to;
+	int error;
+
+	l->id = id;
+	l->size = size;
+	l->page.length = 0;
+	l->below_count = 0;
+	error = buffer_reserve(&l->page, size);
+	if (!error)
+		error = view_list(&w->mount->view, w->catalog, id, offset,
+				  put_name, p);
+	if (error >= 0)
+		return 0;
+	l->id = 0;
+	return error;
+}
+
+/* What was listed ahead, when it is what is asked for. */
+static bool take_ahead(struct lister *l, uint64_t id, size_t size)
+{
+	struct listing *ready = l->ahead;
+
+	if (ready->id != id || ready->size != size)
+		return false;
+	l->ahead = l->asked;
+	l->asked = ready;
+	l->ahead->id = 0;
+	return true;
+}
+
+static int walk_page(struct worker *w, fuse_req_t request, uint64_t id,
+		     size_t size, uint64_t offset)
+{
+	struct lister *l = &w->lister;
+	int error = 0;
+
+	forecast_asked(&l->forecast, id, !offset);
+	if (offset || !take_ahead(l, id, size)) {
+		struct page p = {request, w->channel, l->asked, true};
+
+		error = fill_page(w, &p, id, size, offset);
+	}
+	if (!error)
+		forecast_given(&l->forecast, l->asked->below,
+			       l->asked->below_count);
+	l->size = size;
+	return error;
+}
+
+void list_ahead(struct worker *w)
+{
+	struct lister *l = &w->lister;
+	uint64_t id = forecast_next(&l->forecast);
+	struct page p = {NULL, w->channel, l->ahead, true};
+
+	if (id && id != l->ahead->id && l->size <= AHEAD_SIZE)
+		fill_page(w, &p, id, l->size, 0);
+}
+
+/* At the end of a listing the kernel knows its files: their contents can go
+ * ahead of the question for them. */
+static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+		 bool plus)
+{
+	struct worker *w = worker_of(request);
+	struct page p = {request, w->channel, w->lister.asked, plus};
+	uint32_t session;
+	uint64_t node;
+	bool fixed = view_is_fixed(&w->mount->view, id, &session, &node);
+	int error;
+
+	if (plus && fixed)
+		error = walk_page(w, request, id, size, (uint64_t)offset);
+	else
+		error = fill_page(w, &p, id, size, (uint64_t)offset);
+	if (error) {
+		fuse_reply_err(request, error_errno(error));
+		return;
+	}
+	const struct buffer *page = &w->lister.asked->page;
+
+	if (plus && fixed && !page->length)
+		push_directory(w->mount->push, w->catalog, session, node);
+	fuse_reply_buf(request, (char *)page->data, page->length);
+}
+
+void list_names(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+		struct fuse_file_info *file)
+{
+	(void)file;
+	list(request, id, size, offset, false);
+}
+
+void list_entries(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+		  struct fuse_file_info *file)
+{
+	(void)file;
+	list(request, id, size, offset, true);
+}
+
+void lister_init(struct lister *l)
+{
+	l->asked = &l->pages[0];
+	l->ahead = &l->pages[1];
+}
+
+void lister_release(struct lister *l)
+{
+	buffer_release(&l->pages[0].page);
+	buffer_release(&l->pages[1].page);
+}
