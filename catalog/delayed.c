@@ -345,6 +345,13 @@ static void journal_free(struct delayed *d)
 	free(d);
 }
 
+/* Of a journal that is gone, or never came to be. */
+static void drop_remains(struct delayed *d)
+{
+	unlinkat(d->directory, DELAYED_PROGRESS, 0);
+	delayed_tidy(d);
+}
+
 int delayed_open(const char *root, const char *directory,
 		 enum delayed_access access, struct delayed **out)
 {
@@ -362,6 +369,8 @@ int delayed_open(const char *root, const char *directory,
 		return error;
 	}
 	error = open_journal(d, directory, access);
+	if (error == REEL_ENOENT && d->lock_fd >= 0)
+		drop_remains(d);
 	if (error == REEL_ENOENT && access != DELAYED_RUN)
 		error = 0;
 	else if (error && error != REEL_ENOENT)

@@ -153,11 +153,11 @@ int delayed_finish(struct delayed *d, enum delayed_end end)
 	if (error)
 		return error;
 	delayed_lists_update(d);
+	if (end != DELAYED_PENDING)
+		take_out(&d->journal, end);
 	error = delayed_sweep(d, &changed);
 	if (error)
 		return error;
-	if (end != DELAYED_PENDING)
-		take_out(&d->journal, end);
 	error = delayed_lists_prune(d);
 	if (!error)
 		error = delayed_write(d);

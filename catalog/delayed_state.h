@@ -107,6 +107,7 @@ int delayed_read(int directory, const char *name, size_t limit,
 /* Removes staged files that no record waits for; areas that are empty then
  * are gone, from memory, too: *changed. */
 int delayed_sweep(struct delayed *d, bool *changed);
+void delayed_tidy(const struct delayed *d);
 
 /* ---- delayed_list.c, delayed_answer.c ---- */
 
