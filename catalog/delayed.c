@@ -390,7 +390,7 @@ void delayed_close(struct delayed *d)
 
 	if (!d)
 		return;
-	if (d->lock_fd >= 0) {
+	if (d->lock_fd >= 0 && !d->altered) {
 		delayed_journal_release(&d->fresh);
 		if (!delayed_sweep(d, &changed) && changed)
 			delayed_write(d);
@@ -484,6 +484,7 @@ int delayed_commit(struct delayed *d)
 	pthread_mutex_lock(&d->lock);
 	error = sync_areas(d);
 	if (!error) {
+		d->altered = true;
 		error = delayed_order(&d->journal, &d->fresh);
 		if (error)
 			log_error("%s: %s", d->name, error_text(error));
@@ -492,6 +493,8 @@ int delayed_commit(struct delayed *d)
 		error = delayed_lists_prune(d);
 	if (!error)
 		error = delayed_write(d);
+	if (!error)
+		d->altered = false;
 	if (!error)
 		error = delayed_sweep(d, &changed);
 	if (!error && changed)

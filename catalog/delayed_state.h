@@ -81,6 +81,7 @@ struct delayed {
 	int directory;	      /* of the journal; -1: there is none (reading) */
 	bool inside;	      /* it is DELAYED_DIRECTORY below the target */
 	int lock_fd;	      /* -1: not held */
+	bool altered;	      /* `journal` is not as in its file */
 	int progress;	      /* -1: no run under way */
 	struct buffer noted;  /* progress that is not written yet */
 	struct delayed_journal journal;
