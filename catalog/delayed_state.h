@@ -115,8 +115,8 @@ void delayed_tidy(const struct delayed *d);
 /* Of a list's copy. */
 void delayed_list_name(uint32_t number, char name[24]);
 /* Writes the states of imported records into the lists on the target. What
- * cannot be written is said and counts for nothing more. */
-void delayed_lists_update(struct delayed *d);
+ * cannot be written is said; an error when it may be another time. */
+int delayed_lists_update(struct delayed *d);
 /* Forgets lists of which no record is left, and removes their copies. */
 int delayed_lists_prune(struct delayed *d);
 

@@ -151,6 +151,20 @@ case_add() # MODE N
 	ends_well $kind
 }
 
+# A list of srdelayed, whose records build on each other.
+case_list() # MODE N
+{
+	fresh listed
+	with_cut "$1" "$2" "$reel" delayed run --root target >log 2>&1
+	"$reel" delayed run --root target >log 2>&1 ||
+		wrong "run again ends with $?: $(head -n 3 log)"
+	picture target names >now
+	cmp -s now "$work/want-list" ||
+		wrong "another end: $(diff now "$work/want-list" | head -n 4)"
+	nothing_left
+	cmp -s target/list "$work/answered" || wrong "the list's states"
+}
+
 # Cut while it is taken back.
 case_cancel() # MODE N
 {
@@ -250,12 +264,33 @@ all_done
 	echo "the run without a cut does something else"
 	exit 2
 }
+fresh plain
+python3 -ES "$here/list.py" target/list \
+	'MoveFile|\??\C:\usr\lib\lib1|\??\C:\usr\lib\lib2|NotExecuted' \
+	'MoveFile|\??\C:\usr\lib\lib2|\??\C:\etc\keep|NotExecuted' \
+	'MoveFile|\??\C:\type|\??\C:\usr\lib\lib1|NotExecuted' \
+	'MoveFile|\??\C:\usr\lib\lib3|\??\C:\type|NotExecuted' \
+	'DeleteFile|Unused|\??\C:\type|NotExecuted' \
+	'DeleteFile|Unused|\??\C:\old\other|NotExecuted' \
+	'MoveFile|\??\C:\usr\lib\lib4|\??\C:\old\other|NotExecuted'
+"$reel" delayed import --root target target/list >log || exit 2
+cp -a target "$work/listed"
+CUT_DIR=$PWD/target CUT_LOG=$work/list.calls LD_PRELOAD=$cut \
+	"$reel" delayed run --root target >log || exit 2
+picture target names >"$work/want-list"
+[ "$(cat target/etc/keep target/usr/lib/lib1 target/old/other | tr '\n' ' ')" \
+	= "old 1 file old 4 " ] && [ ! -e target/type ] || {
+	echo "the list does something else"
+	exit 2
+}
+cp target/list "$work/answered"
 fresh waiting
 CUT_DIR=$PWD/target CUT_LOG=$work/cancel.calls LD_PRELOAD=$cut \
 	"$reel" delayed cancel --all --root target >log || exit 2
 {
 	matrix run "$(cat "$work/run.calls")" "$work/run.record" 70
 	matrix add "$(cat "$work/add.calls")" "$work/add.record" 20
+	matrix list "$(cat "$work/list.calls")" "" 60
 	matrix cancel "$(cat "$work/cancel.calls")" "" 10
 } | grep -E "${ONLY:-}" >"$work/plan" || exit 2
 jobs=$(nproc)
