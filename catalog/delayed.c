@@ -272,8 +272,9 @@ static void say_open(const struct delayed *d, int error)
 			  "is done",
 			  d->name);
 	else if (error == REEL_EPERM)
-		log_error("%s: not to be used: it must belong to root or to "
-			  "you, writable by nobody else",
+		log_error("%s: not to be used: you must be allowed to read "
+			  "it, and it must belong to root or to you, writable "
+			  "by nobody else",
 			  d->name);
 	else if (error == REEL_EDAMAGED)
 		log_error("%s/%s is damaged; look at it, and remove it with "

@@ -288,9 +288,9 @@ fresh waiting
 CUT_DIR=$PWD/target CUT_LOG=$work/cancel.calls LD_PRELOAD=$cut \
 	"$reel" delayed cancel --all --root target >log || exit 2
 {
-	matrix run "$(cat "$work/run.calls")" "$work/run.record" 70
+	matrix run "$(cat "$work/run.calls")" "$work/run.record" 40
 	matrix add "$(cat "$work/add.calls")" "$work/add.record" 20
-	matrix list "$(cat "$work/list.calls")" "" 60
+	matrix list "$(cat "$work/list.calls")" "" 15
 	matrix cancel "$(cat "$work/cancel.calls")" "" 10
 } | grep -E "${ONLY:-}" >"$work/plan" || exit 2
 jobs=$(nproc)
