@@ -272,8 +272,9 @@ static void say_open(const struct delayed *d, int error)
 			  "is done",
 			  d->name);
 	else if (error == REEL_EPERM)
-		log_error("%s: not to be used: it must belong to root or to "
-			  "you, writable by nobody else",
+		log_error("%s: not to be used: you must be allowed to read "
+			  "it, and it must belong to root or to you, writable "
+			  "by nobody else",
 			  d->name);
 	else if (error == REEL_EDAMAGED)
 		log_error("%s/%s is damaged; look at it, and remove it with "
@@ -345,6 +346,13 @@ static void journal_free(struct delayed *d)
 	free(d);
 }
 
+/* Of a journal that is gone, or never came to be. */
+static void drop_remains(struct delayed *d)
+{
+	unlinkat(d->directory, DELAYED_PROGRESS, 0);
+	delayed_tidy(d);
+}
+
 int delayed_open(const char *root, const char *directory,
 		 enum delayed_access access, struct delayed **out)
 {
@@ -362,6 +370,8 @@ int delayed_open(const char *root, const char *directory,
 		return error;
 	}
 	error = open_journal(d, directory, access);
+	if (error == REEL_ENOENT && d->lock_fd >= 0)
+		drop_remains(d);
 	if (error == REEL_ENOENT && access != DELAYED_RUN)
 		error = 0;
 	else if (error && error != REEL_ENOENT)
@@ -381,7 +391,7 @@ void delayed_close(struct delayed *d)
 
 	if (!d)
 		return;
-	if (d->lock_fd >= 0) {
+	if (d->lock_fd >= 0 && !d->altered) {
 		delayed_journal_release(&d->fresh);
 		if (!delayed_sweep(d, &changed) && changed)
 			delayed_write(d);
@@ -475,6 +485,7 @@ int delayed_commit(struct delayed *d)
 	pthread_mutex_lock(&d->lock);
 	error = sync_areas(d);
 	if (!error) {
+		d->altered = true;
 		error = delayed_order(&d->journal, &d->fresh);
 		if (error)
 			log_error("%s: %s", d->name, error_text(error));
@@ -483,6 +494,8 @@ int delayed_commit(struct delayed *d)
 		error = delayed_lists_prune(d);
 	if (!error)
 		error = delayed_write(d);
+	if (!error)
+		d->altered = false;
 	if (!error)
 		error = delayed_sweep(d, &changed);
 	if (!error && changed)

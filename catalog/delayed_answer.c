@@ -116,8 +116,18 @@ int delayed_answer_file(const struct delayed *d, const char *path)
 	return error;
 }
 
-void delayed_lists_update(struct delayed *d)
+/* What another try cannot mend is given up: a list that is gone, is another
+ * now, or is none any more. */
+static bool hopeless(int error)
 {
+	return error == REEL_ENOENT || error == REEL_ENOTDIR ||
+	       error == REEL_EDAMAGED || error == REEL_EINVAL;
+}
+
+int delayed_lists_update(struct delayed *d)
+{
+	int first = 0;
+
 	for (size_t n = 0; n < d->journal.list_count; n++) {
 		const char *name, *path = d->journal.lists[n].path;
 		int up, error;
@@ -130,7 +140,10 @@ void delayed_lists_update(struct delayed *d)
 			close(up);
 		if (error)
 			say_unanswered(path, error);
+		if (error && !hopeless(error) && !first)
+			first = error;
 	}
+	return first;
 }
 
 static bool list_used(const struct delayed_journal *j, uint32_t number)

@@ -150,14 +150,15 @@ int delayed_finish(struct delayed *d, enum delayed_end end)
 
 	if (!error && d->journal.count && end != DELAYED_PENDING)
 		error = write_result(d);
+	if (!error)
+		error = delayed_lists_update(d);
 	if (error)
-		return error;
-	delayed_lists_update(d);
+		return error; /* the next run finishes */
+	if (end != DELAYED_PENDING)
+		take_out(&d->journal, end);
 	error = delayed_sweep(d, &changed);
 	if (error)
 		return error;
-	if (end != DELAYED_PENDING)
-		take_out(&d->journal, end);
 	error = delayed_lists_prune(d);
 	if (!error)
 		error = delayed_write(d);

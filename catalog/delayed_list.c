@@ -206,6 +206,7 @@ static int import_all(struct import *m, const char *path, const void *data,
 	int error = srdelayed_digest(m->list, &fields);
 
 	if (!error) {
+		m->d->altered = true;
 		replace_list(m->d, &fields);
 		error = add_list(m, path, data, length);
 	}

@@ -83,7 +83,8 @@ int delayed_order(struct delayed_journal *j, struct delayed_journal *fresh)
 	error = drop_duplicates(j);
 	if (error)
 		return error;
-	qsort(j->records, j->count, sizeof(j->records[0]), by_turn);
+	if (j->count)
+		qsort(j->records, j->count, sizeof(j->records[0]), by_turn);
 	while (j->count && !j->records[j->count - 1].path)
 		j->count--;
 	return 0;

@@ -418,6 +418,7 @@ int delayed_cancel(struct delayed *d, uint64_t number, const char *path)
 	pthread_mutex_lock(&d->lock);
 	found = cancel_in(&d->journal, number, path);
 	found += cancel_in(&d->fresh, number, path);
+	d->altered |= found != 0;
 	pthread_mutex_unlock(&d->lock);
 	return found ? 0 : REEL_ENOENT;
 }

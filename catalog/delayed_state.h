@@ -81,6 +81,7 @@ struct delayed {
 	int directory;	      /* of the journal; -1: there is none (reading) */
 	bool inside;	      /* it is DELAYED_DIRECTORY below the target */
 	int lock_fd;	      /* -1: not held */
+	bool altered;	      /* `journal` is not as in its file */
 	int progress;	      /* -1: no run under way */
 	struct buffer noted;  /* progress that is not written yet */
 	struct delayed_journal journal;
@@ -107,14 +108,15 @@ int delayed_read(int directory, const char *name, size_t limit,
 /* Removes staged files that no record waits for; areas that are empty then
  * are gone, from memory, too: *changed. */
 int delayed_sweep(struct delayed *d, bool *changed);
+void delayed_tidy(const struct delayed *d);
 
 /* ---- delayed_list.c, delayed_answer.c ---- */
 
 /* Of a list's copy. */
 void delayed_list_name(uint32_t number, char name[24]);
 /* Writes the states of imported records into the lists on the target. What
- * cannot be written is said and counts for nothing more. */
-void delayed_lists_update(struct delayed *d);
+ * cannot be written is said; an error when it may be another time. */
+int delayed_lists_update(struct delayed *d);
 /* Forgets lists of which no record is left, and removes their copies. */
 int delayed_lists_prune(struct delayed *d);
 

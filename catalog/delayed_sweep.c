@@ -92,6 +92,23 @@ static int remove_area(const struct delayed *d, const struct delayed_area *a)
 	return error;
 }
 
+/* Records that speak of it keep an area in the journal. */
+static bool area_awaited(const struct delayed_journal *j,
+			 const struct delayed_area *a)
+{
+	size_t length = strlen(a->directory);
+
+	for (size_t n = 0; n < j->count; n++) {
+		const struct delayed_record *r = &j->records[n];
+
+		if (r->kind == DELAYED_MOVE && !r->list &&
+		    !strncmp(r->source, a->directory, length) &&
+		    r->source[length] == '/')
+			return true;
+	}
+	return false;
+}
+
 /* True when there is nothing left of it. */
 static bool sweep_area(const struct delayed *d, struct delayed_area *a,
 		       const struct awaited *w)
@@ -104,7 +121,8 @@ static bool sweep_area(const struct delayed *d, struct delayed_area *a,
 		return false;
 	fd = beneath_open(d->root, a->directory);
 	if (fd == REEL_ENOENT)
-		return true;
+		return !area_awaited(&d->journal, a) &&
+		       !area_awaited(&d->fresh, a);
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
 		if (fd >= 0)
@@ -113,31 +131,41 @@ static bool sweep_area(const struct delayed *d, struct delayed_area *a,
 	}
 	sweep_directory(dir, w, &empty);
 	closedir(dir);
-	return empty && !remove_area(d, a);
+	return empty && !area_awaited(&d->journal, a) &&
+	       !area_awaited(&d->fresh, a) && !remove_area(d, a);
 }
 
-/* Copies of lists that the journal does not name. */
-static void sweep_lists(const struct delayed *d)
+static bool list_named(const struct delayed_journal *j, const char *name)
+{
+	char known[24];
+
+	for (size_t n = 0; n < j->list_count; n++) {
+		delayed_list_name(j->lists[n].number, known);
+		if (!strcmp(known, name))
+			return true;
+	}
+	return false;
+}
+
+static bool is_new(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length > 4 && !strcmp(name + length - 4, ".new");
+}
+
+/* What was not finished, and copies of lists that the journal does not name. */
+void delayed_tidy(const struct delayed *d)
 {
 	int fd = openat(d->directory, ".",
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
-	while (dir && (e = readdir(dir))) {
-		char name[24] = "";
-
-		if (strncmp(e->d_name, "list-", 5))
-			continue;
-		for (size_t n = 0; n < d->journal.list_count; n++) {
-			delayed_list_name(d->journal.lists[n].number, name);
-			if (!strcmp(name, e->d_name))
-				break;
-			name[0] = '\0';
-		}
-		if (!*name)
+	while (dir && (e = readdir(dir)))
+		if (is_new(e->d_name) || (!strncmp(e->d_name, "list-", 5) &&
+					  !list_named(&d->journal, e->d_name)))
 			unlinkat(fd, e->d_name, 0);
-	}
 	if (dir)
 		closedir(dir);
 	else if (fd >= 0)
@@ -153,7 +181,7 @@ int delayed_sweep(struct delayed *d, bool *changed)
 
 	*changed = false;
 	if (!error)
-		sweep_lists(d);
+		delayed_tidy(d);
 	for (size_t n = 0; !error && n < j->area_count; n++) {
 		struct delayed_area *a = &j->areas[n];
 

@@ -17,7 +17,10 @@ failed=0
 install_packages()
 {
 	local names missing= name
-	names=$(sed -nE 's/^(build|test)[ \t]+([^ \t]+).*/\2/p' tools/packages)
+	local kinds='build|test'
+
+	[ "$long" != --long ] || kinds="$kinds|long"
+	names=$(sed -nE "s/^($kinds)[ \t]+([^ \t]+).*/\2/p" tools/packages)
 	for name in $names; do
 		dpkg-query -W -f '${Status}' "$name" 2>/dev/null |
 			grep -q '^install ok installed' || missing="$missing $name"
@@ -118,6 +121,12 @@ step posix 200 bash tests/posix/posix_test.sh "$build/release/tests" \
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
 step backup-threads 300 bash tests/set/threads_test.sh \
 	"$build/tsan/tools/reel" "$work/threads"
+step delayed 300 bash tests/delayed/delayed_test.sh "$asan" \
+	"$build/asan/tests/delay" "$work/delayed" "$build/release"
+step delayed-crash 3000 bash tests/delayed/crash_test.sh "$reel" \
+	"$build/release/tests/delay" "$cut" "$work/delayed-crash" $long
+[ "$long" != --long ] || step delayed-boot 3600 bash tests/delayed/vm_test.sh \
+	"$reel" "$build/release/tests/delay" "$work/delayed-boot" 50
 step crash 3000 bash tests/crash/crash_test.sh "$reel" "$cut" "$work/crash" \
 	$long
 step trouble 300 bash tests/crash/trouble_test.sh "$reel" "$work/trouble"

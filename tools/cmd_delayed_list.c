@@ -320,7 +320,7 @@ static int run_export(const struct command *self, int argc, char **argv)
 		{0}};
 	struct list_place place;
 	struct delays_maps maps;
-	int status = 0, error;
+	int status, error;
 
 	if (!options_parse(self, specs, 1, 1, &argc, &argv, &status))
 		return status;
@@ -328,6 +328,7 @@ static int run_export(const struct command *self, int argc, char **argv)
 	if (error)
 		return error_exit(error);
 	how.maps = &maps.maps;
+	status = 0;
 	error = list_find(&where, argv[0], &maps.maps, &place);
 	if (!error) {
 		error = export_list(&where, &place, &how, &status);

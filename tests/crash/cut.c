@@ -19,6 +19,7 @@
  *     W path offset length \n data                U path         removed
  *     S path        synced (file or directory)    M path         mkdir
  *     R from to     renamed                       L from to      linked
+ *     A path        all synced (syncfs)
  *
  * one a line, fields parted by NUL. Paths are taken from descriptors, so that
  * relative names count too. */
@@ -292,6 +293,8 @@ SIMPLE(int, fsync, (int fd), (fd), ours_fd(fd, path), NEEDS_NOTHING,
        note(ours, !result, 'S', path, ""))
 SIMPLE(int, fdatasync, (int fd), (fd), ours_fd(fd, path), NEEDS_NOTHING,
        note(ours, !result, 'S', path, ""))
+SIMPLE(int, syncfs, (int fd), (fd), ours_fd(fd, path), NEEDS_NOTHING,
+       note(ours, !result, 'A', path, ""))
 SIMPLE(int, sync_file_range,
        (int fd, off_t from, off_t length, unsigned int flags),
        (fd, from, length, flags), ours_fd(fd, path), NEEDS_NOTHING, )

@@ -17,6 +17,7 @@ With CUT `count`: prints how many calls there are.
 """
 import os
 import random
+import shutil
 import sys
 
 
@@ -32,13 +33,29 @@ class Folder:
         self.synced = {}
         self.pending = []  # name operations since the last sync
 
-    def do(self, operation):
+    def do(self, operation, move=None):
         operation(self.names)
-        self.pending.append(operation)
+        self.pending.append((operation, move))
 
     def sync(self):
         self.synced = dict(self.names)
+        for operation, move in self.pending:
+            if move:
+                move.happened = True
         self.pending = []
+
+
+class Move:
+    """A rename between folders, which happens in both or in neither: so it is
+    with every journal of a filesystem. A sync of one folder is of the move."""
+
+    def __init__(self):
+        self.happened = None
+
+    def settle(self, happens):
+        if self.happened is None:
+            self.happened = happens
+        return self.happened
 
 
 def setter(name, what):
@@ -87,6 +104,15 @@ def read_record(path):
         yield fields
 
 
+def sync_all(folder):
+    folder.sync()
+    for it in folder.names.values():
+        if isinstance(it, Folder):
+            sync_all(it)
+        else:
+            it.synced = bytes(it.data)
+
+
 class Tree:
     def __init__(self, root, base):
         self.root = root
@@ -106,6 +132,8 @@ class Tree:
         return folder.names.get(name) if name else folder
 
     def do(self, what, path, *rest):
+        if path.endswith(b" (deleted)"):
+            return  # what still was open
         folder, name = self.split(path)
         if what == b"C":
             if name not in folder.names:
@@ -120,6 +148,8 @@ class Tree:
                 it.sync()
             elif it:
                 it.synced = bytes(it.data)
+        elif what == b"A":
+            sync_all(self.root)
         elif what in (b"R", b"L"):
             it = folder.names[name]
             there, new = self.split(rest[0])
@@ -128,8 +158,9 @@ class Tree:
             elif there is folder:
                 folder.do(mover(name, new, it))
             else:
-                there.do(setter(new, it))
-                folder.do(remover(name))
+                move = Move()
+                there.do(setter(new, it), move)
+                folder.do(remover(name), move)
         elif what == b"T":
             f, n = self.find(path), int(rest[0])
             if f:
@@ -146,12 +177,12 @@ def settle(folder, variant, draw):
     """What is there after the cut."""
     if variant == "data":
         names = folder.names
-    elif variant in ("names", "both"):
-        names = folder.synced
     else:
         names = dict(folder.synced)
-        for operation in folder.pending:
-            if draw.random() < 0.5:
+        lost = variant in ("names", "both")
+        for operation, move in folder.pending:
+            happens = not lost and draw.random() < 0.5
+            if move.settle(happens) if move else happens:
                 operation(names)
     out = {}
     for name, it in names.items():
@@ -168,15 +199,21 @@ def settle(folder, variant, draw):
 def store(path, names):
     for entry in os.scandir(path):
         if entry.name not in names:
-            assert not entry.is_dir(follow_symlinks=False), entry.path
-            os.unlink(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
     for name, it in names.items():
         below = os.path.join(path, name)
         if isinstance(it, dict):
+            if os.path.isfile(below):
+                os.unlink(below)
             if not os.path.isdir(below):
                 os.mkdir(below)
             store(below, it)
             continue
+        if os.path.isdir(below):
+            shutil.rmtree(below)
         if not os.path.exists(below):
             os.close(os.open(below, os.O_CREAT | os.O_WRONLY, 0o600))
         with open(below, "r+b") as f:
