@@ -114,6 +114,8 @@ step instance 300 bash tests/instance/instance_test.sh "$reel" \
 step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"
 step mount-asan 400 bash tests/mount/mount_test.sh "$asan" "$work/mount"
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
+step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
+step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
 step backup-threads 300 bash tests/set/threads_test.sh \
 	"$build/tsan/tools/reel" "$work/threads"
 step crash 3000 bash tests/crash/crash_test.sh "$reel" "$cut" "$work/crash" \
