@@ -16,8 +16,9 @@ failed=0
 
 install_packages()
 {
-	local names missing= name
-	names=$(sed -nE 's/^(build|test)[ \t]+([^ \t]+).*/\2/p' tools/packages)
+	local names missing= name kinds='build|test'
+	[ "$long" != --long ] || kinds="$kinds|long"
+	names=$(sed -nE "s/^($kinds)[ \t]+([^ \t]+).*/\2/p" tools/packages)
 	for name in $names; do
 		dpkg-query -W -f '${Status}' "$name" 2>/dev/null |
 			grep -q '^install ok installed' || missing="$missing $name"
