@@ -82,11 +82,13 @@ static void disconnect(struct iscsi_link *l)
 
 static int broken(struct iscsi_link *l, int error, const char *what)
 {
-	const char *text = l->context ? iscsi_get_error(l->context) : "";
+	const char *text = l->context ? iscsi_get_error(l->context) : NULL;
 
+	if (!text || !*text)
+		text = "no answer in time";
 	if (error != REEL_ESTOPPED)
-		log_error("%s: %s: %s", l->base.name, what,
-			  text && *text ? text : "no answer in time");
+		log_error("%s: %s: %.*s", l->base.name, what,
+			  (int)strcspn(text, "\r\n"), text);
 	disconnect(l);
 	return error;
 }

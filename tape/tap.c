@@ -94,7 +94,9 @@ static int look_record(struct tap *t, uint64_t offset, uint32_t word,
 	i->length = LENGTH(word);
 	i->next = data + i->length + (t->unpadded ? 0 : odd) + WORD;
 	error = trailer_is(t, i->next - WORD, word, &same, &there);
-	if (!error && !same && odd && !t->unpadded) {
+	if (same && odd && !t->unpadded)
+		t->padded = true;
+	if (!error && !same && odd && !t->unpadded && !t->padded) {
 		error = trailer_is(t, data + i->length, word, &same, &other);
 		if (same) {
 			t->unpadded = true;

@@ -51,11 +51,11 @@ struct tap_place {
 
 struct tap {
 	int fd;
-	struct tap_place end; /* of the data */
-	bool torn;	      /* T1: bytes of a block behind the end */
-	bool damaged;	      /* T2: what lies at the end is damage */
-	bool unpadded;	      /* E11 */
-	uint64_t size;	      /* of the file */
+	struct tap_place end;  /* of the data */
+	bool torn;	       /* T1: bytes of a block behind the end */
+	bool damaged;	       /* T2: what lies at the end is damage */
+	bool padded, unpadded; /* which, once a block of odd length decided */
+	uint64_t size;	       /* of the file */
 	/* Places every `stride` objects, ascending. */
 	struct tap_place *places;
 	size_t count, room;

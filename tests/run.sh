@@ -16,9 +16,7 @@ failed=0
 
 install_packages()
 {
-	local names missing= name
-	local kinds='build|test'
-
+	local names missing= name kinds='build|test'
 	[ "$long" != --long ] || kinds="$kinds|long"
 	names=$(sed -nE "s/^($kinds)[ \t]+([^ \t]+).*/\2/p" tools/packages)
 	for name in $names; do
@@ -119,6 +117,8 @@ step mount-asan 400 bash tests/mount/mount_test.sh "$asan" "$work/mount"
 step posix 200 bash tests/posix/posix_test.sh "$build/release/tests" \
 	"$work/posix"
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
+step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
+step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
 step backup-threads 300 bash tests/set/threads_test.sh \
 	"$build/tsan/tools/reel" "$work/threads"
 step delayed 300 bash tests/delayed/delayed_test.sh "$asan" \
