@@ -2,7 +2,7 @@
  * the next boot. A move (a staged file to its destination), a delete, a DOS
  * short name: the records of Windows' srdelayed, in a journal on the target.
  *
- * All paths are relative to the target and valid for beneath_path_valid().
+ * All paths are relative to the target and valid for delayed_path_valid().
  *
  * To delay a file: delayed_stage() says where to write it, on the filesystem
  * of its destination; write it there with everything that belongs to it but
@@ -109,6 +109,8 @@ int delayed_root(const struct delayed *d);
 size_t delayed_count(const struct delayed *d);
 const struct delayed_record *delayed_at(const struct delayed *d, size_t n);
 
+/* A path that may be acted upon: valid, and not the journal's own. */
+bool delayed_path_valid(const char *path);
 /* The content of an open regular file, from where it stands. */
 int delayed_content_read(int fd, struct delayed_content *out);
 /* The content of a name; not *known when it is neither a regular file nor a

@@ -74,6 +74,9 @@ static int path_of(const struct import *m, int field, char **out)
 	else if (error == REEL_EINVAL)
 		error = complain(m, (char *)windows.data,
 				 "this is no path of a drive or a volume");
+	else if (!error && !delayed_path_valid((char *)path.data))
+		error = complain(m, (char *)windows.data,
+				 "this is where the journal lies");
 	else if (!error)
 		fold_path(m->d->root, (char *)path.data);
 	buffer_release(&windows);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/beneath.h"
 #include "catalog/delayed_state.h"
 #include "tape/error.h"
 
@@ -79,4 +80,14 @@ struct delayed_list *delayed_journal_add_list(struct delayed_journal *j)
 bool delayed_has_status(const struct delayed_record *r)
 {
 	return r->state == DELAYED_DONE || r->state == DELAYED_FAILED;
+}
+
+bool delayed_path_valid(const char *path)
+{
+	size_t length = strlen(DELAYED_DIRECTORY);
+
+	if (!beneath_path_valid(path, strlen(path)))
+		return false;
+	return strncmp(path, DELAYED_DIRECTORY, length) ||
+	       (path[length] && path[length] != '/');
 }

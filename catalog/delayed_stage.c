@@ -188,7 +188,7 @@ int delayed_stage(struct delayed *d, const char *path,
 {
 	struct delayed_area *area = NULL;
 	char *place = NULL;
-	int error = beneath_path_valid(path, strlen(path)) ? 0 : REEL_EINVAL;
+	int error = delayed_path_valid(path) ? 0 : REEL_EINVAL;
 
 	if (!error)
 		error = delayed_place(d->root, path, &place);
@@ -345,7 +345,7 @@ int delayed_move(struct delayed *d, struct delayed_stage *s, const char *path,
 {
 	struct delayed_content read;
 	bool known = content;
-	int error = beneath_path_valid(path, strlen(path)) ? 0 : REEL_EINVAL;
+	int error = delayed_path_valid(path) ? 0 : REEL_EINVAL;
 
 	if (!error && !content) {
 		error = delayed_content_at(s->directory, s->name, &known,
@@ -367,7 +367,7 @@ static int add_other(struct delayed *d, enum delayed_kind kind,
 {
 	struct delayed_record *r;
 	char *place = NULL;
-	int error = beneath_path_valid(path, strlen(path)) ? 0 : REEL_EINVAL;
+	int error = delayed_path_valid(path) ? 0 : REEL_EINVAL;
 
 	if (!error && source && !beneath_name_valid(source, strlen(source)))
 		error = REEL_EINVAL;

@@ -24,7 +24,8 @@
  *    is that of all before. It is replaced by rename, so only damage can
  *    break it.
  * T2 Paths, places and directories of areas are valid beneath_path_valid()
- *    (places may be empty). An area's last component is DELAYED_AREA, or it
+ *    (places may be empty), and no record is about DELAYED_DIRECTORY or what
+ *    lies in it. An area's last component is DELAYED_AREA, or it
  *    is DELAYED_FILES in DELAYED_DIRECTORY. The source of an own move is an
  *    area and its number in 16 hex digits.
  * T3 Numbers are unique and below `next`; a record's list is there.
@@ -146,6 +147,8 @@ static int record_read(struct fields *l, struct delayed_journal *j)
 	r->place = fields_path(l, 13, true);
 	r->source = source_field(l, 14, r->kind);
 	r->path = fields_path(l, 15, false);
+	if (r->path && !delayed_path_valid(r->path))
+		l->bad = true;
 	return l->bad ? REEL_EDAMAGED : 0;
 }
 

@@ -1,5 +1,6 @@
 #include "fs/delayed_act.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -282,6 +283,35 @@ static bool one_inode(const struct spot *a, const struct spot *b)
 	       a->st.st_ino == b->st.st_ino;
 }
 
+/* The directory lists this very name, not one that is equal but for case. */
+static bool listed(const struct spot *s)
+{
+	int fd = openat(s->up, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	bool found = false;
+
+	while (dir && !found && (e = readdir(dir)))
+		found = !strcmp(e->d_name, s->name);
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+/* Two names of one file, of which rename(2) would leave both; a cut can leave
+ * it so. Where case does not count two spellings may be one name. */
+static int move_onto_itself(const struct spot *from, const struct spot *to,
+			    const struct delayed_record *r)
+{
+	if (!strcmp(r->source, r->path))
+		return 0;
+	if (listed(from) && listed(to))
+		return unlinkat(from->up, from->name, 0) ? errno : 0;
+	return renameat(from->up, from->name, to->up, to->name) ? errno : 0;
+}
+
 static uint32_t move_spot(struct spot *from, struct spot *to,
 			  const struct delayed_record *r)
 {
@@ -291,11 +321,8 @@ static uint32_t move_spot(struct spot *from, struct spot *to,
 	if (status)
 		return status;
 	loosen(to, r);
-	/* rename(2) does nothing then; a cut can leave both names */
 	if (one_inode(from, to) && !S_ISDIR(from->st.st_mode))
-		return unlinkat(from->up, from->name, 0)
-			       ? ntstatus_from_errno(errno)
-			       : 0;
+		return ntstatus_from_errno(move_onto_itself(from, to, r));
 	if (!r->list && to->there && S_ISDIR(to->st.st_mode) &&
 	    S_ISDIR(from->st.st_mode))
 		return adopt(from, to);

@@ -312,6 +312,15 @@ lists()
 	[ "$(grep -e SC= -e NotE out | tr '\n' ' ')" = \
 		"SC=0000000 SC=C0000034 NotExecuted " ]
 	ok "stops, as documented" $?
+	"$reel" delayed cancel --all --root t
+	ln t/d/e/g t/d/link
+	make_list t/list 'MoveFile|\??\C:\d\e\g|\??\C:\d\e\g|NotExecuted' \
+		'MoveFile|\??\C:\d\link|\??\C:\d\e\g|NotExecuted'
+	"$reel" delayed import --root t t/list >out
+	is "a move onto itself" 0 run
+	has "loses nothing" t/d/e/g gone
+	[ ! -e t/d/link ]
+	ok "one of two links goes" $?
 	make_list away 'DeleteFile|Unused|\??\C:\d\e\g|NotExecuted'
 	"$reel" delayed cancel --all --root t
 	is "a list elsewhere" 0 "$reel" delayed import --root t away
@@ -427,7 +436,10 @@ in_chroot()
 		cp -L "$lib" "t$lib"
 	done
 	"$delay" t move "$PWD/n1" d/f delete d/e/g delete d/e commit
+	mount --bind /proc t/proc # leak checks look there
+	mounts+=("$PWD/t/proc")
 	is "in a chroot" 0 env -i "$(command -v chroot)" t /bin/reel delayed run
+	umount t/proc
 	has "it is the same" t/d/f new
 	nothing_left "chroot"
 }

@@ -224,14 +224,14 @@ for n in $(seq "$cuts"); do
 	wait_for 'MARK begin'
 	at=$(((RANDOM * 32768 + RANDOM) % took))
 	sleep "$(printf '%d.%03d' $((at / 1000)) $((at % 1000)))"
-	kill -9 "$qemu"
+	kill -9 "$qemu" 2>/dev/null
 	wait "$qemu" 2>/dev/null
 	grep -q 'MARK end' console || early=$((early + 1))
 	if [ $((n % 3)) = 0 ]; then # and once more
 		start
 		wait_for 'MARK begin'
 		sleep "0.$((RANDOM % 10))"
-		kill -9 "$qemu"
+		kill -9 "$qemu" 2>/dev/null
 		wait "$qemu" 2>/dev/null
 	fi
 	start

@@ -102,8 +102,16 @@ static void order(void)
 
 static void refused(void)
 {
-	static const char *const bad[] = {"",	"/a",  "a/",  "a//b",
-					  "..", "a/.", "./a", "a/../b"};
+	static const char *const bad[] = {"",
+					  "/a",
+					  "a/",
+					  "a//b",
+					  "..",
+					  "a/.",
+					  "./a",
+					  "a/../b",
+					  "var/lib/reel/delayed",
+					  "var/lib/reel/delayed/journal"};
 	struct delayed *d = open_one(target("refused"), DELAYED_WRITE);
 	struct delayed_stage s;
 
