@@ -50,12 +50,28 @@ int image_cannot(struct image *i, const char *what, int err)
 			  what, strerror(err));
 }
 
+/* A file that was made must be found after a crash, too. */
+static int sync_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? text(path, (size_t)(slash - path) + 1, "")
+			     : text(".", 1, "");
+	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int error = fd < 0 || fsync(fd) ? REEL_EIO : 0;
+
+	if (fd >= 0)
+		close(fd);
+	free(folder);
+	return error;
+}
+
 static int open_file(struct image *i, const char *path, bool create, int *fd)
 {
 	int flags = O_CLOEXEC | (i->writable ? O_RDWR : O_RDONLY);
 	struct stat st;
 
-	if (create && i->writable)
+	create = create && i->writable && access(path, F_OK) != 0;
+	if (create)
 		flags |= O_CREAT;
 	*fd = open(path, flags, 0666);
 	if (*fd < 0)
@@ -63,6 +79,10 @@ static int open_file(struct image *i, const char *path, bool create, int *fd)
 	if (fstat(*fd, &st) || !S_ISREG(st.st_mode)) {
 		close(*fd);
 		return REEL_EINVAL;
+	}
+	if (create && !i->base.options.no_sync && sync_name(path)) {
+		close(*fd);
+		return REEL_EIO;
 	}
 	return 0;
 }

@@ -84,6 +84,9 @@ static int broken(struct iscsi_link *l, int error, const char *what)
 {
 	const char *text = l->context ? iscsi_get_error(l->context) : NULL;
 
+	/* what libiscsi says of a refused connection helps nobody */
+	if (text && strstr(text, "reconnect"))
+		text = "no iSCSI target answers there";
 	if (!text || !*text)
 		text = "no answer in time";
 	if (error != REEL_ESTOPPED)
