@@ -265,8 +265,9 @@ void spool_close(struct spool *s)
 {
 	if (!s)
 		return;
-	if (!s->view && s->db)
-		spool_sync(s);
+	if (!s->view && s->db && !spool_sync(s))
+		while (s->dropped_count)
+			spool_remove_file(s, s->dropped[--s->dropped_count]);
 	spool_free(s);
 }
 
@@ -289,16 +290,20 @@ char *spool_owner(struct set *set)
 bool spool_pending(struct set *set)
 {
 	struct spool *s = spool_alloc(set);
-	uint64_t names = 0, bytes;
+	int64_t any = 0;
 	struct stat st;
 
 	if (!s)
 		return false;
 	s->view = true;
 	if (!stat(s->path, &st) && !connect_to(s))
-		spool_count(s, &names, &bytes);
+		database_integer(s->db,
+				 "SELECT EXISTS (SELECT 1 FROM node WHERE "
+				 "state = 1) OR EXISTS (SELECT 1 FROM entry "
+				 "WHERE state = 1)",
+				 &any);
 	spool_free(s);
-	return names > 0;
+	return any;
 }
 
 /* ---- numbers ---- */
@@ -346,21 +351,26 @@ uint64_t spool_last_file(const struct spool *s)
 	return s->file;
 }
 
-int spool_open_file(struct spool *s, uint64_t file, bool make)
+static int open_file(const struct spool *s, uint64_t file, int flags)
 {
 	char name[24];
 	int fd;
 
 	snprintf(name, sizeof(name), "%llu", (unsigned long long)file);
-	fd = openat(s->files, name,
-		    O_RDWR | O_CLOEXEC | O_NOFOLLOW |
-			    (make ? O_CREAT | O_TRUNC : 0),
+	fd = openat(s->files, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags,
 		    0600);
-	if (fd < 0)
-		return error_from_errno(errno);
-	if (make)
-		s->files_made = true;
-	return fd;
+	return fd < 0 ? error_from_errno(errno) : fd;
+}
+
+int spool_open_file(const struct spool *s, uint64_t file)
+{
+	return open_file(s, file, 0);
+}
+
+int spool_make_file(struct spool *s, uint64_t file)
+{
+	s->files_made = true;
+	return open_file(s, file, O_CREAT | O_TRUNC);
 }
 
 void spool_drop(struct spool *s, uint64_t file)
@@ -377,16 +387,24 @@ void spool_drop(struct spool *s, uint64_t file)
 	s->dropped[s->dropped_count++] = file;
 }
 
-static void remove_dropped(struct spool *s)
+size_t spool_removable(struct spool *s, uint64_t *files, size_t limit)
+{
+	size_t count = s->removable < limit ? s->removable : limit;
+	size_t rest = s->dropped_count - count;
+
+	memcpy(files, s->dropped, count * sizeof(*files));
+	memmove(s->dropped, s->dropped + count, rest * sizeof(*files));
+	s->dropped_count = rest;
+	s->removable -= count;
+	return count;
+}
+
+void spool_remove_file(const struct spool *s, uint64_t file)
 {
 	char name[24];
 
-	while (s->dropped_count) {
-		uint64_t file = s->dropped[--s->dropped_count];
-
-		snprintf(name, sizeof(name), "%llu", (unsigned long long)file);
-		unlinkat(s->files, name, 0);
-	}
+	snprintf(name, sizeof(name), "%llu", (unsigned long long)file);
+	unlinkat(s->files, name, 0);
 }
 
 /* ---- making it last ---- */
@@ -446,11 +464,11 @@ int spool_sync(struct spool *s)
 		if (fsync(s->files))
 			error = error_from_errno(errno);
 	}
-	if (!error && (s->unsynced || s->dropped_count))
+	if (!error && (s->unsynced || s->removable < s->dropped_count))
 		error = sync_log(s);
 	if (!error) {
 		s->unsynced = false;
-		remove_dropped(s);
+		s->removable = s->dropped_count;
 	}
 	return error;
 }

@@ -25,7 +25,7 @@
  *    digest is known, others, make the node as the base has it, or nothing.
  *    It is said by name.
  * P4 A file that a durable row may name is not removed before a later row is
- *    durable: spool_drop notes it, spool_sync removes it.
+ *    durable: spool_drop notes it, after spool_sync it is spool_removable.
  * P5 Numbers of files, nodes and changes only grow while the spool lives. What
  *    a commit reads was frozen: files up to a number do not change (live.h).
  * P6 Opening: rows that are CLEAN or EXCLUDED are dropped when nothing is
@@ -133,6 +133,10 @@ int spool_each_dirty(struct spool *s,
 		     void *context);
 /* How many names and directories are dirty, and the bytes of their files. */
 int spool_count(struct spool *s, uint64_t *names, uint64_t *bytes);
+/* After a commit: the node's base is this; unless it changed since `change` it
+ * is clean, its bytes are the content's. 1 when it became clean, else 0. */
+int spool_node_committed(struct spool *s, uint64_t id, uint64_t base,
+			 uint64_t content, uint64_t change);
 /* After a commit: entries that were dirty and not changed since are clean. */
 int spool_entries_committed(struct spool *s, uint64_t change);
 /* Marks an entry as left out by a rule, unless it changed since. */
@@ -146,12 +150,17 @@ int spool_files(const struct spool *s); /* fd of files/, borrowed */
 uint64_t spool_new_file(struct spool *s);
 uint64_t spool_last_file(const struct spool *s);
 /* fd, or an error. */
-int spool_open_file(struct spool *s, uint64_t file, bool make);
+int spool_open_file(const struct spool *s, uint64_t file);
+int spool_make_file(struct spool *s, uint64_t file);
 void spool_drop(struct spool *s, uint64_t file);
+/* Numbers of dropped files that may be removed now, `limit` at most; the
+ * caller does so, which takes no lock. */
+size_t spool_removable(struct spool *s, uint64_t *files, size_t limit);
+void spool_remove_file(const struct spool *s, uint64_t file);
 
 /* P1. After spool_flush further changes begin a new transaction. */
 int spool_flush(struct spool *s);
-/* Flushes first; durable; then removes dropped files (P4). */
+/* Flushes first; durable; what was dropped before may be removed (P4). */
 int spool_sync(struct spool *s);
 /* Changes since the last flush; and bytes of dropped files since the sync. */
 bool spool_unflushed(const struct spool *s);

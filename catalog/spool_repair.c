@@ -19,13 +19,21 @@
  * gone nothing can be reached. */
 static int drop_excluded(struct spool *s)
 {
-	int64_t lost = 1;
-	int error = database_run(
+	int64_t lost = 0;
+	int error = database_integer(
+		s->db,
+		"SELECT EXISTS (SELECT 1 FROM node WHERE state = 2 OR "
+		"nlink = 0) OR EXISTS (SELECT 1 FROM entry WHERE state = 2)",
+		&lost);
+
+	if (error || !lost)
+		return database_error(s->db, s->path,
+				      error ? SQLITE_CORRUPT : SQLITE_OK);
+	error = database_run(
 		s->db, s->path,
 		"DELETE FROM node WHERE state = 2 OR nlink = 0 OR id IN "
 		"(SELECT node FROM entry WHERE state = 2);"
 		"DELETE FROM entry WHERE state = 2");
-
 	while (!error && lost) {
 		error = database_run(s->db, s->path,
 				     "DELETE FROM node WHERE id < 0 AND "
@@ -77,7 +85,7 @@ static int digest_of(struct spool *s, int fd, uint64_t size, struct digest *out)
 
 static bool is_whole(struct spool *s, const struct spool_node *n)
 {
-	int fd = spool_open_file(s, n->file, false);
+	int fd = spool_open_file(s, n->file);
 	struct digest now;
 	struct stat st;
 	bool whole =

@@ -34,6 +34,11 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 		"SELECT id FROM node WHERE state = 1 AND mode & 61440 = 16384 "
 		"UNION SELECT e.parent FROM entry e LEFT JOIN node n "
 		"ON n.id = e.node WHERE e.state OR n.state = 1",
+	[SPOOL_NODE_COMMITTED] =
+		"UPDATE node SET base = ?2, content = ?3, file = 0, "
+		"digest = NULL, state = 0 WHERE id = ?1 AND state = 1 AND "
+		"change <= ?4",
+	[SPOOL_NODE_BASE] = "UPDATE node SET base = ?2 WHERE id = ?1",
 	[SPOOL_COMMITTED] = "UPDATE entry SET state = 0 WHERE state = 1 AND "
 			    "change <= ?1",
 	[SPOOL_EXCLUDE] = "UPDATE entry SET state = 2 WHERE parent = ?1 AND "
@@ -408,6 +413,34 @@ int spool_count(struct spool *s, uint64_t *names, uint64_t *bytes)
 					 &value);
 	*bytes = (uint64_t)value;
 	return error;
+}
+
+static int step_committed(struct spool *s, enum spool_statement which,
+			  uint64_t id, uint64_t base)
+{
+	sqlite3_stmt *c = spool_statement(s, which);
+
+	if (!c)
+		return REEL_EIO;
+	sqlite3_bind_int64(c, 1, (int64_t)id);
+	sqlite3_bind_int64(c, 2, (int64_t)base);
+	return spool_run(s, c);
+}
+
+int spool_node_committed(struct spool *s, uint64_t id, uint64_t base,
+			 uint64_t content, uint64_t change)
+{
+	sqlite3_stmt *c = spool_statement(s, SPOOL_NODE_COMMITTED);
+	int error;
+
+	if (!c)
+		return REEL_EIO;
+	sqlite3_bind_int64(c, 3, (int64_t)content);
+	sqlite3_bind_int64(c, 4, (int64_t)change);
+	error = step_committed(s, SPOOL_NODE_COMMITTED, id, base);
+	if (!error && sqlite3_changes(s->db))
+		return 1;
+	return error ? error : step_committed(s, SPOOL_NODE_BASE, id, base);
 }
 
 int spool_entries_committed(struct spool *s, uint64_t change)

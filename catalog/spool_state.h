@@ -15,6 +15,8 @@ enum spool_statement {
 	SPOOL_NAME_OF,
 	SPOOL_LIST,
 	SPOOL_DIRTY_DIRECTORIES,
+	SPOOL_NODE_COMMITTED,
+	SPOOL_NODE_BASE,
 	SPOOL_COMMITTED,
 	SPOOL_EXCLUDE,
 	SPOOL_META,
@@ -38,8 +40,9 @@ struct spool {
 	uint32_t base;
 	uint64_t inode, change, file; /* given last */
 	uint64_t tick;
-	uint64_t *dropped; /* files to be removed at the next sync */
+	uint64_t *dropped; /* files to be removed */
 	size_t dropped_count, dropped_room;
+	size_t removable;   /* of the first ones no durable row speaks */
 	struct buffer name; /* of the entry stepped to */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "catalog/rules_file.h"
 #include "fs/archive.h"
+#include "fs/commit_read.h"
 #include "fs/commit_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -18,10 +19,12 @@ struct committing {
 	struct catalog *catalog; /* open for writing */
 	struct rules rules;
 	struct live_frozen frozen;
-	struct queue queue;
+	struct queue walked; /* walk -> read */
+	struct queue read;   /* read -> archive */
 	struct commit_walk walk;
+	struct commit_read reading;
 	struct archive archive;
-	pthread_t walker;
+	pthread_t walker, reader;
 	struct buffer results; /* struct live_result each */
 	struct commit_progress progress;
 	bool walking;
@@ -30,6 +33,12 @@ struct committing {
 static void *walk_thread(void *context)
 {
 	commit_walk_run(context);
+	return NULL;
+}
+
+static void *read_thread(void *context)
+{
+	commit_read_run(context);
 	return NULL;
 }
 
@@ -64,7 +73,8 @@ static int start_walk(struct committing *c, struct live *live, uint32_t newest)
 {
 	int error;
 
-	queue_init(&c->queue);
+	queue_init(&c->walked);
+	queue_init(&c->read);
 	c->walk = (struct commit_walk){
 		.live = live,
 		.frozen = &c->frozen,
@@ -72,24 +82,39 @@ static int start_walk(struct committing *c, struct live *live, uint32_t newest)
 		.rules = c->rules.count ? &c->rules : NULL,
 		.newest = newest,
 		.options = c->options,
-		.out.queue = &c->queue,
+		.out.queue = &c->walked,
 	};
+	c->reading = (struct commit_read){.in = &c->walked,
+					  .out.queue = &c->read,
+					  .view = c->frozen.view,
+					  .seed = c->set->config.seed};
 	error = catalog_open_reader(c->set, &c->walk.catalog);
 	if (!error)
 		error = library_open(c->set, COMMIT_CACHE, &c->walk.library);
-	if (!error && pthread_create(&c->walker, NULL, walk_thread, &c->walk))
-		error = REEL_ENOMEM;
+	if (!error &&
+	    pthread_create(&c->reader, NULL, read_thread, &c->reading))
+		return REEL_ENOMEM;
 	c->walking = !error;
+	if (!error && pthread_create(&c->walker, NULL, walk_thread, &c->walk)) {
+		queue_stop(&c->walked);
+		pthread_join(c->reader, NULL);
+		c->walking = false;
+		error = REEL_ENOMEM;
+	}
 	return error;
 }
 
 static void stop_walk(struct committing *c)
 {
-	queue_stop(&c->queue);
-	if (c->walking)
+	queue_stop(&c->walked);
+	queue_stop(&c->read);
+	if (c->walking) {
 		pthread_join(c->walker, NULL);
+		pthread_join(c->reader, NULL);
+	}
 	c->walking = false;
-	queue_release(&c->queue);
+	queue_release(&c->walked);
+	queue_release(&c->read);
 	library_close(c->walk.library);
 	catalog_close(c->walk.catalog);
 }
@@ -98,7 +123,8 @@ static void stop_walk(struct committing *c)
 
 static int note_result(struct committing *c, const struct item *i)
 {
-	struct live_result r = {i->live, i->stored_inode, i->stored_content};
+	struct live_result r = {i->live, i->stored_inode, i->stored_content,
+				i->file};
 
 	if (i->kind == ITEM_FOLDER)
 		r.base = i->folder->node;
@@ -124,7 +150,7 @@ static int drain(struct committing *c)
 	struct batch *b;
 	int error = 0;
 
-	while ((b = queue_get(&c->queue))) {
+	while ((b = queue_get(&c->read))) {
 		for (int n = 0; n < b->count; n++) {
 			if (!error && stop && *stop)
 				error = REEL_ESTOPPED;
@@ -132,9 +158,9 @@ static int drain(struct committing *c)
 				error = take_item(c, b->items[n]);
 			item_close(b->items[n]);
 		}
-		queue_give_back(&c->queue, b);
+		queue_give_back(&c->read, b);
 		if (error)
-			queue_stop(&c->queue);
+			queue_stop(&c->read);
 	}
 	return error;
 }
@@ -185,6 +211,8 @@ static int write_session(struct committing *c, struct live *live,
 		stop_walk(c);
 	}
 	if (!error)
+		error = c->reading.error;
+	if (c->walk.error && (!error || error == REEL_ESTOPPED))
 		error = c->walk.error;
 	c->result->excluded = c->walk.excluded;
 	return error ? error : finish(c);

@@ -96,51 +96,6 @@ static void fill_stat(struct statx *st, const struct spool_node *n)
 		st->stx_attributes |= STATX_ATTR_NODUMP;
 }
 
-static int read_whole(int fd, uint8_t *to, size_t length)
-{
-	size_t got = 0;
-
-	while (got < length) {
-		ssize_t n = pread(fd, to + got, length - got, (off_t)got);
-
-		if (n <= 0)
-			break;
-		got += (size_t)n;
-	}
-	memset(to + got, 0, length - got); /* a hole at the end */
-	return 0;
-}
-
-/* The bytes of a file of the spool: small ones in memory. */
-static int fill_bytes(struct commit_walk *w, struct item *i,
-		      const struct spool_node *n)
-{
-	int fd = spool_open_file(w->frozen->view, n->file, false);
-	struct stat st;
-	int error;
-
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st)) {
-		close(fd);
-		return REEL_EIO;
-	}
-	i->st.stx_blocks = (uint64_t)st.st_blocks;
-	if (n->size > ITEM_SMALL ||
-	    (uint64_t)st.st_blocks * 512 + (64u << 10) <= n->size) {
-		i->fd = fd;
-		return 0;
-	}
-	i->data = malloc(n->size + 1);
-	error = i->data ? read_whole(fd, i->data, n->size) : REEL_ENOMEM;
-	close(fd);
-	i->length = n->size;
-	if (!error)
-		digest_bytes(w->set->config.seed, i->data, i->length,
-			     &i->digest);
-	return error;
-}
-
 static int fill_target(struct item *i, const struct spool_node *n)
 {
 	i->data = malloc(n->target.length + 1);
@@ -152,7 +107,7 @@ static int fill_target(struct item *i, const struct spool_node *n)
 	return 0;
 }
 
-int commit_fill(struct commit_walk *w, struct item *i, struct spool_node *n)
+int commit_fill(struct item *i, struct spool_node *n)
 {
 	fill_stat(&i->st, n);
 	i->living = true;
@@ -163,10 +118,9 @@ int commit_fill(struct commit_walk *w, struct item *i, struct spool_node *n)
 		return fill_target(i, n);
 	if (!S_ISREG(n->mode) || !n->size)
 		return 0;
-	if (n->file)
-		return fill_bytes(w, i, n);
-	i->content = n->content;
-	return n->content ? 0 : REEL_EIO;
+	i->file = n->file;
+	i->content = n->file ? 0 : n->content;
+	return i->file || i->content ? 0 : REEL_EIO;
 }
 
 /* ---- folders ---- */

@@ -49,7 +49,7 @@ static int read_head(struct commit_walk *w, uint64_t id, char *to,
 	if (error)
 		return error;
 	if (n.file) {
-		int fd = spool_open_file(w->frozen->view, n.file, false);
+		int fd = spool_open_file(w->frozen->view, n.file);
 
 		got = fd < 0 ? fd : pread(fd, to, length, 0);
 		if (fd >= 0)

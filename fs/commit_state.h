@@ -21,7 +21,7 @@ bool visits_has_base(const struct visits *v, uint64_t directory);
 /* A node as the frozen tree has it; the caller's to release. */
 int commit_node(struct commit_walk *w, uint64_t id, struct spool_node *out);
 /* The node's metadata, and where its bytes are, into an item. */
-int commit_fill(struct commit_walk *w, struct item *i, struct spool_node *n);
+int commit_fill(struct item *i, struct spool_node *n);
 int commit_folder(struct folder *above, const char *name, struct folder **out);
 /* What the newest snapshot has at a folder's path, into its item. */
 int commit_old_folder(struct commit_walk *w, struct item *i);

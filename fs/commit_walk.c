@@ -99,19 +99,10 @@ static int emit_name(struct commit_walk *w, const struct emission *e,
 		return 0;
 	}
 	if (!error)
-		error = commit_fill(w, i, n);
+		error = commit_fill(i, n);
 	if (!error)
-		return put(w, i, i->length + (i->fd >= 0 ? ITEM_SMALL : 0));
+		return put(w, i, i->length);
 	item_free(i);
-	if (error == REEL_EIO || error == REEL_ENOENT) {
-		struct buffer path = {0};
-
-		commit_path(e->level->folder, e->name, &path);
-		log_error("%s: its bytes in the spool cannot be read; nothing "
-			  "was committed",
-			  path.data ? (char *)path.data : "?");
-		buffer_release(&path);
-	}
 	return error;
 }
 
@@ -369,7 +360,7 @@ static int enter(struct commit_walk *w, struct level **top, uint64_t id,
 		i->unchanged = i->old_node && n.base == i->old_node &&
 			       n.state != SPOOL_DIRTY;
 		if (!i->unchanged)
-			error = commit_fill(w, i, &n);
+			error = commit_fill(i, &n);
 		i->live = id;
 	}
 	spool_node_release(&n);

@@ -79,6 +79,7 @@ struct item {
 	bool living;	  /* of current/: st.stx_ino is its number there */
 	uint64_t live;	  /* its node there */
 	uint64_t content; /* its bytes are this content's; 0: see data, fd */
+	uint64_t file;	  /* of the spool, that they are in */
 	/* set by archive: what a name stands for now */
 	uint64_t stored_inode, stored_content;
 	struct buffer xattrs;

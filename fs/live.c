@@ -10,6 +10,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
+#define SWEEP	  256 /* files removed at a time */
 #define NODE_MASK ((UINT64_C(1) << TREE_ID_BITS) - 1)
 
 int64_t live_now(void)
@@ -34,6 +35,11 @@ static struct live_node *node_find(struct live *l, uint64_t id)
 	while (n && n->row.id != id)
 		n = n->next;
 	return n;
+}
+
+bool node_is_loaded(struct live *l, uint64_t id)
+{
+	return node_find(l, id) != NULL;
 }
 
 static struct live_node *node_alloc(void)
@@ -486,7 +492,7 @@ static int64_t monotonic(void)
 }
 
 /* P3 of spool.h: bytes first, then the rows that name them. */
-void live_tend(struct live *l)
+static void flush_in_time(struct live *l)
 {
 	bool due;
 
@@ -504,6 +510,27 @@ void live_tend(struct live *l)
 	spool_sync(l->spool);
 	l->synced_at = monotonic();
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* Files that are needed no more, while nobody waits for it. */
+static void sweep(struct live *l)
+{
+	uint64_t files[SWEEP];
+	size_t count;
+
+	do {
+		pthread_mutex_lock(&l->lock);
+		count = spool_removable(l->spool, files, SWEEP);
+		pthread_mutex_unlock(&l->lock);
+		for (size_t n = 0; n < count; n++)
+			spool_remove_file(l->spool, files[n]);
+	} while (count == SWEEP);
+}
+
+void live_tend(struct live *l)
+{
+	flush_in_time(l);
+	sweep(l);
 }
 
 int live_follow(struct live *l)

@@ -174,6 +174,7 @@ struct live_result {
 	uint64_t id;
 	uint64_t base;	  /* inode version, a directory's node */
 	uint64_t content; /* 0: none */
+	uint64_t file;	  /* of the spool, that it was read from; 0: none */
 };
 /* The commit is `session` now; results may be NULL and session 0 when it
  * failed. Releases the frozen state. */

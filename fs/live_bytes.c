@@ -27,7 +27,7 @@ static int open_bytes(struct live *l, struct live_node *n)
 
 	if (n->fd >= 0 || !n->row.file)
 		return 0;
-	fd = spool_open_file(l->spool, n->row.file, false);
+	fd = spool_open_file(l->spool, n->row.file);
 	if (fd < 0) {
 		log_error("%s/spool/current/files/%llu: %s", l->set->path,
 			  (unsigned long long)n->row.file, error_text(fd));
@@ -180,7 +180,7 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 		error = check_room(l, keep);
 	if (error)
 		return error;
-	fd = spool_open_file(l->spool, file, true);
+	fd = spool_make_file(l->spool, file);
 	error = fd < 0 ? fd : 0;
 	if (!error && row.id)
 		error = copy_content(l, &row, fd, keep);

@@ -6,6 +6,8 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
+#define BATCH 256 /* rows settled while the lock is held */
+
 void live_drop_file(struct live *l, uint64_t file)
 {
 	if (!l->committing || file > l->frozen_file) {
@@ -74,8 +76,9 @@ static int put_row(struct live *l, struct live_node *n)
 	return n->changed ? 0 : spool_put(l->spool, &n->row);
 }
 
-static int take_result(struct live *l, const struct live_frozen *f,
-		       const struct live_result *r)
+/* A node that is in memory. */
+static int settle_loaded(struct live *l, const struct live_frozen *f,
+			 const struct live_result *r)
 {
 	struct live_node *n;
 	int error;
@@ -92,6 +95,44 @@ static int take_result(struct live *l, const struct live_frozen *f,
 	node_put(l, n);
 	pthread_mutex_unlock(&l->lock);
 	pthread_mutex_unlock(&n->bytes);
+	return error;
+}
+
+/* Results of nodes that are not in memory, from the first on and BATCH at
+ * most: their rows are enough. The number of those taken, or an error. */
+static int settle_rows(struct live *l, const struct live_frozen *f,
+		       const struct live_result *r, size_t count)
+{
+	size_t n = 0;
+	int clean = 0;
+
+	pthread_mutex_lock(&l->lock);
+	for (; clean >= 0 && n < count && n < BATCH; n++) {
+		if (node_is_loaded(l, r[n].id))
+			break;
+		clean = spool_node_committed(l->spool, r[n].id, r[n].base,
+					     r[n].content, f->change);
+		if (clean == 1 && r[n].file)
+			live_drop_file(l, r[n].file);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return clean < 0 ? clean : (int)n;
+}
+
+static int settle_all(struct live *l, const struct live_frozen *f,
+		      const struct live_result *r, size_t count)
+{
+	int error = 0;
+
+	for (size_t n = 0; !error && n < count;) {
+		int taken = settle_rows(l, f, r + n, count - n);
+
+		if (taken < 0)
+			return taken;
+		n += (size_t)taken;
+		if (!taken)
+			error = settle_loaded(l, f, &r[n++]);
+	}
 	return error;
 }
 
@@ -149,8 +190,8 @@ int live_thaw(struct live *l, struct live_frozen *f, uint32_t session,
 
 	spool_close(f->view);
 	f->view = NULL;
-	for (size_t n = 0; !error && session && n < count; n++)
-		error = take_result(l, f, &results[n]);
+	if (session)
+		error = settle_all(l, f, results, count);
 	pthread_mutex_lock(&l->lock);
 	l->committing = false;
 	l->dirty |= !session;

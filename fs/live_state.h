@@ -62,6 +62,7 @@ int node_get(struct live *l, uint64_t id, struct live_node **out);
 void node_put(struct live *l, struct live_node *n); /* accepts NULL */
 /* A new node, held; in no row yet. */
 int node_new(struct live *l, struct live_node **out);
+bool node_is_loaded(struct live *l, uint64_t id);
 /* Lets go of all that nobody uses. */
 void node_forget_idle(struct live *l);
 /* Its row will be written. The first change of a file of the base gives all
