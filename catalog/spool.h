@@ -76,7 +76,6 @@ struct spool_entry {
 	uint64_t change;
 	const char *name; /* borrowed until the next step */
 	size_t name_length;
-	enum spool_state node_state; /* listings: its node's */
 };
 
 /* Opens or makes the spool and takes its lock: REEL_ELOCKED (logged, names the
@@ -125,6 +124,12 @@ int spool_list(struct spool *s, uint64_t parent, const char *after,
 	       size_t length);
 int spool_step(struct spool *s, struct spool_entry *out);
 void spool_list_end(struct spool *s);
+/* The same for all entries, each with its node (NULL: it has no row), which
+ * `each` may empty into its own; until it returns non-zero. */
+int spool_each_entry(struct spool *s, uint64_t parent,
+		     int (*each)(void *context, const struct spool_entry *e,
+				 struct spool_node *n),
+		     void *context);
 
 /* Calls `each` for every directory in which something is dirty (or excluded),
  * and every directory that is dirty itself; until it returns non-zero. */

@@ -10,6 +10,7 @@
 	"id, inode, base, parent, state, change, mode, uid, gid, nlink, "      \
 	"size, blocks, rdev, mtime, atime, ctime, flags, content, file, "      \
 	"synced, digest, xattrs, target"
+#define ENTRY_AT     23 /* an entry's columns, behind its node's */
 #define TARGET_LIMIT 65536
 
 /* A node is dirty on its own; an entry is also of interest when its file is. */
@@ -27,9 +28,15 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 	[SPOOL_LEAVE] = "DELETE FROM entry WHERE parent = ?1 AND name = ?2",
 	[SPOOL_NAME_OF] = "SELECT parent, name FROM entry WHERE node = ?1 "
 			  "LIMIT 1",
-	[SPOOL_LIST] = "SELECT e.node, e.state, e.change, e.name, n.state "
-		       "FROM entry e LEFT JOIN node n ON n.id = e.node "
-		       "WHERE e.parent = ?1 AND e.name > ?2 ORDER BY e.name",
+	[SPOOL_LIST] = "SELECT node, state, change, name FROM entry "
+		       "WHERE parent = ?1 AND name > ?2 ORDER BY name",
+	[SPOOL_LIST_NODES] =
+		"SELECT n.id, inode, base, n.parent, n.state, n.change, mode, "
+		"uid, gid, nlink, size, blocks, rdev, mtime, atime, ctime, "
+		"flags, content, file, synced, digest, xattrs, target, "
+		"e.node, e.state, e.change, e.name "
+		"FROM entry e LEFT JOIN node n ON n.id = e.node "
+		"WHERE e.parent = ?1 ORDER BY e.name",
 	[SPOOL_DIRTY_DIRECTORIES] =
 		"SELECT id FROM node WHERE state = 1 AND mode & 61440 = 16384 "
 		"UNION SELECT e.parent FROM entry e LEFT JOIN node n "
@@ -247,14 +254,35 @@ static void bind_name(sqlite3_stmt *l, uint64_t parent, const char *name,
 	sqlite3_bind_blob(l, 2, length ? name : "", (int)length, SQLITE_STATIC);
 }
 
-static int read_entry(sqlite3_stmt *l, struct spool_entry *out)
+/* The columns node, state, change from column `at` on. */
+static int read_entry(sqlite3_stmt *l, int at, struct spool_entry *out)
 {
 	struct column_reader r = {l, 0};
 
-	out->node = (uint64_t)sqlite3_column_int64(l, 0);
-	out->state = (enum spool_state)column_u64(&r, 1, SPOOL_EXCLUDED);
-	out->change = column_u64(&r, 2, INT64_MAX);
+	out->node = (uint64_t)sqlite3_column_int64(l, at);
+	out->state = (enum spool_state)column_u64(&r, at + 1, SPOOL_EXCLUDED);
+	out->change = column_u64(&r, at + 2, INT64_MAX);
 	return r.error;
+}
+
+/* And the name behind them. */
+static int read_named_entry(struct spool *s, sqlite3_stmt *l, int at,
+			    struct spool_entry *out)
+{
+	struct column_reader r = {l, 0};
+	const void *name;
+	int error;
+
+	*out = (struct spool_entry){0};
+	error = read_entry(l, at, out);
+	name = column_blob(&r, at + 3, TREE_NAME_LIMIT, &out->name_length);
+	s->name.length = 0;
+	if (!error)
+		error = buffer_append(&s->name, name, out->name_length);
+	if (!error)
+		error = buffer_append(&s->name, "", 1);
+	out->name = (const char *)s->name.data;
+	return error ? error : r.error;
 }
 
 int spool_lookup(struct spool *s, uint64_t parent, const char *name,
@@ -269,7 +297,7 @@ int spool_lookup(struct spool *s, uint64_t parent, const char *name,
 	bind_name(l, parent, name, length);
 	result = sqlite3_step(l);
 	if (result == SQLITE_ROW)
-		error = read_entry(l, out);
+		error = read_entry(l, 0, out);
 	else
 		error = result == SQLITE_DONE
 				? REEL_ENOENT
@@ -342,30 +370,44 @@ int spool_list(struct spool *s, uint64_t parent, const char *after,
 int spool_step(struct spool *s, struct spool_entry *out)
 {
 	sqlite3_stmt *l = s->statements[SPOOL_LIST];
-	struct column_reader r = {l, 0};
 	int result = sqlite3_step(l);
-	const void *name;
-	size_t length;
 	int error;
 
 	if (result == SQLITE_DONE)
 		return 0;
 	if (result != SQLITE_ROW)
 		return database_error(s->db, s->path, result);
-	*out = (struct spool_entry){0};
-	error = read_entry(l, out);
-	name = column_blob(&r, 3, TREE_NAME_LIMIT, &length);
-	s->name.length = 0;
-	if (!error)
-		error = buffer_append(&s->name, name, length);
-	if (!error)
-		error = buffer_append(&s->name, "", 1);
-	out->name = (const char *)s->name.data;
-	out->name_length = length;
-	out->node_state = (enum spool_state)column_u64(&r, 4, SPOOL_EXCLUDED);
-	if (!error)
-		error = r.error;
+	error = read_named_entry(s, l, 0, out);
 	return error ? error : 1;
+}
+
+int spool_each_entry(struct spool *s, uint64_t parent,
+		     int (*each)(void *context, const struct spool_entry *e,
+				 struct spool_node *n),
+		     void *context)
+{
+	sqlite3_stmt *l = spool_statement(s, SPOOL_LIST_NODES);
+	int result = SQLITE_DONE, error = 0;
+
+	if (!l)
+		return REEL_EIO;
+	sqlite3_bind_int64(l, 1, (int64_t)parent);
+	while (!error && (result = sqlite3_step(l)) == SQLITE_ROW) {
+		bool has = sqlite3_column_type(l, 0) != SQLITE_NULL;
+		struct spool_node n = {0};
+		struct spool_entry e;
+
+		error = read_named_entry(s, l, ENTRY_AT, &e);
+		if (!error && has)
+			error = read_node(l, &n);
+		if (!error)
+			error = each(context, &e, has ? &n : NULL);
+		spool_node_release(&n);
+	}
+	if (!error)
+		error = database_error(s->db, s->path, result);
+	sqlite3_reset(l);
+	return error;
 }
 
 void spool_list_end(struct spool *s)

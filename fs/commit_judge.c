@@ -140,21 +140,14 @@ static int gather_name(struct buffer *to, struct left_name l, const char *name)
 	return error ? error : buffer_append(to, "", 1);
 }
 
-static int gather_spool(struct commit_walk *w, uint64_t directory,
-			struct buffer *to)
+static int gather_entry(void *context, const struct spool_entry *e,
+			struct spool_node *n)
 {
-	struct spool_entry s;
-	int error = spool_list(w->frozen->view, directory, "", 0), step = 0;
+	struct left_name l = {e->node, e->name_length,
+			      e->state != SPOOL_CLEAN ||
+				      (n && n->state == SPOOL_DIRTY)};
 
-	while (!error && (step = spool_step(w->frozen->view, &s)) == 1) {
-		struct left_name l = {s.node, s.name_length,
-				      s.state != SPOOL_CLEAN ||
-					      s.node_state == SPOOL_DIRTY};
-
-		error = gather_name(to, l, s.name);
-	}
-	spool_list_end(w->frozen->view);
-	return error ? error : step;
+	return gather_name(context, l, e->name);
 }
 
 /* Directories that the base named and in which something is dirty. */
@@ -184,7 +177,8 @@ static int gather_base(struct commit_walk *w, uint64_t directory,
 int commit_exclude_below(struct commit_walk *w, uint64_t directory)
 {
 	struct buffer names = {0};
-	int error = gather_spool(w, directory, &names);
+	int error = spool_each_entry(w->frozen->view, directory, gather_entry,
+				     &names);
 
 	if (!error && visits_has_base(w->visits, directory))
 		error = gather_base(w, directory, &names);

@@ -59,8 +59,7 @@ struct emission {
 	struct level *level;
 	const char *name;
 	size_t length;
-	uint64_t change; /* of its entry; 0: it has none */
-	bool dirty;	 /* the entry is */
+	bool dirty; /* the entry is */
 };
 
 static int leave_out(struct commit_walk *w, const struct emission *e,
@@ -130,28 +129,36 @@ static int push_name(struct level *l, uint64_t id, struct rules_place place,
 }
 
 /* A name of the living tree: emitted, gone down to, or left out. */
+static int take_node(struct commit_walk *w, const struct emission *e,
+		     struct spool_node *n)
+{
+	struct rules_place below;
+	char *rule = NULL;
+	int error;
+
+	if (S_ISDIR(n->mode) && !e->level->whole && !e->dirty &&
+	    !visits_has(w->visits, n->id))
+		return 0;
+	error = commit_judge(w, e->level->folder, e->name, n, &below, &rule);
+	if (!error && rule)
+		error = leave_out(w, e, n, rule);
+	else if (!error && S_ISDIR(n->mode))
+		error = push_name(e->level, n->id, below, e->name, e->length);
+	else if (!error)
+		error = emit_name(w, e, n);
+	free(rule);
+	return error;
+}
+
 static int take_name(struct commit_walk *w, const struct emission *e,
 		     uint64_t id)
 {
 	struct spool_node n;
-	struct rules_place below;
-	char *rule = NULL;
 	int error = commit_node(w, id, &n);
 
 	if (error)
 		return error;
-	if (S_ISDIR(n.mode) && !e->level->whole && !e->dirty &&
-	    !visits_has(w->visits, id))
-		goto out;
-	error = commit_judge(w, e->level->folder, e->name, &n, &below, &rule);
-	if (!error && rule)
-		error = leave_out(w, e, &n, rule);
-	else if (!error && S_ISDIR(n.mode))
-		error = push_name(e->level, id, below, e->name, e->length);
-	else if (!error)
-		error = emit_name(w, e, &n);
-out:
-	free(rule);
+	error = take_node(w, e, &n);
 	spool_node_release(&n);
 	return error;
 }
@@ -161,41 +168,66 @@ out:
 /* The spool's entries of a directory, in memory: the walk asks the spool for
  * other things meanwhile. */
 struct gathered {
-	uint64_t node, change;
-	enum spool_state state, node_state;
-	size_t name, length; /* in `names` */
+	uint64_t id;		 /* 0: the name is gone */
+	bool dirty;		 /* the entry is */
+	struct spool_node *node; /* heap; NULL: not dirty */
+	size_t name, length;	 /* in `names` */
 };
 
-static int gather(struct commit_walk *w, uint64_t id, struct buffer *entries,
-		  struct buffer *names)
+struct gathering {
+	struct buffer entries; /* struct gathered each */
+	struct buffer names;
+};
+
+static int gather_entry(void *context, const struct spool_entry *e,
+			struct spool_node *n)
 {
-	struct spool_entry s;
-	int error = spool_list(w->frozen->view, id, "", 0), step = 0;
+	struct gathering *to = context;
+	struct gathered g = {.id = e->node,
+			     .dirty = e->state != SPOOL_CLEAN,
+			     .name = to->names.length,
+			     .length = e->name_length};
+	int error;
 
-	while (!error && (step = spool_step(w->frozen->view, &s)) == 1) {
-		struct gathered g = {s.node,	    s.change,
-				     s.state,	    s.node_state,
-				     names->length, s.name_length};
-
-		error = buffer_append(entries, &g, sizeof(g));
-		if (!error)
-			error = buffer_append(names, s.name, s.name_length + 1);
+	if (n && (g.dirty || n->state == SPOOL_DIRTY)) {
+		g.node = malloc(sizeof(*n));
+		if (!g.node)
+			return REEL_ENOMEM;
+		*g.node = *n;
+		*n = (struct spool_node){0};
 	}
-	spool_list_end(w->frozen->view);
-	return error ? error : step;
+	error = buffer_append(&to->entries, &g, sizeof(g));
+	if (error && g.node)
+		spool_node_release(g.node);
+	if (error)
+		free(g.node);
+	return error ? error
+		     : buffer_append(&to->names, e->name, e->name_length + 1);
 }
 
-static const struct gathered *find_gathered(const struct buffer *entries,
-					    const struct buffer *names,
+static void gathering_release(struct gathering *g)
+{
+	struct gathered *all = (void *)g->entries.data;
+
+	for (size_t n = 0; n < g->entries.length / sizeof(*all); n++) {
+		if (all[n].node)
+			spool_node_release(all[n].node);
+		free(all[n].node);
+	}
+	buffer_release(&g->entries);
+	buffer_release(&g->names);
+}
+
+static const struct gathered *find_gathered(const struct gathering *all,
 					    const char *name, size_t length)
 {
-	const struct gathered *g = (void *)entries->data;
-	size_t low = 0, high = entries->length / sizeof(*g);
+	const struct gathered *g = (void *)all->entries.data;
+	size_t low = 0, high = all->entries.length / sizeof(*g);
 
 	while (low < high) {
 		size_t at = (low + high) / 2;
 		size_t less = g[at].length < length ? g[at].length : length;
-		int d = memcmp(names->data + g[at].name, name, less);
+		int d = memcmp(all->names.data + g[at].name, name, less);
 
 		if (!d)
 			d = (g[at].length > length) - (g[at].length < length);
@@ -212,25 +244,23 @@ static const struct gathered *find_gathered(const struct buffer *entries,
 static int take_entry(struct commit_walk *w, struct level *l,
 		      const struct gathered *g, const char *name)
 {
-	struct emission e = {l, name, g->length, g->change,
-			     g->state != SPOOL_CLEAN};
+	struct emission e = {l, name, g->length, g->dirty};
 
-	if (!g->node)
+	if (!g->id)
 		return emit_removed(w, l, name, g->length);
-	if (!l->whole && !e.dirty && g->node_state != SPOOL_DIRTY &&
-	    !visits_has(w->visits, g->node))
+	if (!l->whole && !g->node && !g->dirty && !visits_has(w->visits, g->id))
 		return 0;
-	return take_name(w, &e, g->node);
+	return g->node ? take_node(w, &e, g->node) : take_name(w, &e, g->id);
 }
 
 /* Names of the base without an entry in the spool: in a directory that is
  * walked as a whole all of them, else the directories with something dirty
  * below. They and the spool's come merged by name. */
 static int take_merged(struct commit_walk *w, struct level *l, uint64_t base,
-		       const struct buffer *entries, const struct buffer *names)
+		       const struct gathering *all)
 {
-	const struct gathered *g = (void *)entries->data;
-	size_t count = entries->length / sizeof(*g), n = 0;
+	const struct gathered *g = (void *)all->entries.data;
+	size_t count = all->entries.length / sizeof(*g), n = 0;
 	struct tree_cursor *t = NULL;
 	struct entry_row row;
 	int error = base && w->frozen->base
@@ -243,13 +273,12 @@ static int take_merged(struct commit_walk *w, struct level *l, uint64_t base,
 		struct buffer name = {0};
 
 		for (; !error && n < count &&
-		       commit_order(names->data + g[n].name, g[n].length,
+		       commit_order(all->names.data + g[n].name, g[n].length,
 				    row.name, row.name_length) < 0;
 		     n++)
 			error = take_entry(w, l, &g[n],
-					   (char *)names->data + g[n].name);
-		if (error ||
-		    find_gathered(entries, names, row.name, row.name_length))
+					   (char *)all->names.data + g[n].name);
+		if (error || find_gathered(all, row.name, row.name_length))
 			continue;
 		if (!l->whole &&
 		    (!row.node || !visits_has(w->visits, live_id(&row))))
@@ -268,7 +297,7 @@ static int take_merged(struct commit_walk *w, struct level *l, uint64_t base,
 	tree_end(t);
 	for (; !error && step >= 0 && n < count; n++)
 		error = take_entry(w, l, &g[n],
-				   (char *)names->data + g[n].name);
+				   (char *)all->names.data + g[n].name);
 	return error ? error : step < 0 ? step : 0;
 }
 
@@ -281,7 +310,7 @@ static bool must_list(const struct commit_walk *w, const struct level *l)
 
 /* What the newest snapshot has at this path and the living tree has not. */
 static int take_lost(struct commit_walk *w, struct level *l,
-		     const struct buffer *entries, const struct buffer *names)
+		     const struct gathering *all)
 {
 	struct tree_cursor *t = NULL;
 	struct entry_row row, e;
@@ -291,9 +320,9 @@ static int take_lost(struct commit_walk *w, struct level *l,
 		return 0;
 	error = tree_list(w->catalog, w->newest, l->folder->old_node, &t);
 	while (!error && (step = tree_step(t, &row)) == 1) {
-		const struct gathered *g = find_gathered(
-			entries, names, row.name, row.name_length);
-		bool there = g ? g->node != 0
+		const struct gathered *g =
+			find_gathered(all, row.name, row.name_length);
+		bool there = g ? g->id != 0
 			       : l->base && w->frozen->base &&
 					     !tree_lookup(w->catalog,
 							  w->frozen->base,
@@ -314,16 +343,15 @@ static int take_lost(struct commit_walk *w, struct level *l,
 
 static int list_level(struct commit_walk *w, struct level *l)
 {
-	struct buffer entries = {0}, names = {0};
-	int error = gather(w, l->id, &entries, &names);
+	struct gathering all = {0};
+	int error =
+		spool_each_entry(w->frozen->view, l->id, gather_entry, &all);
 
 	if (!error)
-		error = take_lost(w, l, &entries, &names);
+		error = take_lost(w, l, &all);
 	if (!error)
-		error = take_merged(w, l, must_list(w, l) ? l->base : 0,
-				    &entries, &names);
-	buffer_release(&entries);
-	buffer_release(&names);
+		error = take_merged(w, l, must_list(w, l) ? l->base : 0, &all);
+	gathering_release(&all);
 	return error;
 }
 
