@@ -150,7 +150,9 @@ static const char *const journal[] = {
 	[DATABASE_WRITE] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
 	[DATABASE_BUILD] = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
 			   "PRAGMA locking_mode=EXCLUSIVE",
-	[DATABASE_SPOOL] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+	[DATABASE_SPOOL] =
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+		"PRAGMA cache_spill=OFF",
 };
 
 int database_open(const char *path, enum database_mode mode, sqlite3 **out)

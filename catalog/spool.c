@@ -40,6 +40,8 @@ static int open_folders(struct spool *s, bool make)
 	int spool = -1;
 	int error = open_folder(s->set->directory, "spool", make, &spool);
 
+	if (!error && make && fsync(s->set->directory))
+		error = error_from_errno(errno);
 	if (!error)
 		error = open_folder(spool, "current", make, &s->directory);
 	if (!error && make)
@@ -86,24 +88,39 @@ static int read_boot(char boot[40])
 	return n > 0 ? 0 : REEL_EIO;
 }
 
-/* Whether the machine was started anew since the spool was written to; notes
- * this start. */
-static int note_boot(struct spool *s)
+static int open_boot(struct spool *s)
+{
+	return openat(s->directory, "boot",
+		      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* Whether the machine was started anew since the spool was written to. */
+static bool is_rebooted(struct spool *s)
 {
 	char now[40], then[40] = "";
-	int fd = openat(s->directory, "boot",
-			O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int error = fd < 0 ? error_from_errno(errno) : read_boot(now);
-	ssize_t n = error ? -1 : read(fd, then, sizeof(then) - 1);
+	int fd = open_boot(s);
+	ssize_t n = fd < 0 ? -1 : read(fd, then, sizeof(then) - 1);
 
+	if (fd >= 0)
+		close(fd);
 	then[n > 0 ? n : 0] = '\0';
-	s->rebooted = error || strcmp(now, then) != 0;
-	if (!error && s->rebooted &&
-	    (pwrite(fd, now, strlen(now), 0) < 0 || fsync(fd)))
+	return read_boot(now) || strcmp(now, then) != 0;
+}
+
+/* Notes this start; once the spool was repaired. */
+static int note_boot(struct spool *s)
+{
+	char now[40];
+	int fd, error = 0;
+
+	if (!s->rebooted || read_boot(now))
+		return 0;
+	fd = open_boot(s);
+	if (fd < 0 || pwrite(fd, now, strlen(now), 0) < 0 || fsync(fd))
 		error = error_from_errno(errno);
 	if (fd >= 0)
 		close(fd);
-	return error == REEL_EIO ? 0 : error;
+	return error;
 }
 
 static int meta(struct spool *s, const char *key, uint64_t *value)
@@ -203,6 +220,7 @@ static void spool_free(struct spool *s)
 	if (s->directory >= 0)
 		close(s->directory);
 	buffer_release(&s->name);
+	buffer_release(&s->redo);
 	free(s->dropped);
 	free(s->path);
 	free(s);
@@ -220,14 +238,15 @@ int spool_open(struct set *set, const char *owner, struct spool **out)
 		log_error("%s/spool: %s", set->path, error_text(error));
 	if (!error)
 		error = take_lock(s, owner);
-	if (!error)
-		error = note_boot(s);
+	s->rebooted = !error && is_rebooted(s);
 	if (!error)
 		error = connect_to(s);
 	if (!error)
 		error = load_numbers(s);
 	if (!error)
 		error = spool_repair(s);
+	if (!error)
+		error = note_boot(s);
 	if (error) {
 		spool_free(s);
 		return error;
@@ -392,6 +411,8 @@ size_t spool_removable(struct spool *s, uint64_t *files, size_t limit)
 	size_t count = s->removable < limit ? s->removable : limit;
 	size_t rest = s->dropped_count - count;
 
+	if (!count)
+		return 0;
 	memcpy(files, s->dropped, count * sizeof(*files));
 	memmove(s->dropped, s->dropped + count, rest * sizeof(*files));
 	s->dropped_count = rest;
@@ -421,22 +442,20 @@ size_t spool_dropped(const struct spool *s)
 
 int spool_flush(struct spool *s)
 {
-	int error;
+	int error = spool_restore(s);
 
-	if (!s->begun)
-		return 0;
+	if (error || !s->begun)
+		return error;
 	error = spool_meta_put(s, "inode", s->inode);
 	if (!error)
 		error = spool_meta_put(s, "change", s->change);
 	if (!error)
 		error = spool_meta_put(s, "file", s->file);
 	if (!error)
-		error = database_run(s->db, s->path, "COMMIT");
-	if (error)
-		return error;
-	s->begun = s->unflushed = false;
-	s->unsynced = true;
-	return 0;
+		error = spool_commit(s);
+	if (!error)
+		s->unsynced = true;
+	return error;
 }
 
 /* With synchronous=FULL the end of a transaction syncs the log, with all that
@@ -448,22 +467,30 @@ static int sync_log(struct spool *s)
 	if (!error)
 		error = spool_meta_put(s, "tick", ++s->tick);
 	if (!error)
-		error = database_run(s->db, s->path, "COMMIT");
+		error = spool_commit(s);
 	if (!error)
-		s->begun = s->unflushed = false;
-	database_run(s->db, s->path, "PRAGMA synchronous=NORMAL");
+		error = database_run(s->db, s->path,
+				     "PRAGMA synchronous=NORMAL");
 	return error;
+}
+
+int spool_sync_names(struct spool *s)
+{
+	if (!s->files_made)
+		return 0;
+	s->files_made = false;
+	if (!fsync(s->files))
+		return 0;
+	s->files_made = true;
+	return error_from_errno(errno);
 }
 
 int spool_sync(struct spool *s)
 {
-	int error = spool_flush(s);
+	int error = spool_sync_names(s);
 
-	if (!error && s->files_made) {
-		s->files_made = false;
-		if (fsync(s->files))
-			error = error_from_errno(errno);
-	}
+	if (!error)
+		error = spool_flush(s);
 	if (!error && (s->unsynced || s->removable < s->dropped_count))
 		error = sync_log(s);
 	if (!error) {

@@ -21,15 +21,21 @@
  * P3 Rows are also made durable now and then, behind a syncfs of files/. In
  *    between the log may reach the disk before the bytes do; so a row tells
  *    whether its bytes were synced, and after a power cut (another boot_id)
- *    those that were not are looked at: bytes that are missing or, where the
+ *    those that never were are looked at: bytes that are missing or, where the
  *    digest is known, others, make the node as the base has it, or nothing.
- *    It is said by name.
+ *    It is said by name. Bytes that were synced once and written to since
+ *    (SPOOL_SYNCED_ONCE) stay, up to where the disk has them: a copy that
+ *    takes their place is synced before a row names it.
  * P4 A file that a durable row may name is not removed before a later row is
  *    durable: spool_drop notes it, after spool_sync it is spool_removable.
  * P5 Numbers of files, nodes and changes only grow while the spool lives. What
  *    a commit reads was frozen: files up to a number do not change (live.h).
- * P6 Opening: rows that are CLEAN or EXCLUDED are dropped when nothing is
- *    DIRTY; files that no row names are removed. */
+ * P6 Opening: rows that are CLEAN are dropped when nothing is DIRTY, names
+ *    that are EXCLUDED always, with what only they lead to; files that no row
+ *    names are removed.
+ * P7 A flush that fails (no room) loses nothing while the process lives: what
+ *    SQLite rolls back is done again from memory, and the next flush tries
+ *    anew. */
 #ifndef REEL_CATALOG_SPOOL_H
 #define REEL_CATALOG_SPOOL_H
 
@@ -43,6 +49,7 @@
 struct spool;
 
 enum spool_state { SPOOL_CLEAN, SPOOL_DIRTY, SPOOL_EXCLUDED };
+enum spool_synced { SPOOL_UNSYNCED, SPOOL_SYNCED, SPOOL_SYNCED_ONCE };
 
 struct spool_node {
 	uint64_t id;
@@ -61,7 +68,7 @@ struct spool_node {
 	uint32_t flags;		     /* INODE_* */
 	uint64_t content;	     /* of the catalogue; 0: none */
 	uint64_t file;		     /* of the spool; 0: none */
-	bool synced;		     /* the file's bytes are durable (P3) */
+	enum spool_synced synced;    /* the file's bytes (P3) */
 	bool has_digest;
 	struct digest digest; /* of the file's bytes, at its last close */
 	struct buffer xattrs; /* packed */
@@ -147,8 +154,17 @@ int spool_entries_committed(struct spool *s, uint64_t change);
 /* Marks an entry as left out by a rule, unless it changed since. */
 int spool_entry_excluded(struct spool *s, uint64_t parent, const char *name,
 			 size_t length, uint64_t change);
-/* Drops all rows that are clean. */
-int spool_forget_clean(struct spool *s);
+/* What rules left out is dirty again. */
+int spool_include_all(struct spool *s);
+
+/* Rows that are clean, one by one: the first behind `after`; REEL_ENOENT at
+ * the end. Numbers are signed here: SPOOL_FIRST is before all. */
+#define SPOOL_FIRST (UINT64_C(1) << 63)
+int spool_next_clean(struct spool *s, uint64_t after, uint64_t *id);
+/* *parent and *name: behind which (SPOOL_FIRST and an empty name at first),
+ * and then which. */
+int spool_next_clean_entry(struct spool *s, uint64_t *parent,
+			   struct buffer *name, uint64_t *node);
 
 /* Files of bytes. */
 int spool_files(const struct spool *s); /* fd of files/, borrowed */
@@ -162,6 +178,12 @@ void spool_drop(struct spool *s, uint64_t file);
  * caller does so, which takes no lock. */
 size_t spool_removable(struct spool *s, uint64_t *files, size_t limit);
 void spool_remove_file(const struct spool *s, uint64_t file);
+/* The names of files made so far are durable. */
+int spool_sync_names(struct spool *s);
+/* After a power cut files whose last bytes are lost are as the base has them:
+ * their content is 0, and the caller's to look up. The first such node behind
+ * `after` (SPOOL_FIRST); REEL_ENOENT. */
+int spool_next_mended(struct spool *s, uint64_t after, uint64_t *id);
 
 /* P1. After spool_flush further changes begin a new transaction. */
 int spool_flush(struct spool *s);

@@ -15,28 +15,22 @@
 
 #define READ_PIECE (256u << 10)
 
-/* What a rule left out is for one mount only. Below a new directory that is
- * gone nothing can be reached. */
+/* What a rule left out is for one mount only, with what only that leads to.
+ * Below a new directory that is gone nothing can be reached. */
 static int drop_excluded(struct spool *s)
 {
-	int64_t lost = 0;
-	int error = database_integer(
-		s->db,
-		"SELECT EXISTS (SELECT 1 FROM node WHERE state = 2 OR "
-		"nlink = 0) OR EXISTS (SELECT 1 FROM entry WHERE state = 2)",
-		&lost);
-
-	if (error || !lost)
-		return database_error(s->db, s->path,
-				      error ? SQLITE_CORRUPT : SQLITE_OK);
-	error = database_run(
+	int64_t lost = 1;
+	int error = database_run(
 		s->db, s->path,
-		"DELETE FROM node WHERE state = 2 OR nlink = 0 OR id IN "
-		"(SELECT node FROM entry WHERE state = 2);"
-		"DELETE FROM entry WHERE state = 2");
+		"DELETE FROM entry WHERE state = 2;"
+		"DELETE FROM node WHERE nlink = 0 OR (state = 2 AND id > 0 "
+		"AND mode & 61440 = 16384);"
+		"UPDATE node SET state = 1 WHERE state = 2");
+
 	while (!error && lost) {
 		error = database_run(s->db, s->path,
-				     "DELETE FROM node WHERE id < 0 AND "
+				     "DELETE FROM node WHERE (id < 0 OR "
+				     "mode & 61440 <> 16384) AND "
 				     "id NOT IN (SELECT node FROM entry);"
 				     "DELETE FROM entry WHERE parent < 0 AND "
 				     "parent NOT IN (SELECT id FROM node)");
@@ -83,24 +77,30 @@ static int digest_of(struct spool *s, int fd, uint64_t size, struct digest *out)
 	return error;
 }
 
-static bool is_whole(struct spool *s, const struct spool_node *n)
+enum whole { WHOLE, SHORT, OTHER };
+
+static enum whole look_at(struct spool *s, const struct spool_node *n,
+			  uint64_t *size)
 {
 	int fd = spool_open_file(s, n->file);
 	struct digest now;
 	struct stat st;
-	bool whole =
-		fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size >= n->size;
+	enum whole whole = OTHER;
 
-	if (whole && n->has_digest)
-		whole = !digest_of(s, fd, n->size, &now) &&
-			!memcmp(now.b, n->digest.b, DIGEST_SIZE);
+	if (fd >= 0 && !fstat(fd, &st)) {
+		*size = (uint64_t)st.st_size;
+		whole = *size < n->size ? SHORT : WHOLE;
+	}
+	if (whole == WHOLE && n->has_digest &&
+	    (digest_of(s, fd, n->size, &now) ||
+	     memcmp(now.b, n->digest.b, DIGEST_SIZE) != 0))
+		whole = OTHER;
 	if (fd >= 0)
 		close(fd);
 	return whole;
 }
 
-/* The names of a node, said; and they go, so that the base shows. */
-static int lose(struct spool *s, uint64_t id)
+static int say_names(struct spool *s, uint64_t id, const char *what)
 {
 	static const char sql[] = "SELECT name FROM entry WHERE node = ?1";
 	sqlite3_stmt *l;
@@ -113,51 +113,102 @@ static int lose(struct spool *s, uint64_t id)
 		char *name = text_name(sqlite3_column_blob(l, 0),
 				       (size_t)sqlite3_column_bytes(l, 0));
 
-		log_error("%s: its last bytes were not on the disk when the "
-			  "power went; it is as it was committed, or gone",
-			  name ? name : "?");
+		log_error("%s: %s", name ? name : "?", what);
 		free(name);
 	}
 	sqlite3_finalize(l);
-	l = NULL;
-	result = sqlite3_prepare_v2(s->db, "DELETE FROM entry WHERE node = ?1",
-				    -1, &l, NULL);
+	return database_error(s->db, s->path, result);
+}
+
+static int forget_names(struct spool *s, uint64_t id)
+{
+	sqlite3_stmt *l;
+	int result = sqlite3_prepare_v2(
+		s->db, "DELETE FROM entry WHERE node = ?1", -1, &l, NULL);
+
 	if (result == SQLITE_OK) {
 		sqlite3_bind_int64(l, 1, (int64_t)id);
 		sqlite3_step(l);
 		result = sqlite3_finalize(l);
 	}
-	if (result == SQLITE_OK)
-		return spool_forget(s, id);
 	return database_error(s->db, s->path, result);
+}
+
+/* Bytes that never were synced are not there. */
+static int lose(struct spool *s, struct spool_node *n)
+{
+	int error = say_names(s, n->id,
+			      "its last bytes were not on the disk when the "
+			      "power went; it is as it was committed, or gone");
+
+	if (error)
+		return error;
+	n->file = n->content = 0;
+	n->has_digest = false;
+	n->synced = SPOOL_UNSYNCED;
+	if (n->base) /* spool_next_mended */
+		return spool_put(s, n);
+	error = forget_names(s, n->id);
+	return error ? error : spool_forget(s, n->id);
+}
+
+/* Bytes that were synced once stay as the disk has them. */
+static int keep(struct spool *s, struct spool_node *n, uint64_t size,
+		enum whole whole)
+{
+	int error = 0;
+
+	if (whole == SHORT) {
+		error = say_names(s, n->id,
+				  "what was written to it last was not on the "
+				  "disk when the power went; what was synced "
+				  "is there");
+		n->size = size;
+	}
+	n->has_digest = false;
+	return error ? error : spool_put(s, n);
+}
+
+static int check_one(struct spool *s, uint64_t id)
+{
+	struct spool_node n;
+	uint64_t size = UINT64_MAX; /* no file at all */
+	enum whole whole;
+	int error = spool_get(s, id, &n);
+
+	if (error)
+		return error;
+	whole = look_at(s, &n, &size);
+	if (whole == OTHER && n.synced != SPOOL_UNSYNCED &&
+	    size != UINT64_MAX) {
+		whole = SHORT;
+		size = n.size;
+	}
+	if (whole == SHORT && n.synced == SPOOL_SYNCED_ONCE)
+		error = keep(s, &n, size, whole);
+	else if (whole != WHOLE)
+		error = lose(s, &n);
+	spool_node_release(&n);
+	return error;
 }
 
 static int check_bytes(struct spool *s)
 {
 	static const char sql[] = "SELECT id FROM node WHERE file AND id > ?1 "
-				  "AND NOT synced ORDER BY id LIMIT 1";
+				  "ORDER BY id LIMIT 1";
 	int64_t at = INT64_MIN;
 	sqlite3_stmt *l;
 	int result = sqlite3_prepare_v2(s->db, sql, -1, &l, NULL);
 	int error = database_error(s->db, s->path, result);
 
 	while (!error) {
-		struct spool_node n;
-		bool whole;
-
 		sqlite3_bind_int64(l, 1, at);
 		result = sqlite3_step(l);
 		if (result != SQLITE_ROW)
 			break;
 		at = sqlite3_column_int64(l, 0);
 		sqlite3_reset(l);
-		error = spool_get(s, (uint64_t)at, &n);
-		if (error)
-			break;
-		whole = is_whole(s, &n);
-		spool_node_release(&n);
-		if (!whole)
-			error = lose(s, (uint64_t)at);
+		error = check_one(s, (uint64_t)at);
 	}
 	sqlite3_finalize(l);
 	return error;

@@ -50,6 +50,15 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 			    "change <= ?1",
 	[SPOOL_EXCLUDE] = "UPDATE entry SET state = 2 WHERE parent = ?1 AND "
 			  "name = ?2 AND change <= ?3",
+	[SPOOL_INCLUDE_ALL] = "UPDATE entry SET state = 1 WHERE state = 2",
+	[SPOOL_NEXT_CLEAN] = "SELECT id FROM node WHERE id > ?1 AND "
+			     "state = 0 ORDER BY id LIMIT 1",
+	[SPOOL_NEXT_CLEAN_ENTRY] = "SELECT parent, name, node FROM entry WHERE "
+				   "(parent, name) > (?1, ?2) AND state = 0 "
+				   "ORDER BY parent, name LIMIT 1",
+	[SPOOL_NEXT_MENDED] = "SELECT id FROM node WHERE id > ?1 AND NOT file "
+			      "AND NOT content AND size AND "
+			      "mode & 61440 = 32768 ORDER BY id LIMIT 1",
 	[SPOOL_META] = "INSERT OR REPLACE INTO meta (key, value) "
 		       "VALUES (?1, ?2)",
 };
@@ -59,6 +68,8 @@ sqlite3_stmt *spool_statement(struct spool *s, enum spool_statement which)
 	sqlite3_stmt **at = &s->statements[which];
 	int result;
 
+	if (s->lost && spool_restore(s))
+		return NULL;
 	if (*at) {
 		sqlite3_reset(*at);
 		return *at;
@@ -77,39 +88,14 @@ void spool_forget_statements(struct spool *s)
 	}
 }
 
-int spool_begin(struct spool *s)
-{
-	int error = 0;
-
-	if (!s->begun)
-		error = database_run(s->db, s->path, "BEGIN IMMEDIATE");
-	if (!error)
-		s->begun = s->unflushed = true;
-	return error;
-}
-
-int spool_run(struct spool *s, sqlite3_stmt *statement)
-{
-	int error = spool_begin(s);
-	int result;
-
-	if (error)
-		return error;
-	result = sqlite3_step(statement);
-	if (result == SQLITE_DONE)
-		result = sqlite3_reset(statement);
-	return database_error(s->db, s->path, result);
-}
-
 int spool_meta_put(struct spool *s, const char *key, uint64_t value)
 {
-	sqlite3_stmt *m = spool_statement(s, SPOOL_META);
+	const struct spool_value v[] = {
+		{.blob = key, .length = strlen(key)},
+		{.number = (int64_t)value},
+	};
 
-	if (!m)
-		return REEL_EIO;
-	sqlite3_bind_text(m, 1, key, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(m, 2, (int64_t)value);
-	return spool_run(s, m);
+	return spool_do(s, SPOOL_META, v, 2);
 }
 
 /* ---- nodes ---- */
@@ -159,7 +145,7 @@ static int read_node(sqlite3_stmt *g, struct spool_node *n)
 	n->flags = (uint32_t)column_u64(&r, 16, UINT32_MAX);
 	n->content = column_u64(&r, 17, INT64_MAX);
 	n->file = column_u64(&r, 18, INT64_MAX);
-	n->synced = column_u64(&r, 19, 1);
+	n->synced = (enum spool_synced)column_u64(&r, 19, SPOOL_SYNCED_ONCE);
 	digest = column_blob(&r, 20, DIGEST_SIZE, &length);
 	n->has_digest = length == DIGEST_SIZE;
 	if (n->has_digest)
@@ -193,56 +179,52 @@ int spool_get(struct spool *s, uint64_t id, struct spool_node *out)
 	return error;
 }
 
-static void bind_blob(sqlite3_stmt *p, int column, const void *data,
-		      size_t length)
+static struct spool_value blob(const void *data, size_t length)
 {
-	if (length)
-		sqlite3_bind_blob(p, column, data, (int)length, SQLITE_STATIC);
-	else
-		sqlite3_bind_null(p, column);
+	return (struct spool_value){.blob = data ? data : "", .length = length};
+}
+
+static struct spool_value number(uint64_t n)
+{
+	return (struct spool_value){.number = (int64_t)n};
 }
 
 int spool_put(struct spool *s, const struct spool_node *n)
 {
-	sqlite3_stmt *p = spool_statement(s, SPOOL_PUT);
+	const struct spool_value v[] = {
+		number(n->id),
+		number(n->inode),
+		number(n->base),
+		number(n->parent),
+		number(n->state),
+		number(n->change),
+		number(n->mode),
+		number(n->uid),
+		number(n->gid),
+		number(n->nlink),
+		number(n->size),
+		number(n->blocks),
+		number((uint64_t)n->major << 32 | n->minor),
+		{.number = n->mtime},
+		{.number = n->atime},
+		{.number = n->ctime},
+		number(n->flags),
+		number(n->content),
+		number(n->file),
+		number(n->synced),
+		blob(n->digest.b, n->has_digest ? DIGEST_SIZE : 0),
+		blob(n->xattrs.data, n->xattrs.length),
+		blob(n->target.data, n->target.length),
+	};
 
-	if (!p)
-		return REEL_EIO;
-	sqlite3_bind_int64(p, 1, (int64_t)n->id);
-	sqlite3_bind_int64(p, 2, (int64_t)n->inode);
-	sqlite3_bind_int64(p, 3, (int64_t)n->base);
-	sqlite3_bind_int64(p, 4, (int64_t)n->parent);
-	sqlite3_bind_int(p, 5, (int)n->state);
-	sqlite3_bind_int64(p, 6, (int64_t)n->change);
-	sqlite3_bind_int64(p, 7, n->mode);
-	sqlite3_bind_int64(p, 8, n->uid);
-	sqlite3_bind_int64(p, 9, n->gid);
-	sqlite3_bind_int64(p, 10, (int64_t)n->nlink);
-	sqlite3_bind_int64(p, 11, (int64_t)n->size);
-	sqlite3_bind_int64(p, 12, (int64_t)n->blocks);
-	sqlite3_bind_int64(p, 13,
-			   (int64_t)((uint64_t)n->major << 32 | n->minor));
-	sqlite3_bind_int64(p, 14, n->mtime);
-	sqlite3_bind_int64(p, 15, n->atime);
-	sqlite3_bind_int64(p, 16, n->ctime);
-	sqlite3_bind_int64(p, 17, n->flags);
-	sqlite3_bind_int64(p, 18, (int64_t)n->content);
-	sqlite3_bind_int64(p, 19, (int64_t)n->file);
-	sqlite3_bind_int(p, 20, n->synced);
-	bind_blob(p, 21, n->digest.b, n->has_digest ? DIGEST_SIZE : 0);
-	bind_blob(p, 22, n->xattrs.data, n->xattrs.length);
-	bind_blob(p, 23, n->target.data, n->target.length);
-	return spool_run(s, p);
+	return spool_do(s, SPOOL_PUT, v, sizeof(v) / sizeof(v[0]));
 }
 
 int spool_forget(struct spool *s, uint64_t id)
 {
-	sqlite3_stmt *f = spool_statement(s, SPOOL_FORGET);
+	const struct spool_value v = number(id);
 
-	if (!f)
-		return REEL_EIO;
-	sqlite3_bind_int64(f, 1, (int64_t)id);
-	return spool_run(s, f);
+	return spool_do(s, SPOOL_FORGET, &v, 1);
 }
 
 /* ---- entries ---- */
@@ -310,26 +292,19 @@ int spool_enter(struct spool *s, uint64_t parent, const char *name,
 		size_t length, uint64_t node, enum spool_state state,
 		uint64_t change)
 {
-	sqlite3_stmt *e = spool_statement(s, SPOOL_ENTER);
+	const struct spool_value v[] = {number(parent), blob(name, length),
+					number(node), number(state),
+					number(change)};
 
-	if (!e)
-		return REEL_EIO;
-	bind_name(e, parent, name, length);
-	sqlite3_bind_int64(e, 3, (int64_t)node);
-	sqlite3_bind_int(e, 4, (int)state);
-	sqlite3_bind_int64(e, 5, (int64_t)change);
-	return spool_run(s, e);
+	return spool_do(s, SPOOL_ENTER, v, 5);
 }
 
 int spool_leave(struct spool *s, uint64_t parent, const char *name,
 		size_t length)
 {
-	sqlite3_stmt *l = spool_statement(s, SPOOL_LEAVE);
+	const struct spool_value v[] = {number(parent), blob(name, length)};
 
-	if (!l)
-		return REEL_EIO;
-	bind_name(l, parent, name, length);
-	return spool_run(s, l);
+	return spool_do(s, SPOOL_LEAVE, v, 2);
 }
 
 int spool_name_of(struct spool *s, uint64_t node, uint64_t *parent,
@@ -457,62 +432,89 @@ int spool_count(struct spool *s, uint64_t *names, uint64_t *bytes)
 	return error;
 }
 
-static int step_committed(struct spool *s, enum spool_statement which,
-			  uint64_t id, uint64_t base)
-{
-	sqlite3_stmt *c = spool_statement(s, which);
-
-	if (!c)
-		return REEL_EIO;
-	sqlite3_bind_int64(c, 1, (int64_t)id);
-	sqlite3_bind_int64(c, 2, (int64_t)base);
-	return spool_run(s, c);
-}
-
 int spool_node_committed(struct spool *s, uint64_t id, uint64_t base,
 			 uint64_t content, uint64_t change)
 {
-	sqlite3_stmt *c = spool_statement(s, SPOOL_NODE_COMMITTED);
-	int error;
+	const struct spool_value v[] = {number(id), number(base),
+					number(content), number(change)};
+	int error = spool_do(s, SPOOL_NODE_COMMITTED, v, 4);
 
-	if (!c)
-		return REEL_EIO;
-	sqlite3_bind_int64(c, 3, (int64_t)content);
-	sqlite3_bind_int64(c, 4, (int64_t)change);
-	error = step_committed(s, SPOOL_NODE_COMMITTED, id, base);
 	if (!error && sqlite3_changes(s->db))
 		return 1;
-	return error ? error : step_committed(s, SPOOL_NODE_BASE, id, base);
+	return error ? error : spool_do(s, SPOOL_NODE_BASE, v, 2);
 }
 
 int spool_entries_committed(struct spool *s, uint64_t change)
 {
-	sqlite3_stmt *c = spool_statement(s, SPOOL_COMMITTED);
+	const struct spool_value v = number(change);
 
-	if (!c)
-		return REEL_EIO;
-	sqlite3_bind_int64(c, 1, (int64_t)change);
-	return spool_run(s, c);
+	return spool_do(s, SPOOL_COMMITTED, &v, 1);
 }
 
 int spool_entry_excluded(struct spool *s, uint64_t parent, const char *name,
 			 size_t length, uint64_t change)
 {
-	sqlite3_stmt *e = spool_statement(s, SPOOL_EXCLUDE);
+	const struct spool_value v[] = {number(parent), blob(name, length),
+					number(change)};
 
-	if (!e)
-		return REEL_EIO;
-	bind_name(e, parent, name, length);
-	sqlite3_bind_int64(e, 3, (int64_t)change);
-	return spool_run(s, e);
+	return spool_do(s, SPOOL_EXCLUDE, v, 3);
 }
 
-int spool_forget_clean(struct spool *s)
+int spool_include_all(struct spool *s)
 {
-	int error = spool_begin(s);
+	return spool_do(s, SPOOL_INCLUDE_ALL, NULL, 0);
+}
 
-	return error ? error
-		     : database_run(s->db, s->path,
-				    "DELETE FROM entry WHERE state = 0;"
-				    "DELETE FROM node WHERE state = 0");
+/* The first number of a statement's only row; REEL_ENOENT. */
+static int next_id(struct spool *s, enum spool_statement which, uint64_t after,
+		   uint64_t *id)
+{
+	sqlite3_stmt *t = spool_statement(s, which);
+	int result, error;
+
+	if (!t)
+		return REEL_EIO;
+	sqlite3_bind_int64(t, 1, (int64_t)after);
+	result = sqlite3_step(t);
+	*id = (uint64_t)sqlite3_column_int64(t, 0);
+	error = result == SQLITE_DONE ? REEL_ENOENT
+				      : database_error(s->db, s->path, result);
+	sqlite3_reset(t);
+	return error;
+}
+
+int spool_next_clean(struct spool *s, uint64_t after, uint64_t *id)
+{
+	return next_id(s, SPOOL_NEXT_CLEAN, after, id);
+}
+
+int spool_next_mended(struct spool *s, uint64_t after, uint64_t *id)
+{
+	return next_id(s, SPOOL_NEXT_MENDED, after, id);
+}
+
+int spool_next_clean_entry(struct spool *s, uint64_t *parent,
+			   struct buffer *name, uint64_t *node)
+{
+	sqlite3_stmt *t = spool_statement(s, SPOOL_NEXT_CLEAN_ENTRY);
+	struct column_reader r = {t, 0};
+	size_t length;
+	int result, error;
+
+	if (!t)
+		return REEL_EIO;
+	bind_name(t, *parent, (char *)name->data, name->length);
+	result = sqlite3_step(t);
+	error = result == SQLITE_DONE ? REEL_ENOENT
+				      : database_error(s->db, s->path, result);
+	if (!error) {
+		const void *text = column_blob(&r, 1, TREE_NAME_LIMIT, &length);
+
+		*parent = (uint64_t)sqlite3_column_int64(t, 0);
+		*node = (uint64_t)sqlite3_column_int64(t, 2);
+		name->length = 0;
+		error = r.error ? r.error : buffer_append(name, text, length);
+	}
+	sqlite3_reset(t);
+	return error;
 }

@@ -20,8 +20,19 @@ enum spool_statement {
 	SPOOL_NODE_BASE,
 	SPOOL_COMMITTED,
 	SPOOL_EXCLUDE,
+	SPOOL_INCLUDE_ALL,
+	SPOOL_NEXT_CLEAN,
+	SPOOL_NEXT_CLEAN_ENTRY,
+	SPOOL_NEXT_MENDED,
 	SPOOL_META,
 	SPOOL_STATEMENTS
+};
+
+/* A parameter of a statement. */
+struct spool_value {
+	int64_t number;
+	const void *blob; /* NULL: the number */
+	size_t length;
 };
 
 struct spool {
@@ -44,17 +55,26 @@ struct spool {
 	uint64_t *dropped; /* files to be removed */
 	size_t dropped_count, dropped_room;
 	size_t removable;   /* of the first ones no durable row speaks */
+	struct buffer redo; /* what was done since the last flush (P7) */
+	bool lost;	    /* it was rolled back, and is not yet done again */
+	bool said;	    /* that the log cannot be written */
 	struct buffer name; /* of the entry stepped to */
 };
 
 /* The statement, reset. NULL: logged. */
 sqlite3_stmt *spool_statement(struct spool *s, enum spool_statement which);
-/* Steps a statement that gives no row; marks the spool as changed. */
-int spool_run(struct spool *s, sqlite3_stmt *statement);
-/* Due before a change: begins the transaction. */
-int spool_begin(struct spool *s);
 void spool_forget_statements(struct spool *s);
 int spool_meta_put(struct spool *s, const char *key, uint64_t value);
+
+/* spool_redo.c: P7. A change, in the transaction. */
+int spool_do(struct spool *s, enum spool_statement which,
+	     const struct spool_value *values, int count);
+/* Begins the transaction. */
+int spool_begin(struct spool *s);
+/* Ends it. */
+int spool_commit(struct spool *s);
+/* Does again what was rolled back, if anything was. */
+int spool_restore(struct spool *s);
 
 /* spool_repair.c: P3 and P6, when the spool is opened. */
 int spool_repair(struct spool *s);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/media.h"
 #include "catalog/rules_file.h"
 #include "fs/archive.h"
 #include "fs/commit_read.h"
@@ -56,6 +57,25 @@ static int load_rules(struct committing *c)
 	return c->rules.count ? rules_seal(&c->rules) : 0;
 }
 
+/* Where the volumes should be mounted there may be an empty directory. */
+static int check_volumes(struct committing *c)
+{
+	struct media_volume *volumes = NULL;
+	uint32_t newest = 0;
+	size_t count = 0;
+	int error = catalog_newest(c->catalog, &newest);
+
+	if (!error && newest)
+		error = media_list(c->set, &volumes, &count);
+	free(volumes);
+	if (error || !newest || count)
+		return error;
+	log_error("%s/volumes is empty: put the set's volumes back, then "
+		  "commit again",
+		  c->set->path);
+	return REEL_EMEDIUM;
+}
+
 static int begin(struct committing *c, struct live *live, const char *set)
 {
 	int error = set_open(set, SET_WRITE, c->options->wait, &c->set);
@@ -64,6 +84,8 @@ static int begin(struct committing *c, struct live *live, const char *set)
 		error = load_rules(c);
 	if (!error)
 		error = catalog_open(c->set, &c->catalog);
+	if (!error)
+		error = check_volumes(c);
 	if (!error)
 		error = live_freeze(live, &c->frozen);
 	return error;

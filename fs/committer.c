@@ -281,6 +281,8 @@ int committer_status(struct committer *c, struct buffer *out)
 		error = buffer_printf(out, "state %s\n",
 				      c->running ? "committing" : "idle");
 	if (!error)
+		error = buffer_printf(out, "log %s/mount.log\n", c->set->path);
+	if (!error)
 		error = put_number(out, "base", count.base);
 	if (!error)
 		error = put_number(out, "names", count.names);

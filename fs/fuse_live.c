@@ -270,10 +270,11 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 static void on_listxattr(fuse_req_t request, fuse_ino_t id, size_t size)
 {
 	struct buffer *b = &worker_of(request)->reply;
+	bool all = !fuse_req_ctx(request)->uid;
 	int error;
 
 	b->length = 0;
-	error = live_xattrs(live_of(request), id, b);
+	error = live_xattrs(live_of(request), id, all, b);
 	if (error)
 		answer(request, error);
 	else
@@ -604,7 +605,7 @@ static void on_statfs(fuse_req_t request, fuse_ino_t id)
 	struct statvfs spool, volumes;
 
 	(void)id;
-	if (fstatvfs(m->set->directory, &spool) ||
+	if (live_statfs(m->live, &spool) ||
 	    fstatvfs(m->set->volumes, &volumes)) {
 		fuse_reply_err(request, errno);
 		return;

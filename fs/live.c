@@ -306,7 +306,8 @@ int node_touch(struct live *l, struct live_node *n)
 	if (error)
 		return error;
 	n->stored = true;
-	n->row.state = SPOOL_DIRTY;
+	/* what has no name is nobody's to commit */
+	n->row.state = n->row.nlink ? SPOOL_DIRTY : SPOOL_CLEAN;
 	n->row.change = spool_new_change(l->spool);
 	if (!n->changed) {
 		n->changed = true;
@@ -332,7 +333,8 @@ int live_flush(struct live *l)
 	while (!error && l->first_changed) {
 		struct live_node *n = l->first_changed;
 
-		error = spool_put(l->spool, &n->row);
+		error = n->forgotten ? spool_forget(l->spool, n->row.id)
+				     : spool_put(l->spool, &n->row);
 		if (!error) {
 			l->first_changed = n->next_changed;
 			n->changed = false;
@@ -345,7 +347,7 @@ int live_flush(struct live *l)
 			  "noted: %s; make room, or it is lost when the mount "
 			  "ends",
 			  l->set->path, error_text(error));
-	l->failed = error != 0;
+	l->failed = error;
 	return error;
 }
 
@@ -429,6 +431,42 @@ static int choose_base(struct live *l)
 	return error ? error : live_load_epoch(l);
 }
 
+/* After a power cut: files that lost their last bytes. */
+static int mend(struct live *l)
+{
+	uint64_t id = SPOOL_FIRST;
+	int error;
+
+	while (!(error = spool_next_mended(l->spool, id, &id))) {
+		struct spool_node r;
+
+		error = spool_get(l->spool, id, &r);
+		if (error)
+			return error;
+		error = live_restore_file(l, &r);
+		if (!error)
+			error = spool_put(l->spool, &r);
+		spool_node_release(&r);
+		if (error)
+			return error;
+	}
+	return error == REEL_ENOENT ? spool_flush(l->spool) : error;
+}
+
+/* A commit waits for those who write, and they for it: else it would wait for
+ * good where many write. */
+static void init_locks(struct live *l)
+{
+	pthread_rwlockattr_t a;
+
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_rwlockattr_init(&a);
+	pthread_rwlockattr_setkind_np(
+		&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&l->freeze, &a);
+	pthread_rwlockattr_destroy(&a);
+}
+
 int live_open(struct set *set, struct library *library, const char *owner,
 	      struct live **out)
 {
@@ -439,13 +477,14 @@ int live_open(struct set *set, struct library *library, const char *owner,
 		return REEL_ENOMEM;
 	l->set = set;
 	l->library = library;
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_rwlock_init(&l->freeze, NULL);
+	init_locks(l);
 	error = catalog_open_reader(set, &l->catalog);
 	if (!error)
 		error = spool_open(set, owner, &l->spool);
 	if (!error)
 		error = choose_base(l);
+	if (!error)
+		error = mend(l);
 	if (error) {
 		live_close(l);
 		return error;

@@ -29,6 +29,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include "catalog/spool.h"
 #include "catalog/tree.h"
 #include "fs/content.h"
@@ -113,8 +114,8 @@ int live_whereabouts(struct live *l, uint64_t id, uint64_t *content,
 /* The value appended; REEL_ENODATA. */
 int live_xattr(struct live *l, uint64_t id, const char *name,
 	       struct buffer *out);
-/* All names, a NUL behind each, appended. */
-int live_xattrs(struct live *l, uint64_t id, struct buffer *out);
+/* All names, a NUL behind each, appended; `trusted.*` only with `all`. */
+int live_xattrs(struct live *l, uint64_t id, bool all, struct buffer *out);
 /* flags of setxattr(2). */
 int live_set_xattr(struct live *l, uint64_t id, const char *name,
 		   const void *value, size_t length, int flags);
@@ -184,6 +185,8 @@ int live_thaw(struct live *l, struct live_frozen *f, uint32_t session,
 int live_excluded(struct live *l, uint64_t parent, const char *name,
 		  size_t length, uint64_t id, uint64_t change);
 
+/* What can still be written: room that is kept for the log is not free. */
+int live_statfs(struct live *l, struct statvfs *out);
 /* A session came from elsewhere: follows it when nothing is dirty. */
 int live_follow(struct live *l);
 struct live_count {

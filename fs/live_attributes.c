@@ -90,12 +90,16 @@ static int set_attributes(struct live *l, struct live_node *n,
 			  const struct stat *to, unsigned changes)
 {
 	struct spool_node *r = &n->row;
-	int error = node_change(l, n);
+	int error = l->failed ? live_may_change(l, 0) : 0;
 
+	if (!error)
+		error = node_change(l, n);
 	if (!error && changes & (LIVE_UID | LIVE_GID))
 		node_drop_set_id(n);
 	if (!error && changes & LIVE_MODE)
 		error = change_mode(n, to->st_mode);
+	if (error)
+		return error;
 	if (changes & LIVE_UID)
 		r->uid = to->st_uid;
 	if (changes & LIVE_GID)
@@ -108,7 +112,7 @@ static int set_attributes(struct live *l, struct live_node *n,
 		r->atime = r->ctime;
 	if (changes & LIVE_MTIME_NOW)
 		r->mtime = r->ctime;
-	return error;
+	return 0;
 }
 
 int live_set(struct live *l, uint64_t id, const struct stat *to,
@@ -168,13 +172,32 @@ int live_xattr(struct live *l, uint64_t id, const char *name,
 	return error;
 }
 
-static int append_names(const struct buffer *packed, struct buffer *out)
+static bool begins(const char *name, size_t length, const char *with)
+{
+	return length > strlen(with) && !memcmp(name, with, strlen(with));
+}
+
+/* The names that filesystems of disks have. */
+static bool is_known(const char *name)
+{
+	size_t length = strlen(name);
+
+	return begins(name, length, "user.") ||
+	       begins(name, length, "trusted.") ||
+	       begins(name, length, "security.") || !strcmp(name, ACL_ACCESS) ||
+	       !strcmp(name, ACL_DEFAULT);
+}
+
+static int append_names(const struct buffer *packed, bool all,
+			struct buffer *out)
 {
 	struct xattr_cursor c = xattr_cursor(packed->data, packed->length);
 	struct xattr x;
 	int error = 0, step = 0;
 
 	while (!error && (step = xattr_next(&c, &x)) == 1) {
+		if (!all && begins(x.name, x.name_length, "trusted."))
+			continue;
 		error = buffer_append(out, x.name, x.name_length);
 		if (!error)
 			error = buffer_append(out, "", 1);
@@ -182,7 +205,7 @@ static int append_names(const struct buffer *packed, struct buffer *out)
 	return error ? error : step;
 }
 
-int live_xattrs(struct live *l, uint64_t id, struct buffer *out)
+int live_xattrs(struct live *l, uint64_t id, bool all, struct buffer *out)
 {
 	struct live_node *n;
 	int error;
@@ -192,7 +215,7 @@ int live_xattrs(struct live *l, uint64_t id, struct buffer *out)
 	if (!error) {
 		error = node_load_xattrs(l, n);
 		if (!error)
-			error = append_names(&n->row.xattrs, out);
+			error = append_names(&n->row.xattrs, all, out);
 		node_put(l, n);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -242,8 +265,10 @@ static int replace_xattr(struct live *l, struct live_node *n, const char *name,
 			 const void *value, size_t length)
 {
 	struct buffer packed = {0};
-	int error = node_change(l, n); /* loads them, too */
+	int error = live_may_change(l, length);
 
+	if (!error)
+		error = node_change(l, n); /* loads them, too */
 	if (!error)
 		error = rebuild(&n->row.xattrs, name, value, length, &packed);
 	if (error) {
@@ -313,6 +338,8 @@ int live_set_xattr(struct live *l, uint64_t id, const char *name,
 
 	if (strlen(name) > XATTR_NAME_LIMIT || length > XATTR_VALUE_LIMIT)
 		return REEL_ERANGE;
+	if (!is_known(name))
+		return REEL_ENOTSUP;
 	pthread_mutex_lock(&l->lock);
 	error = node_get(l, id, &n);
 	if (!error) {

@@ -9,15 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
 
 #define PIECE	   (256u << 10)
 #define COPY_LIMIT (64u << 20) /* by one copy_file_range */
-/* Kept free for the spool's log: what was acknowledged must fit into it. */
+/* Kept free for the spool's log: what was acknowledged must fit into it. At
+ * most, and a part of a small filesystem. */
 #define LOG_RESERVE (8u << 20)
+#define LOG_PART    4
 
 /* ---- files of the spool ---- */
 
@@ -54,16 +55,68 @@ static int put_bytes(int fd, const uint8_t *from, size_t length,
 	return 0;
 }
 
-/* Room for bytes that come, and for the log. */
-static int check_room(struct live *l, uint64_t length)
+static uint64_t reserve_of(const struct statvfs *st)
+{
+	uint64_t part = (uint64_t)st->f_blocks * st->f_frsize / LOG_PART;
+
+	return part < LOG_RESERVE ? part : LOG_RESERVE;
+}
+
+static bool has_room(struct live *l, uint64_t length)
 {
 	struct statvfs st;
 
-	if (fstatvfs(spool_files(l->spool), &st))
+	return fstatvfs(spool_files(l->spool), &st) ||
+	       (uint64_t)st.f_bavail * st.f_frsize >= length + reserve_of(&st);
+}
+
+static void remove_dropped(struct live *l)
+{
+	uint64_t file;
+
+	while (spool_removable(l->spool, &file, 1))
+		spool_remove_file(l->spool, file);
+}
+
+/* Files that were dropped go with the next sync (P4). */
+int live_may_change(struct live *l, uint64_t length)
+{
+	int error = l->failed;
+
+	if (!error && has_room(l, length))
 		return 0;
-	return (uint64_t)st.f_bavail * st.f_frsize < length + LOG_RESERVE
-		       ? REEL_ENOSPC
-		       : 0;
+	if (error || spool_dropped(l->spool))
+		error = live_flush(l);
+	if (!error && spool_dropped(l->spool))
+		error = spool_sync(l->spool);
+	if (error)
+		return error;
+	remove_dropped(l);
+	return has_room(l, length) ? 0 : REEL_ENOSPC;
+}
+
+/* The same without any lock, for bytes. */
+static int check_room(struct live *l, uint64_t length)
+{
+	int error = 0;
+
+	if (l->failed || !has_room(l, length)) {
+		pthread_mutex_lock(&l->lock);
+		error = live_may_change(l, length);
+		pthread_mutex_unlock(&l->lock);
+	}
+	return error;
+}
+
+int live_statfs(struct live *l, struct statvfs *out)
+{
+	uint64_t reserve;
+
+	if (fstatvfs(spool_files(l->spool), out))
+		return error_from_errno(errno);
+	reserve = reserve_of(out) / out->f_frsize;
+	out->f_bavail -= out->f_bavail < reserve ? out->f_bavail : reserve;
+	return 0;
 }
 
 static int load_content(struct live *l, uint64_t id, struct content_row *row)
@@ -162,10 +215,24 @@ static int copy_file(int from, int to, uint64_t keep)
 	return error;
 }
 
+/* What was durable stays so under another number, before a row names it (P3 of
+ * spool.h). */
+static int sync_moved(struct live *l, int fd)
+{
+	int error = fdatasync(fd) ? error_from_errno(errno) : 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!error)
+		error = spool_sync_names(l->spool);
+	pthread_mutex_unlock(&l->lock);
+	return error;
+}
+
 /* A new file of the spool becomes the node's: its first `keep` bytes are what
  * the node had. Under the node's lock. */
 static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 {
+	bool durable = keep && n->row.file && n->row.synced != SPOOL_UNSYNCED;
 	struct content_row row = {0};
 	uint64_t file, content;
 	int fd, error = 0;
@@ -189,6 +256,8 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 	else if (!error && keep && ftruncate(fd, (off_t)keep))
 		error = error_from_errno(errno);
 	content_row_release(&row);
+	if (!error && durable)
+		error = sync_moved(l, fd);
 	pthread_mutex_lock(&l->lock);
 	if (!error)
 		error = node_touch(l, n);
@@ -204,7 +273,8 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 		n->fd = fd;
 		n->row.file = file;
 		n->row.content = 0;
-		n->row.has_digest = n->row.synced = false;
+		n->row.has_digest = false;
+		n->row.synced = durable ? SPOOL_SYNCED_ONCE : SPOOL_UNSYNCED;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return error;
@@ -243,19 +313,15 @@ void bytes_drop(struct live *l, struct live_node *n)
 
 /* ---- opening and closing ---- */
 
-static uint64_t blocks_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : (uint64_t)st.st_blocks;
-}
-
 /* Nobody has it open; under both locks. */
 static void close_bytes(struct live_node *n)
 {
+	struct live_entry e;
+
 	if (n->fd < 0)
 		return;
-	n->row.blocks = blocks_of(n->fd);
+	node_stat(n, &e);
+	n->row.blocks = (uint64_t)e.st.st_blocks;
 	close(n->fd);
 	n->fd = -1;
 }
@@ -285,7 +351,6 @@ void live_file_close(struct live *l, struct live_file *f)
 	struct live_node *n = f->node;
 	bool last;
 
-	pthread_rwlock_rdlock(&l->freeze);
 	pthread_mutex_lock(&n->bytes);
 	pthread_mutex_lock(&l->lock);
 	last = !--n->opens;
@@ -299,7 +364,6 @@ void live_file_close(struct live *l, struct live_file *f)
 		close_bytes(n);
 	pthread_mutex_unlock(&l->lock);
 	pthread_mutex_unlock(&n->bytes);
-	pthread_rwlock_unlock(&l->freeze);
 	pthread_mutex_lock(&l->lock);
 	node_put(l, n);
 	pthread_mutex_unlock(&l->lock);
@@ -512,12 +576,12 @@ static int note_written(struct live *l, struct live_node *n, uint64_t end,
 		if (end > n->row.size)
 			n->row.size = end;
 		n->row.mtime = n->row.ctime;
-		n->row.has_digest = n->row.synced = false;
+		n->row.has_digest = false;
+		if (n->row.synced == SPOOL_SYNCED)
+			n->row.synced = SPOOL_SYNCED_ONCE;
 		n->written = true;
 		if (user && user->uid)
 			node_drop_set_id(n);
-		if (!n->row.nlink)
-			n->row.state = SPOOL_CLEAN;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return error;
@@ -689,12 +753,13 @@ static int sync_bytes(struct live *l, struct live_node *n)
 	error = open_bytes(l, n);
 	if (!error && n->fd >= 0 && fdatasync(n->fd))
 		error = error_from_errno(errno);
-	if (!error && n->row.file && !n->row.synced) {
+	if (!error && n->row.file && n->row.synced != SPOOL_SYNCED) {
 		pthread_mutex_lock(&l->lock);
-		n->row.synced = true;
-		error = node_touch(l, n);
-		if (!n->row.nlink)
-			n->row.state = SPOOL_CLEAN;
+		error = spool_sync_names(l->spool);
+		if (!error)
+			error = node_touch(l, n);
+		if (!error)
+			n->row.synced = SPOOL_SYNCED;
 		pthread_mutex_unlock(&l->lock);
 	}
 	pthread_mutex_unlock(&n->bytes);

@@ -26,14 +26,25 @@ void live_drop_file(struct live *l, uint64_t file)
 	l->broken[l->broken_count++] = file;
 }
 
-/* Files stay as they are from here on: L2, L3. */
+int live_include_all(struct live *l)
+{
+	l->excluded = false;
+	return spool_include_all(l->spool);
+}
+
+/* Files stay as they are from here on: L2, L3. What rules left out is judged
+ * anew. */
 int live_freeze(struct live *l, struct live_frozen *out)
 {
 	int error;
 
 	pthread_rwlock_wrlock(&l->freeze);
 	pthread_mutex_lock(&l->lock);
-	error = l->committing ? REEL_ELOCKED : live_flush(l);
+	error = l->committing ? REEL_ELOCKED : 0;
+	if (!error && l->excluded)
+		error = live_include_all(l);
+	if (!error)
+		error = live_flush(l);
 	if (!error)
 		error = spool_view(l->spool, &out->view);
 	if (!error) {
@@ -57,7 +68,7 @@ static void settle(struct live *l, struct live_node *n,
 		   const struct live_frozen *f, const struct live_result *r)
 {
 	n->row.base = r->base;
-	if (n->row.change > f->change || n->row.state != SPOOL_DIRTY)
+	if (n->row.change > f->change || n->row.state == SPOOL_CLEAN)
 		return;
 	n->row.state = SPOOL_CLEAN;
 	if (n->row.file) {
@@ -142,45 +153,17 @@ static void drop_broken(struct live *l)
 		spool_drop(l->spool, l->broken[--l->broken_count]);
 }
 
-int live_rebase(struct live *l, uint32_t session)
-{
-	int error = spool_forget_clean(l->spool);
-
-	for (int slot = 0; !error && slot < LIVE_SLOTS; slot++) {
-		for (struct live_node *n = l->slots[slot]; n; n = n->next) {
-			/* who has it open goes on with what it was */
-			if (n->pins && n->stored && !n->changed)
-				error = spool_put(l->spool, &n->row);
-		}
-	}
-	if (!error)
-		error = spool_set_base(l->spool, session);
-	if (!error)
-		node_forget_idle(l);
-	if (!error)
-		error = live_load_epoch(l);
-	return error ? error : spool_flush(l->spool);
-}
-
 /* The new base: what the commit made, or what else came (L5). */
 static int new_base(struct live *l, const struct live_frozen *f,
 		    uint32_t session)
 {
-	uint64_t names, bytes;
 	bool alone = f->newest == f->base;
-	int error = spool_set_base(l->spool, session);
+	int error = spool_entries_committed(l->spool, f->change);
 
-	if (!error)
-		error = spool_entries_committed(l->spool, f->change);
-	if (!error)
-		error = live_load_epoch(l);
-	if (!error)
-		error = live_flush(l);
-	if (!error && !alone)
-		error = spool_count(l->spool, &names, &bytes);
-	if (!error && !alone && !names)
-		error = live_rebase(l, session);
-	return error;
+	if (error || !alone)
+		return error ? error : live_rebase(l, session);
+	error = spool_set_base(l->spool, session);
+	return error ? error : live_load_epoch(l);
 }
 
 int live_thaw(struct live *l, struct live_frozen *f, uint32_t session,
@@ -212,8 +195,13 @@ int live_excluded(struct live *l, uint64_t parent, const char *name,
 
 	pthread_mutex_lock(&l->lock);
 	error = spool_entry_excluded(l->spool, parent, name, length, change);
+	l->excluded = true;
 	if (!error && !node_get(l, id, &n)) {
-		if (n->row.change <= change && n->row.state == SPOOL_DIRTY) {
+		/* another name of it may be stored */
+		bool alone = n->row.nlink == 1 || S_ISDIR(n->row.mode);
+
+		if (alone && n->row.change <= change &&
+		    n->row.state == SPOOL_DIRTY) {
 			n->row.state = SPOOL_EXCLUDED;
 			error = put_row(l, n);
 		}

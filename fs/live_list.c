@@ -143,32 +143,40 @@ static int read_names(struct live *l, struct live_list *d)
 
 /* ---- giving ---- */
 
-static uint64_t above(struct live *l, uint64_t id)
+/* The st_ino of a directory and of the one above it. */
+static void numbers(struct live *l, uint64_t id, ino_t *self, ino_t *up)
 {
+	uint64_t parent = 0;
 	struct live_node *n;
-	uint64_t up = LIVE_ROOT;
 
-	if (id != LIVE_ROOT && !node_get(l, id, &n)) {
-		up = n->row.parent;
+	*self = *up = LIVE_ROOT;
+	if (!node_get(l, id, &n)) {
+		*self = *up = n->row.inode;
+		parent = id == LIVE_ROOT ? 0 : n->row.parent;
 		node_put(l, n);
 	}
-	return up;
+	if (parent && !node_get(l, parent, &n)) {
+		*up = n->row.inode;
+		node_put(l, n);
+	}
 }
 
 static int give_dots(struct live *l, struct live_list *d, uint64_t *offset,
 		     live_each each, void *context)
 {
 	struct live_entry e = {0};
+	ino_t self, up;
 	int error = 0;
 
+	numbers(l, d->directory, &self, &up);
 	e.st.st_mode = S_IFDIR;
-	e.st.st_ino = d->directory;
+	e.st.st_ino = self;
 	if (*offset < 1) {
 		error = each(context, ".", &e, 1);
 		*offset = error ? 0 : 1;
 	}
 	if (!error && *offset < 2) {
-		e.st.st_ino = above(l, d->directory);
+		e.st.st_ino = up;
 		error = each(context, "..", &e, 2);
 		*offset = error ? 1 : 2;
 	}

@@ -97,9 +97,8 @@ void live_forget(struct live *l, uint64_t id)
 		return;
 	pthread_mutex_lock(&l->lock);
 	if (!node_get(l, id, &n)) {
-		bool dead = !n->row.nlink && !n->opens;
-
-		if (dead)
+		n->forgotten = !n->row.nlink && !n->opens;
+		if (n->forgotten && n->stored && !n->changed)
 			spool_forget(l->spool, id);
 		node_put(l, n);
 	}
@@ -157,7 +156,7 @@ static int node_unlinked(struct live *l, struct live_node *n)
 		n->row.nlink = 0;
 	if (n->row.nlink)
 		return 0;
-	n->row.state = SPOOL_CLEAN;
+	n->row.state = SPOOL_CLEAN; /* as in node_touch */
 	if (!n->opens)
 		bytes_drop(l, n);
 	return 0;
@@ -238,6 +237,9 @@ static int name_free(struct live *l, struct live_node *parent, const char *name)
 		return REEL_EPERM;
 	if (!parent->row.nlink)
 		return REEL_ENOENT; /* it was removed */
+	error = live_may_change(l, 0);
+	if (error)
+		return error;
 	error = name_find(l, parent, name, strlen(name), &id);
 	return error == REEL_ENOENT ? 0 : error ? error : REEL_EEXIST;
 }
@@ -392,9 +394,11 @@ static int moved(struct live *l, struct live_node *n, struct live_node *to)
 {
 	int error = node_change(l, n);
 
-	if (!error && S_ISDIR(n->row.mode))
-		n->row.parent = to->row.id;
-	return error;
+	if (error || !S_ISDIR(n->row.mode))
+		return error;
+	n->row.parent = to->row.id;
+	/* rules may judge all below it otherwise now */
+	return l->excluded ? live_include_all(l) : 0;
 }
 
 static int exchange(struct live *l, struct move *m)
@@ -461,6 +465,8 @@ static int prepare_move(struct live *l, uint64_t from, uint64_t to,
 		error = REEL_EPERM;
 	if (!error && !m->to->row.nlink)
 		error = REEL_ENOENT;
+	if (!error)
+		error = live_may_change(l, 0);
 	if (error)
 		return error;
 	error = find(l, m->to, m->new_name, &m->target);

@@ -4,6 +4,7 @@
 #ifndef REEL_FS_LIVE_STATE_H
 #define REEL_FS_LIVE_STATE_H
 
+#include <stdatomic.h>
 #include "fs/live.h"
 
 #define LIVE_SLOTS  4096 /* of the table of nodes */
@@ -17,6 +18,7 @@ struct live_node {
 	bool changed;		/* its row is to be written */
 	uint64_t xattrs;	/* the base's set, not yet loaded into row */
 	bool written;		/* since content was last looked for */
+	bool forgotten;		/* dead, and the kernel knows it no more */
 	pthread_mutex_t bytes;	/* of the two below, and the file's bytes */
 	int fd;			/* of row.file; -1 */
 	struct live_node *next; /* in its slot */
@@ -31,11 +33,12 @@ struct live {
 	pthread_mutex_t lock;
 	struct spool *spool;
 	struct catalog *catalog;
-	uint32_t epoch;	  /* of the base */
-	bool touched;	  /* the spool has or will have rows */
-	bool dirty;	  /* something changed since the last commit */
-	uint64_t written; /* bytes, since then */
-	bool failed;	  /* the spool could not be written; said once */
+	uint32_t epoch;	   /* of the base */
+	bool touched;	   /* the spool has or will have rows */
+	bool dirty;	   /* something changed since the last commit */
+	uint64_t written;  /* bytes, since then */
+	bool excluded;	   /* rules left something out */
+	atomic_int failed; /* why the spool cannot be written; said once */
 	struct live_node *slots[LIVE_SLOTS];
 	struct live_node *newest, *oldest;
 	struct live_node *first_changed;
@@ -68,6 +71,8 @@ void node_forget_idle(struct live *l);
 /* Its row will be written. The first change of a file of the base gives all
  * its names an entry. */
 int node_touch(struct live *l, struct live_node *n);
+/* live_commit.c. What rules left out is dirty again. */
+int live_include_all(struct live *l);
 /* node_touch, and ctime is now. */
 int node_change(struct live *l, struct live_node *n);
 int node_load_xattrs(struct live *l, struct live_node *n);
@@ -94,12 +99,19 @@ static inline uint64_t live_id(const struct entry_row *e)
 	return e->node == TREE_ROOT ? LIVE_ROOT : LIVE_DIR | e->node;
 }
 
-/* live_commit.c; under lock. Another snapshot is the base; nothing is dirty. */
+/* live_rebase.c; under lock. Another snapshot is the base: what is clean is as
+ * that has it. */
 int live_rebase(struct live *l, uint32_t session);
-/* A file of the spool that no node has any more. */
+/* A regular file as the version that is its base has it. */
+int live_restore_file(struct live *l, struct spool_node *r);
+
+/* live_commit.c. A file of the spool that no node has any more. */
 void live_drop_file(struct live *l, uint64_t file);
 
-/* live_bytes.c. Nobody needs the node's bytes any more; under lock. */
+/* live_bytes.c. Whether the spool has room for so many bytes, and for the log;
+ * under lock. Names and bytes that go make room and need not ask. */
+int live_may_change(struct live *l, uint64_t length);
+/* Nobody needs the node's bytes any more; under lock. */
 void bytes_drop(struct live *l, struct live_node *n);
 /* Under freeze; takes the other locks. */
 int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "catalog/rules_file.h"
 #include "fs/mount_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -238,6 +239,17 @@ static int serve(struct mount *m)
 	return error;
 }
 
+/* The mount comes up; what is wrong was said. */
+static void check_rules(struct mount *m)
+{
+	struct rules rules = {0};
+
+	if (rules_file_load(m->set, NULL, &rules))
+		log_warning("%s/rules: commits wait until it is mended",
+			    m->set->path);
+	rules_release(&rules);
+}
+
 /* current/ can be written to unless that is not wanted or cannot be: the
  * reason is said then. */
 static int open_live(struct mount *m)
@@ -251,6 +263,7 @@ static int open_live(struct mount *m)
 			 m->set->path);
 		return 0;
 	}
+	check_rules(m);
 	error = live_open(m->set, m->library, m->options->mountpoint, &m->live);
 	if (error == REEL_ELOCKED || error == REEL_EROFS) {
 		log_note("current/ is read-only");

@@ -1,11 +1,13 @@
 /* Committing: through the mount that has the spool, or without one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "fs/commit.h"
 #include "fs/mount.h"
@@ -104,6 +106,28 @@ void commit_say(const char *mountpoint)
 	status_release(&s);
 }
 
+/* What the mount has said since its log had `from` bytes. */
+static void say_log(const char *path, off_t from)
+{
+	char piece[4096];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	n = pread(fd, piece, sizeof(piece), from);
+	if (n > 0)
+		fwrite(piece, 1, (size_t)n, stderr);
+	close(fd);
+}
+
+static off_t log_length(const char *path)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) ? st.st_size : 0;
+}
+
 static int finish_mounted(const struct commit *c, const char *mountpoint,
 			  int error)
 {
@@ -118,7 +142,7 @@ static int finish_mounted(const struct commit *c, const char *mountpoint,
 		char *text = status_get(&s, "commit-result");
 
 		log_error("%s: the commit failed: %s; what was written stays "
-			  "in the spool (mount.log in the set says more)",
+			  "in the spool",
 			  mountpoint,
 			  text && status ? text : error_text(error));
 		free(text);
@@ -137,11 +161,18 @@ static int through_mount(const struct commit *c, const char *mountpoint)
 {
 	struct status s;
 	int error = status_read(mountpoint, false, &s);
+	char *log;
+	off_t from;
 
 	if (error)
 		return error_exit(error);
+	log = status_get(&s, "log");
+	from = log_length(log);
 	status_release(&s);
 	error = commit_mounted(mountpoint, c->label, c->quiet);
+	if (error && log)
+		say_log(log, from);
+	free(log);
 	return finish_mounted(c, mountpoint, error);
 }
 

@@ -49,7 +49,8 @@ commit_sometimes()
 
 digest() # DIR
 {
-	(cd "$1" && find . -printf '%P %y %m %s %T@ %n\n' | sort &&
+	(cd "$1" && find . -type d -printf '%P %y %m %T@\n' \
+		-o -printf '%P %y %m %s %T@ %n\n' | sort &&
 		find . -type f -print0 | sort -z | xargs -0r sha256sum) |
 		sha256sum
 }

@@ -26,12 +26,14 @@ programs=$(realpath "$(dirname "$reel")/../tests")
 # base has (what current/ shows then is of two kinds).
 every_call()
 {
+	local rc
 	chmod 755 "$now"
 	mkdir "$now/calls"
 	chmod 777 "$now/calls"
 	"$programs/posix" -x "$here/../posix/exceptions" "$now/calls" \
 		>"$work/log" 2>&1
-	ok "every system call: $(tail -n 1 "$work/log")" $? ||
+	rc=$?
+	ok "every system call: $(tail -n 1 "$work/log")" $rc ||
 		head -n 40 "$work/log"
 	[ -z "$(ls -A "$now/calls")" ]
 	ok "nothing is left of it" $?
