@@ -409,14 +409,15 @@ void spool_drop(struct spool *s, uint64_t file)
 size_t spool_removable(struct spool *s, uint64_t *files, size_t limit)
 {
 	size_t count = s->removable < limit ? s->removable : limit;
-	size_t rest = s->dropped_count - count;
+	size_t first = s->removable - count;
 
 	if (!count)
 		return 0;
-	memcpy(files, s->dropped, count * sizeof(*files));
-	memmove(s->dropped, s->dropped + count, rest * sizeof(*files));
-	s->dropped_count = rest;
-	s->removable -= count;
+	memcpy(files, s->dropped + first, count * sizeof(*files));
+	memmove(s->dropped + first, s->dropped + s->removable,
+		(s->dropped_count - s->removable) * sizeof(*files));
+	s->dropped_count -= count;
+	s->removable = first;
 	return count;
 }
 

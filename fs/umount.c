@@ -14,7 +14,9 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define WAIT_MS 60000
+#define WAIT_MS	   60000
+#define BUSY_TRIES 20
+#define BUSY_US	   50000
 
 /* Absolute, without asking the last name itself: a mount whose daemon has died
  * answers nothing any more. */
@@ -117,10 +119,17 @@ static int run_fusermount(const char *path, bool lazy)
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : REEL_EIO;
 }
 
+/* What has just ended may still be in the kernel's hands: it is busy for a
+ * moment. */
 static int take_down(const char *path)
 {
-	if (!umount2(path, UMOUNT_NOFOLLOW))
-		return 0;
+	for (int tries = 0; tries < BUSY_TRIES; tries++) {
+		if (!umount2(path, UMOUNT_NOFOLLOW))
+			return 0;
+		if (errno != EBUSY)
+			break;
+		usleep(BUSY_US);
+	}
 	if (errno == EPERM)
 		return run_fusermount(path, false);
 	log_error("%s: %s%s", path, strerror(errno),
