@@ -137,12 +137,24 @@ browse() {
 	run rsync -aHAX --numeric-ids "$latest/" "$work/copy/"
 }
 
+# A copy is dropped into current/, committed, and taken away again.
+write() {
+	[ -w "$work/mnt/current" ] || return 0
+	say "writing into current/"
+	run cp -a "$latest/$file" "$work/mnt/current/a copy"
+	run "$reel" commit "$work/mnt"
+	run cmp "$work/mnt/snapshots/latest/a copy" "$latest/$file"
+	rm -f "$work/mnt/current/a copy"
+	touch -r "$tree" "$work/mnt/current"
+}
+
 try_mount() {
 	say "mounting"
 	mkdir "$work/mnt" "$work/copy"
 	run "$reel" mount "$work/set" "$work/mnt"
 	mounted=yes
 	browse
+	write
 	say "unmounting"
 	run "$reel" umount "$work/mnt"
 	mounted=
