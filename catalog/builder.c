@@ -60,6 +60,8 @@ static const char *const texts[B_COUNT] = {
 	[B_OLD_LIVE] = "SELECT e.parent, e.name FROM entry e WHERE "
 		       "e.node IS NULL AND e.inode IN (SELECT id FROM inode "
 		       "WHERE content = ?1)",
+	[B_OLD_NAMES] = "SELECT parent, name FROM entry WHERE inode = ?1 AND "
+			"node IS NULL",
 	[B_OLD_XATTRS] = "SELECT id, packed FROM xattrs",
 };
 
@@ -537,6 +539,54 @@ int builder_live_path(struct builder *b, uint64_t content, struct buffer *path)
 	if (!error)
 		error = database_error(b->catalog->db, b->catalog->path,
 				       result);
+	return error ? error : REEL_ENOENT;
+}
+
+/* Whether a name of before was replaced or removed in this session. */
+static int was_ended(struct builder *b, uint64_t parent, const char *name,
+		     size_t length, bool *ended)
+{
+	sqlite3_stmt *p = builder_statement(b, B_GET_PAST);
+	int result;
+
+	if (!p)
+		return REEL_EIO;
+	sqlite3_bind_int64(p, 1, (int64_t)parent);
+	sqlite3_bind_blob(p, 2, name, (int)length, SQLITE_STATIC);
+	result = sqlite3_step(p);
+	*ended = result == SQLITE_ROW;
+	sqlite3_reset(p);
+	return database_error(b->db, b->path, result);
+}
+
+int builder_live_name(struct builder *b, uint64_t inode, struct buffer *path)
+{
+	sqlite3_stmt *s = b->old ? builder_statement(b, B_OLD_NAMES) : NULL;
+	struct column_reader r = {s, 0};
+	int result = SQLITE_DONE, error = 0;
+	bool found = false;
+
+	if (!s)
+		return b->old ? REEL_EIO : REEL_ENOENT;
+	sqlite3_bind_int64(s, 1, (int64_t)inode);
+	while (!error && !found && (result = sqlite3_step(s)) == SQLITE_ROW) {
+		uint64_t parent = column_u64(&r, 0, INT64_MAX);
+		size_t length;
+		const char *name = column_blob(&r, 1, TREE_NAME_LIMIT, &length);
+		bool ended = true;
+
+		error = r.error ? r.error
+				: was_ended(b, parent, name, length, &ended);
+		if (error || ended)
+			continue;
+		found = true;
+		error = tree_path(b->catalog, b->session - 1, parent, name,
+				  length, path);
+	}
+	sqlite3_reset(s);
+	if (error || found)
+		return error;
+	error = database_error(b->catalog->db, b->catalog->path, result);
 	return error ? error : REEL_ENOENT;
 }
 

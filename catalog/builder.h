@@ -74,6 +74,8 @@ int builder_keep(struct builder *b, uint64_t content);
  * REEL_ENOENT. */
 struct buffer;
 int builder_live_path(struct builder *b, uint64_t content, struct buffer *path);
+/* The same for an inode version, no directory. */
+int builder_live_name(struct builder *b, uint64_t inode, struct buffer *path);
 
 /* Ends the index: session row, runs of `frames`, and appends the whole
  * database, packed (frame_pack), to *packed. row->id, epoch, files,

@@ -32,6 +32,7 @@ enum builder_statement {
 	B_OLD_SIZE,
 	B_OLD_KEEP,
 	B_OLD_LIVE,
+	B_OLD_NAMES,
 	B_OLD_XATTRS,
 	B_COUNT
 };

@@ -60,7 +60,7 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 			      "AND NOT content AND size AND "
 			      "mode & 61440 = 32768 ORDER BY id LIMIT 1",
 	[SPOOL_META] = "INSERT OR REPLACE INTO meta (key, value) "
-		       "VALUES (?1, ?2)",
+		       "VALUES (CAST(?1 AS TEXT), ?2)",
 };
 
 sqlite3_stmt *spool_statement(struct spool *s, enum spool_statement which)

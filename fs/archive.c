@@ -638,14 +638,11 @@ static uint64_t device_of(const struct statx *st)
 	return (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
 }
 
-static int remember_group(struct archive *a, struct item *i,
-			  struct link_group *g, uint64_t inode,
-			  uint64_t content)
+static void group_look(struct archive *a, const struct item *i,
+		       struct link_group *g)
 {
 	struct inode_row row;
 
-	if (i->st.stx_nlink < 2)
-		return 0;
 	row_from_stat(&row, i, a->atime);
 	g->mode = row.mode;
 	g->uid = row.uid;
@@ -653,6 +650,33 @@ static int remember_group(struct archive *a, struct item *i,
 	g->flags = row.flags;
 	g->mtime = row.mtime;
 	g->atime = row.atime;
+}
+
+/* A group whose first name is a path that this session has not written. */
+static int group_at(const struct link_group *like, struct archive *a,
+		    const struct item *i, const struct buffer *path,
+		    struct link_group **out)
+{
+	struct link_group *g = malloc(sizeof(*g) + path->length + 1);
+
+	if (!g)
+		return REEL_ENOMEM;
+	*g = *like;
+	group_look(a, i, g);
+	g->path_length = path->length;
+	memcpy(g->path, path->data, path->length);
+	g->path[path->length] = '\0';
+	*out = g;
+	return 0;
+}
+
+static int remember_group(struct archive *a, struct item *i,
+			  struct link_group *g, uint64_t inode,
+			  uint64_t content)
+{
+	if (i->st.stx_nlink < 2)
+		return 0;
+	group_look(a, i, g);
 	g->device = device_of(&i->st);
 	g->source = i->st.stx_ino;
 	g->inode = inode;
@@ -742,9 +766,36 @@ static int put_first(struct archive *a, struct item *i)
 	return error ? error : remember_group(a, i, &g, inode, row.content);
 }
 
+/* A file that came to another path with its directory: it is the version that
+ * it was, and one more name of a path that has it since before this session,
+ * even if that goes with this session (what is deleted goes at the end).
+ * REEL_ENOENT when there is none. */
+static int put_moved(struct archive *a, struct item *i)
+{
+	struct link_group fresh = {.inode = i->version,
+				   .old_inode = i->version,
+				   .content = i->content};
+	struct link_group *g = NULL;
+	struct buffer target = {0};
+	int error = builder_live_name(a->builder, i->version, &target);
+
+	if (!error)
+		error = group_at(&fresh, a, i, &target, &g);
+	if (!error)
+		error = put_hard_link(a, i, g);
+	if (!error) {
+		*(i->had ? &a->changed : &a->added) += 1;
+		error = remember_group(a, i, &fresh, i->version, i->content);
+	}
+	free(g);
+	buffer_release(&target);
+	return error;
+}
+
 static int take_name(struct archive *a, struct item *i)
 {
 	struct link_group *g = NULL, fresh = {0};
+	bool moved = i->living && i->version && S_ISREG(i->st.stx_mode);
 	int error = path_of(a, i->folder, i->name, i->name_length);
 
 	if (error)
@@ -758,7 +809,7 @@ static int take_name(struct archive *a, struct item *i)
 		error = 0;
 	else if (g)
 		error = put_hard_link(a, i, g);
-	else
+	else if (!moved || (error = put_moved(a, i)) == REEL_ENOENT)
 		return put_first(a, i);
 	if (g)
 		groups_seen(&a->groups, g);

@@ -11,6 +11,8 @@
 #include "tape/log.h"
 #include "tape/text.h"
 
+#define LATER 10000 /* removed names kept for the end */
+
 /* A directory under way. */
 struct level {
 	struct folder *folder; /* held */
@@ -51,6 +53,17 @@ static int find_old(struct commit_walk *w, struct folder *f, const char *name,
 	i->old = e.inode;
 	i->old.target = NULL;
 	return 0;
+}
+
+/* Whether the newest snapshot has this very version: a commit may have ended
+ * before the spool knew (M2). Each change makes another ctime. */
+static bool is_same_version(const struct inode_row *old,
+			    const struct spool_node *n)
+{
+	return old->flags & INODE_LIVING && old->source == n->inode &&
+	       old->ctime == n->ctime && old->mtime == n->mtime &&
+	       old->mode == n->mode && old->uid == n->uid &&
+	       old->gid == n->gid && old->nlink == n->nlink;
 }
 
 /* ---- one name ---- */
@@ -97,11 +110,46 @@ static int emit_name(struct commit_walk *w, const struct emission *e,
 		item_free(i); /* as it was */
 		return 0;
 	}
+	if (!error && !S_ISREG(n->mode) && !i->old_node && i->had &&
+	    is_same_version(&i->old, n)) {
+		i->unchanged = true; /* its row is to settle */
+		i->live = n->id;
+		i->stored_inode = i->old.id;
+		return put(w, i, 0);
+	}
 	if (!error)
 		error = commit_fill(i, n);
+	if (!error && clean)
+		i->version = n->base;
 	if (!error)
 		return put(w, i, i->length);
 	item_free(i);
+	return error;
+}
+
+/* A removed name comes at the end, as long as there are not too many: until
+ * then what came to another name can be linked to it. */
+static int put_later(struct commit_walk *w, struct item *i)
+{
+	if (w->later.length / sizeof(i) >= LATER)
+		return put(w, i, 0);
+	if (!buffer_append(&w->later, &i, sizeof(i)))
+		return 0;
+	item_free(i);
+	return REEL_ENOMEM;
+}
+
+static int put_late(struct commit_walk *w, int error)
+{
+	struct item **all = (void *)w->later.data;
+
+	for (size_t n = 0; n < w->later.length / sizeof(*all); n++) {
+		if (error)
+			item_free(all[n]);
+		else
+			error = put(w, all[n], 0);
+	}
+	buffer_release(&w->later);
 	return error;
 }
 
@@ -112,7 +160,7 @@ static int emit_removed(struct commit_walk *w, struct level *l,
 	int error = i ? find_old(w, l->folder, name, length, i) : REEL_ENOMEM;
 
 	if (!error && i->had)
-		return put(w, i, 0);
+		return put_later(w, i);
 	item_free(i);
 	return error;
 }
@@ -364,6 +412,21 @@ static void level_free(struct level *l)
 	free(l);
 }
 
+/* Whether the newest snapshot has the directory as it is: its last commit may
+ * have ended before the spool knew (M2). */
+static bool is_stored(const struct item *i, const struct spool_node *n)
+{
+	const struct inode_row *old = &i->old;
+
+	if (!i->old_node)
+		return false;
+	if (n->base == i->old_node && n->state != SPOOL_DIRTY)
+		return true;
+	return old->flags & INODE_LIVING && old->source == n->inode &&
+	       old->ctime == n->ctime && old->mtime == n->mtime &&
+	       old->mode == n->mode && old->uid == n->uid && old->gid == n->gid;
+}
+
 /* Announces a directory and lists it. */
 static int enter(struct commit_walk *w, struct level **top, uint64_t id,
 		 struct rules_place place, const char *name)
@@ -385,8 +448,7 @@ static int enter(struct commit_walk *w, struct level **top, uint64_t id,
 		l->base = n.base;
 		l->folder->place = place;
 		l->whole = above && n.base != i->old_node;
-		i->unchanged = i->old_node && n.base == i->old_node &&
-			       n.state != SPOOL_DIRTY;
+		i->unchanged = is_stored(i, &n);
 		if (!i->unchanged)
 			error = commit_fill(i, &n);
 		i->live = id;
@@ -442,6 +504,7 @@ int commit_walk_run(struct commit_walk *w)
 	w->error = visits_new(w, &w->visits);
 	if (!w->error)
 		w->error = walk(w);
+	w->error = put_late(w, w->error);
 	visits_free(w->visits);
 	if (!w->error && !outlet_flush(&w->out))
 		w->error = REEL_ESTOPPED;

@@ -20,6 +20,7 @@ struct commit_walk {
 	/* results */
 	uint64_t excluded, problems;
 	int error;
+	struct buffer later; /* struct item * each */
 	struct visits *visits;
 };
 

@@ -78,6 +78,7 @@ struct item {
 	/* set by commit_walk */
 	bool living;	  /* of current/: st.stx_ino is its number there */
 	uint64_t live;	  /* its node there */
+	uint64_t version; /* the inode version that it still is; 0: none */
 	uint64_t content; /* its bytes are this content's; 0: see data, fd */
 	uint64_t file;	  /* of the spool, that they are in */
 	/* set by archive: what a name stands for now */
