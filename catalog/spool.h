@@ -18,6 +18,7 @@
  *    that was flushed durable against a power cut.
  * P2 fsync of a file: its bytes are synced, then (a new file) the directory
  *    files/, then the log. So a durable row never names bytes that are not.
+ *    The log is put into its database only then, never on its own.
  * P3 Rows are also made durable now and then, behind a syncfs of files/. In
  *    between the log may reach the disk before the bytes do; so a row tells
  *    whether its bytes were synced, and after a power cut (another boot_id)

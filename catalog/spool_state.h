@@ -49,6 +49,7 @@ struct spool {
 	uint32_t base;
 	uint64_t inode, change, file; /* given last */
 	uint64_t tick;
+	int frames;	   /* in the log */
 	uint64_t *dropped; /* files to be removed at the next sync */
 	size_t dropped_count, dropped_room;
 	struct buffer redo; /* what was done since the last flush (P7) */

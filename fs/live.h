@@ -22,7 +22,10 @@
  *    written when the spool is flushed, at the latest LIVE_FLUSH seconds after
  *    the change; made durable LIVE_SYNC seconds after, or when a program asks.
  * L5 The base stays while anything is dirty, whatever sessions come from
- *    elsewhere; a commit applies what is dirty to the newest snapshot. */
+ *    elsewhere; a commit applies what is dirty to the newest snapshot.
+ * L6 Bytes that were never synced may have taken the name of others by rename,
+ *    as programs save that do not sync: they are on the disk before the log
+ *    says so. The names of a directory that is synced have their bytes, too. */
 #ifndef REEL_FS_LIVE_H
 #define REEL_FS_LIVE_H
 

@@ -223,7 +223,7 @@ static int sync_moved(struct live *l, int fd)
  * the node had. Under the node's lock. */
 static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 {
-	bool durable = keep && n->row.file && n->row.synced != SPOOL_UNSYNCED;
+	bool was = n->row.synced != SPOOL_UNSYNCED, durable;
 	struct content_row row = {0};
 	uint64_t file, content;
 	int fd, error = 0;
@@ -231,6 +231,9 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 	pthread_mutex_lock(&l->lock);
 	file = spool_new_file(l->spool);
 	content = n->row.content;
+	/* a version of the base can be had again */
+	durable = keep && (content ? !n->row.base : was);
+	was = content ? durable : was;
 	if (keep && content)
 		error = load_content(l, content, &row);
 	pthread_mutex_unlock(&l->lock);
@@ -265,7 +268,7 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 		n->row.file = file;
 		n->row.content = 0;
 		n->row.has_digest = false;
-		n->row.synced = durable ? SPOOL_SYNCED_ONCE : SPOOL_UNSYNCED;
+		n->row.synced = was ? SPOOL_SYNCED_ONCE : SPOOL_UNSYNCED;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return error;
@@ -762,6 +765,8 @@ int live_sync(struct live *l, struct live_file *f)
 
 	if (error)
 		return error;
+	if (!f && syncfs(spool_files(l->spool))) /* L6 */
+		return error_from_errno(errno);
 	pthread_mutex_lock(&l->lock);
 	error = live_flush(l);
 	if (!error)

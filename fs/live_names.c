@@ -436,6 +436,8 @@ static int replace(struct live *l, struct move *m)
 
 	if (!error && m->target)
 		error = node_unlinked(l, m->target);
+	if (m->node->row.file && m->node->row.synced == SPOOL_UNSYNCED)
+		l->replaced |= m->target != NULL;
 	if (!error)
 		error = moved(l, m->node, m->to);
 	if (!error)

@@ -36,6 +36,7 @@ struct live {
 	uint32_t epoch;	   /* of the base */
 	bool touched;	   /* the spool has or will have rows */
 	bool excluded;	   /* rules left something out */
+	bool replaced;	   /* L6: bytes that are not synced took a name */
 	atomic_int failed; /* why the spool cannot be written; said once */
 	struct live_node *slots[LIVE_SLOTS];
 	struct live_node *newest, *oldest;

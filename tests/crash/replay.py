@@ -13,7 +13,8 @@ it, less what was not yet synced:
     N       a number: what is lost of either is drawn at random, name by name
             and file by file
 
-With CUT `count`: prints how many calls there are.
+With CUT `count`: prints how many calls there are; with `plan`, the numbers of
+those that changed files; `said N`: what programs had said before call N.
 """
 import os
 import random
@@ -39,6 +40,14 @@ class Folder:
     def sync(self):
         self.synced = dict(self.names)
         self.pending = []
+
+    def sync_all(self):
+        self.sync()
+        for it in self.names.values():
+            if isinstance(it, Folder):
+                it.sync_all()
+            else:
+                it.synced = bytes(it.data)
 
 
 def setter(name, what):
@@ -77,10 +86,12 @@ def read_record(path):
         data = f.read()
     at = 0
     while at < len(data):
-        end = data.index(b"\n", at)
+        end = data.find(b"\n", at)
+        if end < 0:
+            return  # the program was killed while it noted this
         fields = data[at:end].split(b"\0")
         at = end + 1
-        if fields[0] == b"W":
+        if fields[0] in (b"W", b"A"):
             n = int(fields[3])
             fields.append(data[at:at + n])
             at += n
@@ -106,6 +117,11 @@ class Tree:
         return folder.names.get(name) if name else folder
 
     def do(self, what, path, *rest):
+        if what == b"A":
+            return
+        if what == b"Y":
+            self.root.sync_all()
+            return
         folder, name = self.split(path)
         if what == b"C":
             if name not in folder.names:
@@ -189,6 +205,15 @@ def main():
     calls = read_record(record)
     if cut == "count":
         print(sum(1 for _ in calls))
+        return
+    if cut == "plan":
+        print(*(n for n, fields in enumerate(calls, 1)
+                if fields[0] != b"A"), sep="\n")
+        return
+    if cut == "said":
+        for n, fields in enumerate(calls, 1):
+            if n < int(variant) and fields[0] == b"A":
+                sys.stdout.buffer.write(fields[4])
         return
     root = load(target)
     tree = Tree(root, base)
