@@ -184,7 +184,8 @@ static int check_one(struct spool *s, uint64_t id)
 	if (error)
 		return error;
 	whole = look_at(s, &n, &size);
-	if (n.synced == SPOOL_SYNCED_ONCE && (size != UINT64_MAX || !n.base))
+	/* it may have been written to behind the row, too */
+	if (n.synced != SPOOL_UNSYNCED && (size != UINT64_MAX || !n.base))
 		error = whole == WHOLE ? 0 : keep(s, &n, size, whole);
 	else if (whole != WHOLE)
 		error = lose(s, &n);

@@ -3,6 +3,7 @@
 #define REEL_CATALOG_SPOOL_STATE_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include "catalog/spool.h"
 
 enum spool_statement {
@@ -42,10 +43,10 @@ struct spool {
 	int lock;
 	bool view; /* reads only */
 	bool begun;
-	bool unflushed;	 /* something changed since the last flush */
-	bool unsynced;	 /* something was flushed since the last sync */
-	bool files_made; /* names in files/ that are not durable */
-	bool rebooted;	 /* since the spool was written last */
+	bool unflushed;		/* something changed since the last flush */
+	bool unsynced;		/* something was flushed since the last sync */
+	atomic_bool files_made; /* names in files/ that are not durable */
+	bool rebooted;		/* since the spool was written last */
 	uint32_t base;
 	uint64_t inode, change, file; /* given last */
 	uint64_t tick;

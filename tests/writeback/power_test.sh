@@ -7,7 +7,7 @@
 #
 # A load (tests/posix/durable) and commits run in a mount whose calls, and what
 # the load had acknowledged between them, are recorded (tests/crash/cut.c).
-# For a sample of 60 cuts, with --long for all of them, the set is made as the
+# For a sample of 20 cuts (two ways each), with --long for all of them, the set is made as the
 # disk may have it then (replay.py): all that was not synced is lost, or only
 # bytes, or only names, or some at random. ONLY='^both 17$' runs those cases.
 set -u
@@ -16,7 +16,7 @@ cut=$(realpath "$2")
 mkdir -p "$3"
 work=$(realpath "$3")
 long=${4:-}
-most=60
+most=20
 [ "$long" != --long ] || most=1000000
 family=power
 LIMIT=${LIMIT:-$([ "$long" ] && echo 20000 || echo 600)}
