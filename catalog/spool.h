@@ -146,6 +146,8 @@ int spool_entries_committed(struct spool *s, uint64_t change);
 /* Marks an entry as left out by a rule, unless it changed since. */
 int spool_entry_excluded(struct spool *s, uint64_t parent, const char *name,
 			 size_t length, uint64_t change);
+/* All in a directory was synced (P3): their names stay. */
+int spool_names_synced(struct spool *s, uint64_t directory);
 /* What rules left out is dirty again. */
 int spool_include_all(struct spool *s);
 

@@ -144,8 +144,8 @@ int64_t live_seek(struct live *l, struct live_file *f, uint64_t offset,
 /* Bytes copied, or an error; a whole content of the set is shared. */
 int64_t live_copy(struct live *l, struct live_file *from, uint64_t from_offset,
 		  struct live_file *to, uint64_t to_offset, uint64_t length);
-/* f NULL: names and attributes alone. */
 int live_sync(struct live *l, struct live_file *f);
+int live_sync_directory(struct live *l, uint64_t id);
 
 /* ---- listing ---- */
 

@@ -761,14 +761,32 @@ static int sync_bytes(struct live *l, struct live_node *n)
 
 int live_sync(struct live *l, struct live_file *f)
 {
-	int error = f ? sync_bytes(l, f->node) : 0;
+	int error = sync_bytes(l, f->node);
 
 	if (error)
 		return error;
-	if (!f && syncfs(spool_files(l->spool))) /* L6 */
-		return error_from_errno(errno);
 	pthread_mutex_lock(&l->lock);
 	error = live_flush(l);
+	if (!error)
+		error = spool_sync(l->spool);
+	pthread_mutex_unlock(&l->lock);
+	return error;
+}
+
+/* L6. What is in memory was in the syncfs, too. */
+int live_sync_directory(struct live *l, uint64_t id)
+{
+	int error = syncfs(spool_files(l->spool)) ? error_from_errno(errno) : 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!error)
+		error = live_flush(l);
+	if (!error && l->touched)
+		error = spool_names_synced(l->spool, id);
+	for (int slot = 0; !error && slot < LIVE_SLOTS; slot++)
+		for (struct live_node *n = l->slots[slot]; n; n = n->next)
+			if (n->row.synced == SPOOL_UNSYNCED)
+				n->row.synced = SPOOL_SYNCED_ONCE;
 	if (!error)
 		error = spool_sync(l->spool);
 	pthread_mutex_unlock(&l->lock);
