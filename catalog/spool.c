@@ -17,6 +17,7 @@
 #define SPOOL_FILE    "spool.db"
 #define BOOT_ID	      "/proc/sys/kernel/random/boot_id"
 #define OWNER_LIMIT   4096
+#define LOG_FRAMES    1000
 /* Numbers for new files begin where no other spool's did: seconds, shifted.
  * Inode versions of the catalogue stay below 1 << 43. */
 #define INODE_BIT   (UINT64_C(1) << 60)
@@ -184,11 +185,23 @@ static int check_version(struct spool *s)
 	return error ? error : database_run(s->db, s->path, "COMMIT");
 }
 
+static int note_frames(void *context, sqlite3 *db, const char *name, int frames)
+{
+	struct spool *s = context;
+
+	(void)db;
+	(void)name;
+	s->frames = frames;
+	return SQLITE_OK;
+}
+
 static int connect_to(struct spool *s)
 {
 	int error = database_open(
 		s->path, s->view ? DATABASE_READ : DATABASE_SPOOL, &s->db);
 
+	if (!error && !s->view) /* instead of checkpoints at any commit */
+		sqlite3_wal_hook(s->db, note_frames, s);
 	if (!error)
 		error = check_version(s);
 	return error;
@@ -486,6 +499,16 @@ int spool_sync_names(struct spool *s)
 	return error_from_errno(errno);
 }
 
+/* The log into its database, when it has grown. A view may be in the way. */
+static void checkpoint(struct spool *s)
+{
+	if (s->frames < LOG_FRAMES)
+		return;
+	s->frames = 0;
+	sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+				  NULL);
+}
+
 int spool_sync(struct spool *s)
 {
 	int error = spool_sync_names(s);
@@ -497,6 +520,7 @@ int spool_sync(struct spool *s)
 	if (!error) {
 		s->unsynced = false;
 		s->removable = s->dropped_count;
+		checkpoint(s);
 	}
 	return error;
 }

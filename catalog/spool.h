@@ -18,13 +18,14 @@
  *    that was flushed durable against a power cut.
  * P2 fsync of a file: its bytes are synced, then (a new file) the directory
  *    files/, then the log. So a durable row never names bytes that are not.
+ *    The log is put into its database only then, never on its own.
  * P3 Rows are also made durable now and then, behind a syncfs of files/. In
  *    between the log may reach the disk before the bytes do; so a row tells
  *    whether its bytes were synced, and after a power cut (another boot_id)
  *    those that never were are looked at: bytes that are missing or, where the
  *    digest is known, others, make the node as the base has it, or nothing.
- *    It is said by name. Bytes that were synced once and written to since
- *    (SPOOL_SYNCED_ONCE) stay, up to where the disk has them: a copy that
+ *    It is said by name. Bytes that were synced once stay, up to where the disk
+ *    has them, since they may have been written to behind the row; a copy that
  *    takes their place is synced before a row names it.
  * P4 A file that a durable row may name is not removed before a later row is
  *    durable: spool_drop notes it, after spool_sync it is spool_removable.
@@ -154,6 +155,8 @@ int spool_entries_committed(struct spool *s, uint64_t change);
 /* Marks an entry as left out by a rule, unless it changed since. */
 int spool_entry_excluded(struct spool *s, uint64_t parent, const char *name,
 			 size_t length, uint64_t change);
+/* All in a directory was synced (P3): their names stay. */
+int spool_names_synced(struct spool *s, uint64_t directory);
 /* What rules left out is dirty again. */
 int spool_include_all(struct spool *s);
 

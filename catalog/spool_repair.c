@@ -158,6 +158,11 @@ static int keep(struct spool *s, struct spool_node *n, uint64_t size,
 {
 	int error = 0;
 
+	if (size == UINT64_MAX) { /* no byte of it had to be there */
+		n->file = 0;
+		size = 0;
+		whole = SHORT;
+	}
 	if (whole == SHORT) {
 		error = say_names(s, n->id,
 				  "what was written to it last was not on the "
@@ -179,13 +184,9 @@ static int check_one(struct spool *s, uint64_t id)
 	if (error)
 		return error;
 	whole = look_at(s, &n, &size);
-	if (whole == OTHER && n.synced != SPOOL_UNSYNCED &&
-	    size != UINT64_MAX) {
-		whole = SHORT;
-		size = n.size;
-	}
-	if (whole == SHORT && n.synced == SPOOL_SYNCED_ONCE)
-		error = keep(s, &n, size, whole);
+	/* it may have been written to behind the row, too */
+	if (n.synced != SPOOL_UNSYNCED && (size != UINT64_MAX || !n.base))
+		error = whole == WHOLE ? 0 : keep(s, &n, size, whole);
 	else if (whole != WHOLE)
 		error = lose(s, &n);
 	spool_node_release(&n);

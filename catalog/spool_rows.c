@@ -50,6 +50,9 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 			    "change <= ?1",
 	[SPOOL_EXCLUDE] = "UPDATE entry SET state = 2 WHERE parent = ?1 AND "
 			  "name = ?2 AND change <= ?3",
+	[SPOOL_NAMES_SYNCED] =
+		"UPDATE node SET synced = 2 WHERE synced = 0 AND "
+		"id IN (SELECT node FROM entry WHERE parent = ?1)",
 	[SPOOL_INCLUDE_ALL] = "UPDATE entry SET state = 1 WHERE state = 2",
 	[SPOOL_NEXT_CLEAN] = "SELECT id FROM node WHERE id > ?1 AND "
 			     "state = 0 ORDER BY id LIMIT 1",
@@ -458,6 +461,13 @@ int spool_entry_excluded(struct spool *s, uint64_t parent, const char *name,
 					number(change)};
 
 	return spool_do(s, SPOOL_EXCLUDE, v, 3);
+}
+
+int spool_names_synced(struct spool *s, uint64_t directory)
+{
+	const struct spool_value v = number(directory);
+
+	return spool_do(s, SPOOL_NAMES_SYNCED, &v, 1);
 }
 
 int spool_include_all(struct spool *s)

@@ -3,6 +3,7 @@
 #define REEL_CATALOG_SPOOL_STATE_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include "catalog/spool.h"
 
 enum spool_statement {
@@ -21,6 +22,7 @@ enum spool_statement {
 	SPOOL_COMMITTED,
 	SPOOL_EXCLUDE,
 	SPOOL_INCLUDE_ALL,
+	SPOOL_NAMES_SYNCED,
 	SPOOL_NEXT_CLEAN,
 	SPOOL_NEXT_CLEAN_ENTRY,
 	SPOOL_NEXT_MENDED,
@@ -45,13 +47,14 @@ struct spool {
 	int lock;
 	bool view; /* reads only */
 	bool begun;
-	bool unflushed;	 /* something changed since the last flush */
-	bool unsynced;	 /* something was flushed since the last sync */
-	bool files_made; /* names in files/ that are not durable */
-	bool rebooted;	 /* since the spool was written last */
+	bool unflushed;		/* something changed since the last flush */
+	bool unsynced;		/* something was flushed since the last sync */
+	atomic_bool files_made; /* names in files/ that are not durable */
+	bool rebooted;		/* since the spool was written last */
 	uint32_t base;
 	uint64_t inode, change, file; /* given last */
 	uint64_t tick;
+	int frames;	   /* in the log */
 	uint64_t *dropped; /* files to be removed */
 	size_t dropped_count, dropped_room;
 	size_t removable;   /* of the first ones no durable row speaks */

@@ -593,7 +593,7 @@ static void on_fsyncdir(fuse_req_t request, fuse_ino_t id, int data_only,
 	(void)data_only;
 	(void)file;
 	worker_step_down(worker_of(request));
-	answer(request, live_sync(live_of(request), NULL));
+	answer(request, live_sync_directory(live_of(request), id));
 }
 
 /* ---- the whole ---- */

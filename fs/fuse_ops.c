@@ -351,7 +351,12 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 	int error;
 
 	b->length = 0;
-	if (virtual_is(name)) {
+	if (id == VIEW_ROOT && w->mount->committer &&
+	    !strcmp(name, MOUNT_STATUS)) {
+		error = committer_status(w->mount->committer, b);
+		x.value = b->data;
+		x.value_length = (uint32_t)b->length;
+	} else if (virtual_is(name)) {
 		error = virtual_get(w->mount->set, w->catalog, id, name, b);
 		x.value = b->data;
 		x.value_length = (uint32_t)b->length;

@@ -1,5 +1,6 @@
 #include "fs/live_state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,9 +327,20 @@ int node_change(struct live *l, struct live_node *n)
 	return error;
 }
 
+/* L6 */
+static int sync_replaced(struct live *l)
+{
+	if (!l->replaced)
+		return 0;
+	if (syncfs(spool_files(l->spool)))
+		return error_from_errno(errno);
+	l->replaced = false;
+	return 0;
+}
+
 int live_flush(struct live *l)
 {
-	int error = 0;
+	int error = sync_replaced(l);
 
 	while (!error && l->first_changed) {
 		struct live_node *n = l->first_changed;
@@ -533,8 +545,13 @@ static int64_t monotonic(void)
 /* P3 of spool.h: bytes first, then the rows that name them. */
 static void flush_in_time(struct live *l)
 {
-	bool due;
+	bool due, replaced;
 
+	pthread_mutex_lock(&l->lock);
+	replaced = l->replaced;
+	pthread_mutex_unlock(&l->lock);
+	if (replaced) /* most of it while nobody waits */
+		syncfs(spool_files(l->spool));
 	pthread_mutex_lock(&l->lock);
 	if (l->first_changed || spool_unflushed(l->spool))
 		live_flush(l);

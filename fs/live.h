@@ -22,7 +22,10 @@
  *    written when the spool is flushed, at the latest LIVE_FLUSH seconds after
  *    the change; made durable LIVE_SYNC seconds after, or when a program asks.
  * L5 The base stays while anything is dirty, whatever sessions come from
- *    elsewhere; a commit applies what is dirty to the newest snapshot. */
+ *    elsewhere; a commit applies what is dirty to the newest snapshot.
+ * L6 Bytes that were never synced may have taken the name of others by rename,
+ *    as programs save that do not sync: they are on the disk before the log
+ *    says so. The names of a directory that is synced have their bytes, too. */
 #ifndef REEL_FS_LIVE_H
 #define REEL_FS_LIVE_H
 
@@ -143,8 +146,8 @@ int64_t live_seek(struct live *l, struct live_file *f, uint64_t offset,
 /* Bytes copied, or an error; a whole content of the set is shared. */
 int64_t live_copy(struct live *l, struct live_file *from, uint64_t from_offset,
 		  struct live_file *to, uint64_t to_offset, uint64_t length);
-/* f NULL: names and attributes alone. */
 int live_sync(struct live *l, struct live_file *f);
+int live_sync_directory(struct live *l, uint64_t id);
 
 /* ---- listing ---- */
 

@@ -232,7 +232,7 @@ static int sync_moved(struct live *l, int fd)
  * the node had. Under the node's lock. */
 static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 {
-	bool durable = keep && n->row.file && n->row.synced != SPOOL_UNSYNCED;
+	bool was = n->row.synced != SPOOL_UNSYNCED, durable;
 	struct content_row row = {0};
 	uint64_t file, content;
 	int fd, error = 0;
@@ -240,6 +240,9 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 	pthread_mutex_lock(&l->lock);
 	file = spool_new_file(l->spool);
 	content = n->row.content;
+	/* a version of the base can be had again */
+	durable = keep && (content ? !n->row.base : was);
+	was = content ? durable : was;
 	if (keep && content)
 		error = load_content(l, content, &row);
 	pthread_mutex_unlock(&l->lock);
@@ -274,7 +277,7 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 		n->row.file = file;
 		n->row.content = 0;
 		n->row.has_digest = false;
-		n->row.synced = durable ? SPOOL_SYNCED_ONCE : SPOOL_UNSYNCED;
+		n->row.synced = was ? SPOOL_SYNCED_ONCE : SPOOL_UNSYNCED;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return error;
@@ -768,12 +771,32 @@ static int sync_bytes(struct live *l, struct live_node *n)
 
 int live_sync(struct live *l, struct live_file *f)
 {
-	int error = f ? sync_bytes(l, f->node) : 0;
+	int error = sync_bytes(l, f->node);
 
 	if (error)
 		return error;
 	pthread_mutex_lock(&l->lock);
 	error = live_flush(l);
+	if (!error)
+		error = spool_sync(l->spool);
+	pthread_mutex_unlock(&l->lock);
+	return error;
+}
+
+/* L6. What is in memory was in the syncfs, too. */
+int live_sync_directory(struct live *l, uint64_t id)
+{
+	int error = syncfs(spool_files(l->spool)) ? error_from_errno(errno) : 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!error)
+		error = live_flush(l);
+	if (!error && l->touched)
+		error = spool_names_synced(l->spool, id);
+	for (int slot = 0; !error && slot < LIVE_SLOTS; slot++)
+		for (struct live_node *n = l->slots[slot]; n; n = n->next)
+			if (n->row.synced == SPOOL_UNSYNCED)
+				n->row.synced = SPOOL_SYNCED_ONCE;
 	if (!error)
 		error = spool_sync(l->spool);
 	pthread_mutex_unlock(&l->lock);

@@ -77,6 +77,7 @@ static void settle(struct live *l, struct live_node *n,
 			close(n->fd);
 		n->fd = -1;
 		n->row.file = 0;
+		n->row.synced = SPOOL_UNSYNCED;
 		n->row.content = r->content;
 	}
 }
@@ -181,6 +182,8 @@ int live_thaw(struct live *l, struct live_frozen *f, uint32_t session,
 	drop_broken(l);
 	if (!error && session)
 		error = new_base(l, f, session);
+	if (!error)
+		error = live_flush(l); /* names have their nodes with them */
 	if (!error)
 		error = spool_sync(l->spool);
 	pthread_mutex_unlock(&l->lock);

@@ -436,6 +436,10 @@ static int replace(struct live *l, struct move *m)
 
 	if (!error && m->target)
 		error = node_unlinked(l, m->target);
+	if (m->target && m->node->row.synced == SPOOL_UNSYNCED) {
+		l->replaced |= m->node->row.file != 0;
+		m->node->row.synced = SPOOL_SYNCED_ONCE; /* the name stays */
+	}
 	if (!error)
 		error = moved(l, m->node, m->to);
 	if (!error)

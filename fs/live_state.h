@@ -38,6 +38,7 @@ struct live {
 	bool dirty;	   /* something changed since the last commit */
 	uint64_t written;  /* bytes, since then */
 	bool excluded;	   /* rules left something out */
+	bool replaced;	   /* L6: bytes that are not synced took a name */
 	atomic_int failed; /* why the spool cannot be written; said once */
 	struct live_node *slots[LIVE_SLOTS];
 	struct live_node *newest, *oldest;

@@ -94,7 +94,11 @@ reel=$build/release/tools/reel
 asan=$build/asan/tools/reel
 cut=$build/release/tests/cut.so
 flips=30
-[ "$long" != --long ] || flips=1000
+kills=5
+[ "$long" != --long ] || {
+	flips=1000
+	kills=200
+}
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
 
@@ -116,6 +120,16 @@ step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"
 step mount-asan 400 bash tests/mount/mount_test.sh "$asan" "$work/mount"
 step posix 200 bash tests/posix/posix_test.sh "$build/release/tests" \
 	"$work/posix"
+step writeback-posix 9000 bash tests/writeback/posix_test.sh "$reel" \
+	"$work/wb-posix" $long
+step writeback 900 bash tests/writeback/writeback_test.sh "$reel" \
+	"$work/writeback" $long
+step writeback-trouble 300 bash tests/writeback/trouble_test.sh "$reel" \
+	"$work/wb-trouble"
+step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
+	"$work/wb-crash" "$kills"
+step writeback-power 20000 bash tests/writeback/power_test.sh "$reel" "$cut" \
+	"$work/wb-power" $long
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"

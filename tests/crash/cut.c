@@ -18,11 +18,15 @@
  *     C path        made, if it was not there     T path length  truncated
  *     W path offset length \n data                U path         removed
  *     S path        synced (file or directory)    M path         mkdir
+ *     Y path        all synced, by syncfs
  *     R from to     renamed                       L from to      linked
- *     A path        all synced (syncfs)
  *
- * one a line, fields parted by NUL. Paths are taken from descriptors, so that
- * relative names count too. */
+ * With CUT_SAYS set, what the program writes to its standard output is noted,
+ * too (A - 0 length \n data), and the record is added to: several programs
+ * share one then, and its order is theirs.
+ *
+ * They stand one a line, fields parted by NUL. Paths are taken from
+ * descriptors, so that relative names count too. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -55,6 +59,8 @@ static enum mode mode;
 static const char *directory;
 static size_t directory_length;
 static FILE *record;
+static int says;
+static char record_buffer[8u << 20];
 static pthread_mutex_t record_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *real(const char *name)
@@ -75,7 +81,10 @@ __attribute__((constructor)) static void begin(void)
 	for (int n = 1; text && n <= MODE_ONCE; n++)
 		if (!strcmp(text, names[n]))
 			mode = (enum mode)n;
-	record = path ? fopen(path, "we") : NULL;
+	says = path && getenv("CUT_SAYS");
+	record = path ? fopen(path, says ? "ae" : "we") : NULL;
+	if (record) /* a record is one write */
+		setvbuf(record, record_buffer, _IOFBF, sizeof(record_buffer));
 }
 
 __attribute__((destructor)) static void end(void)
@@ -222,10 +231,13 @@ static ssize_t write_one(const char *name, int fd, const void *data,
 			 size_t length, off_t at, int positioned)
 {
 	char path[PATH_MAX];
-	int ours = ours_fd(fd, path);
+	int said = says && fd == STDOUT_FILENO;
+	int ours = ours_fd(fd, path) || said;
 	enum verdict v = count(ours, NEEDS_ROOM);
 	ssize_t n = -1;
 
+	if (said)
+		strcpy(path, "-");
 	if (v == HALF_THEN_DIE)
 		length /= 2;
 	if (ours && record && !positioned)
@@ -244,7 +256,8 @@ static ssize_t write_one(const char *name, int fd, const void *data,
 	if (v == HALF_THEN_DIE)
 		die();
 	if (n >= 0 && ours && record) {
-		note_numbers(ours, 1, 'W', path, (long long)at, (long long)n);
+		note_numbers(ours, 1, said ? 'A' : 'W', path, (long long)at,
+			     (long long)n);
 		fwrite(data, 1, (size_t)n, record);
 	}
 	done(ours, v);
@@ -294,7 +307,7 @@ SIMPLE(int, fsync, (int fd), (fd), ours_fd(fd, path), NEEDS_NOTHING,
 SIMPLE(int, fdatasync, (int fd), (fd), ours_fd(fd, path), NEEDS_NOTHING,
        note(ours, !result, 'S', path, ""))
 SIMPLE(int, syncfs, (int fd), (fd), ours_fd(fd, path), NEEDS_NOTHING,
-       note(ours, !result, 'A', path, ""))
+       note(ours, !result, 'Y', path, ""))
 SIMPLE(int, sync_file_range,
        (int fd, off_t from, off_t length, unsigned int flags),
        (fd, from, length, flags), ours_fd(fd, path), NEEDS_NOTHING, )

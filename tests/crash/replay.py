@@ -13,7 +13,8 @@ it, less what was not yet synced:
     N       a number: what is lost of either is drawn at random, name by name
             and file by file
 
-With CUT `count`: prints how many calls there are.
+With CUT `count`: prints how many calls there are; with `plan`, the numbers of
+those that changed files; `said N`: what programs had said before call N.
 """
 import os
 import random
@@ -43,6 +44,14 @@ class Folder:
             if move:
                 move.happened = True
         self.pending = []
+
+    def sync_all(self):
+        self.sync()
+        for it in self.names.values():
+            if isinstance(it, Folder):
+                it.sync_all()
+            else:
+                it.synced = bytes(it.data)
 
 
 class Move:
@@ -94,23 +103,16 @@ def read_record(path):
         data = f.read()
     at = 0
     while at < len(data):
-        end = data.index(b"\n", at)
+        end = data.find(b"\n", at)
+        if end < 0:
+            return  # the program was killed while it noted this
         fields = data[at:end].split(b"\0")
         at = end + 1
-        if fields[0] == b"W":
+        if fields[0] in (b"W", b"A"):
             n = int(fields[3])
             fields.append(data[at:at + n])
             at += n
         yield fields
-
-
-def sync_all(folder):
-    folder.sync()
-    for it in folder.names.values():
-        if isinstance(it, Folder):
-            sync_all(it)
-        else:
-            it.synced = bytes(it.data)
 
 
 class Tree:
@@ -134,6 +136,11 @@ class Tree:
     def do(self, what, path, *rest):
         if path.endswith(b" (deleted)"):
             return  # what still was open
+        if what == b"A":
+            return
+        if what == b"Y":
+            self.root.sync_all()
+            return
         folder, name = self.split(path)
         if what == b"C":
             if name not in folder.names:
@@ -148,8 +155,6 @@ class Tree:
                 it.sync()
             elif it:
                 it.synced = bytes(it.data)
-        elif what == b"A":
-            sync_all(self.root)
         elif what in (b"R", b"L"):
             it = folder.names[name]
             there, new = self.split(rest[0])
@@ -226,6 +231,15 @@ def main():
     calls = read_record(record)
     if cut == "count":
         print(sum(1 for _ in calls))
+        return
+    if cut == "plan":
+        print(*(n for n, fields in enumerate(calls, 1)
+                if fields[0] != b"A"), sep="\n")
+        return
+    if cut == "said":
+        for n, fields in enumerate(calls, 1):
+            if n < int(variant) and fields[0] == b"A":
+                sys.stdout.buffer.write(fields[4])
         return
     root = load(target)
     tree = Tree(root, base)

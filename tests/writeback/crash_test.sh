@@ -7,7 +7,7 @@
 # acknowledged is there (tests/posix/durable), what earlier kills left is
 # unchanged, so is every snapshot; the spool has no orphans; verify is clean at
 # the end and now and then. SEED (1) makes the moments and the load.
-set -u
+set -u -o pipefail
 reel=$(realpath "$1")
 mkdir -p "$2"
 work=$(realpath "$2")
@@ -61,7 +61,9 @@ look() # N
 {
 	local k bad=0
 	for k in $(seq $LOADS); do
-		"$durable" check "$now/kill$1/load$k" <"$work/acks.$1.$k" \
+		# the kernel tells FUSE filesystems nothing of syncfs (a)
+		grep -v ^a "$work/acks.$1.$k" |
+			"$durable" check "$now/kill$1/load$k" \
 			>"$work/log" 2>&1 || {
 			bad=1
 			echo "kill $1, load $k:"
@@ -69,7 +71,7 @@ look() # N
 		}
 	done
 	ok "kill $1: all that was acknowledged is there ($(cat \
-		"$work"/acks."$1".* | grep -c '^[fya]') times)" $bad
+		"$work"/acks."$1".* | grep -c '^[fy]') times)" $bad
 	digest "$now/kill$1" >"$work/digest.$1"
 }
 
