@@ -561,13 +561,14 @@ static int was_ended(struct builder *b, uint64_t parent, const char *name,
 
 int builder_live_name(struct builder *b, uint64_t inode, struct buffer *path)
 {
-	sqlite3_stmt *s = b->old ? builder_statement(b, B_OLD_NAMES) : NULL;
+	int error = b->old ? builder_late_indexes(b) : REEL_ENOENT;
+	sqlite3_stmt *s = error ? NULL : builder_statement(b, B_OLD_NAMES);
 	struct column_reader r = {s, 0};
-	int result = SQLITE_DONE, error = 0;
+	int result = SQLITE_DONE;
 	bool found = false;
 
 	if (!s)
-		return b->old ? REEL_EIO : REEL_ENOENT;
+		return error ? error : REEL_EIO;
 	sqlite3_bind_int64(s, 1, (int64_t)inode);
 	while (!error && !found && (result = sqlite3_step(s)) == SQLITE_ROW) {
 		uint64_t parent = column_u64(&r, 0, INT64_MAX);

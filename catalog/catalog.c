@@ -191,6 +191,35 @@ int catalog_install(struct catalog *c, const char *path)
 	return error;
 }
 
+static int make_index(struct set *set)
+{
+	struct catalog *c = NULL;
+	int error = catalog_open(set, &c);
+
+	if (!error)
+		error = database_run(c->db, c->path, catalog_late_indexes);
+	catalog_close(c);
+	return error;
+}
+
+int catalog_index_names(struct catalog *c)
+{
+	static const char sql[] = "SELECT 1 FROM sqlite_master WHERE type = "
+				  "'index' AND name = 'entry_inode'";
+	struct set *set;
+	int64_t there;
+	int error = database_integer(c->db, sql, &there);
+
+	if (error != REEL_ENOENT || set_is_locked(c->set))
+		return error == REEL_ENOENT ? 0 : error;
+	error = set_open(c->set->path, SET_WRITE, false, &set);
+	if (error)
+		return error == REEL_ELOCKED ? 0 : error;
+	error = make_index(set);
+	set_close(set);
+	return error;
+}
+
 int catalog_open(struct set *set, struct catalog **out)
 {
 	struct catalog *c;

@@ -35,6 +35,11 @@ void catalog_close(struct catalog *c);
 void catalog_hold(struct catalog *c);
 void catalog_let_go(struct catalog *c);
 
+/* Sees to it that tree_names finds names without looking at all of them; the
+ * set's lock is taken for a moment, and when another has it nothing is done.
+ * `c` is a reader's. */
+int catalog_index_names(struct catalog *c);
+
 /* Newest session, 0 when there is none. Sees sessions committed by others. */
 int catalog_newest(struct catalog *c, uint32_t *session);
 

@@ -498,6 +498,16 @@ static void sign_lock(const struct set *s)
 		log_warning("%s/lock cannot be written", s->path);
 }
 
+bool set_is_locked(const struct set *s)
+{
+	int fd = openat(s->directory, "lock", O_RDONLY | O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB);
+
+	if (fd >= 0)
+		close(fd);
+	return locked;
+}
+
 static int take_lock(struct set *s, bool wait)
 {
 	s->lock = openat(s->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC,

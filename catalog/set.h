@@ -43,6 +43,8 @@ int set_create(const char *path, const struct set_config *config);
 int set_open(const char *path, enum set_access access, bool wait,
 	     struct set **out);
 void set_close(struct set *s);
+/* Whether somebody holds the lock. */
+bool set_is_locked(const struct set *s);
 /* 8-4-4-4-12 and a NUL. */
 void set_uuid_text(const uint8_t uuid[16], char text[37]);
 int set_uuid_parse(const char *text, uint8_t uuid[16]);

@@ -295,6 +295,17 @@ static int give_entry(void *context, uint64_t parent, const char *name,
 			   g->change);
 }
 
+/* A file of the base changes for the first time: all its names. */
+static int give_names(struct live *l, struct naming *g, uint64_t version)
+{
+	int error = l->indexed ? 0 : catalog_index_names(l->catalog);
+
+	l->indexed = !error;
+	return error ? error
+		     : tree_names(l->catalog, spool_base(l->spool), version,
+				  give_entry, g);
+}
+
 int node_touch(struct live *l, struct live_node *n)
 {
 	struct naming g = {l, n->row.id, spool_last_change(l->spool)};
@@ -302,8 +313,7 @@ int node_touch(struct live *l, struct live_node *n)
 
 	l->touched = l->dirty = true;
 	if (!error && !n->stored && n->row.base && !S_ISDIR(n->row.mode))
-		error = tree_names(l->catalog, spool_base(l->spool),
-				   n->row.base, give_entry, &g);
+		error = give_names(l, &g, n->row.base);
 	if (error)
 		return error;
 	n->stored = true;
@@ -410,6 +420,7 @@ int live_load_epoch(struct live *l)
 	int error = catalog_newest(l->catalog, &newest);
 
 	l->epoch = 0;
+	l->indexed = false;
 	if (error || !spool_base(l->spool))
 		return error;
 	error = catalog_session(l->catalog, spool_base(l->spool), &row);

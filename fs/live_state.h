@@ -35,6 +35,7 @@ struct live {
 	struct catalog *catalog;
 	uint32_t epoch;	   /* of the base */
 	bool touched;	   /* the spool has or will have rows */
+	bool indexed;	   /* the base finds names of a file fast */
 	bool dirty;	   /* something changed since the last commit */
 	uint64_t written;  /* bytes, since then */
 	bool excluded;	   /* rules left something out */
