@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "fs/mount_state.h"
+#include "fs/salvage.h"
 #include "fs/virtual.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -253,6 +254,23 @@ static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
 	return 0;
 }
 
+/* Of an uncompressed frame that fails most contents are as they should be. */
+static int reply_salvaged(fuse_req_t request, struct worker *w, uint64_t offset,
+			  size_t length)
+{
+	int error;
+
+	worker_step_down(w);
+	w->reply.length = 0;
+	error = buffer_reserve(&w->reply, length);
+	if (!error)
+		error = salvage_bytes(w->mount->set, &w->content, offset,
+				      w->reply.data, length);
+	if (!error)
+		fuse_reply_buf(request, (char *)w->reply.data, length);
+	return error;
+}
+
 /* As much as was read, and a frame, will be read next. */
 static void look_ahead(struct worker *w, uint64_t id, uint64_t end, size_t size)
 {
@@ -292,6 +310,8 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 				  : reply_frames(request, w, from, size);
 	if (error == REEL_ERANGE)
 		error = reply_copied(request, w, from, size);
+	if (error == REEL_EDAMAGED)
+		error = reply_salvaged(request, w, from, size);
 	if (error) {
 		say_unread(w, id, error);
 		refuse(request, error);

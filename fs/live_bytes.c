@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include "fs/salvage.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -137,6 +138,22 @@ static int load_content(struct live *l, uint64_t id, struct content_row *row)
 	return error;
 }
 
+/* Bytes of a content; of an uncompressed frame that fails most contents are as
+ * they should be. */
+static int64_t read_content(struct live *l, const struct content_row *row,
+			    uint64_t offset, void *to, size_t length)
+{
+	int64_t n = content_read(l->library->recall, row, offset, to, length);
+	int error;
+
+	if (n != REEL_EDAMAGED)
+		return n;
+	if (length > row->size - offset)
+		length = (size_t)(row->size - offset);
+	error = salvage_bytes(l->set, row, offset, to, length);
+	return error ? error : (int64_t)length;
+}
+
 /* A run of a content into a file. */
 static int copy_run(struct live *l, const struct content_row *row, int fd,
 		    uint64_t offset, uint64_t end)
@@ -147,8 +164,7 @@ static int copy_run(struct live *l, const struct content_row *row, int fd,
 	while (!error && offset < end) {
 		size_t want =
 			end - offset < PIECE ? (size_t)(end - offset) : PIECE;
-		int64_t n = content_read(l->library->recall, row, offset, piece,
-					 want);
+		int64_t n = read_content(l, row, offset, piece, want);
 
 		if (n <= 0)
 			error = n < 0 ? (int)n : REEL_EDAMAGED;
@@ -407,9 +423,7 @@ static bool same_bytes(struct live *l, const struct content_row *row, int fd)
 	for (uint64_t at = 0; same && at < row->size;) {
 		ssize_t n = pread(fd, a, PIECE, (off_t)at);
 
-		same = n > 0 &&
-		       content_read(l->library->recall, row, at, b,
-				    (size_t)n) == n &&
+		same = n > 0 && read_content(l, row, at, b, (size_t)n) == n &&
 		       !memcmp(a, b, (size_t)n);
 		at += n > 0 ? (uint64_t)n : 0;
 	}
@@ -526,12 +540,10 @@ int64_t live_read(struct live *l, struct live_file *f, uint64_t offset,
 	if (!where && !f->content.sparse)
 		row = f->content;
 	else if (!where)
-		got = content_read(l->library->recall, &f->content, offset, to,
-				   length);
+		got = read_content(l, &f->content, offset, to, length);
 	pthread_mutex_unlock(&n->bytes);
 	if (row.id)
-		got = content_read(l->library->recall, &row, offset, to,
-				   length);
+		got = read_content(l, &row, offset, to, length);
 	if (got < 0)
 		log_error("a file in current/ (%llu) cannot be read at byte "
 			  "%llu: %s",

@@ -66,7 +66,8 @@ static int unseen(void *context, const struct entry_row *e)
 	if (err)
 		return err;
 	hash = verify_hash(v, (const char *)n->path.data, n->path.length);
-	if (bsearch(&hash, v->seen, v->seen_count, sizeof(hash), by_number))
+	if (v->seen_count &&
+	    bsearch(&hash, v->seen, v->seen_count, sizeof(hash), by_number))
 		return 0;
 	return say(n, v->session, n->volume, n->position,
 		   "its header is damaged");
