@@ -305,9 +305,24 @@ static uint64_t key_of(enum place_kind kind, uint64_t name, uint64_t under)
 	return key ^ key >> 32;
 }
 
-static bool has_pattern(const struct rule *rule)
+static bool is_of(const struct rule *rule, enum rules_family family)
 {
-	return rule->pattern.names && rule->verb <= RULE_NOSNAPSHOT;
+	if (!rule->pattern.names)
+		return false;
+	switch (rule->verb) {
+	case RULE_EXCLUDE:
+	case RULE_INCLUDE:
+		return family == RULES_STORING || family == RULES_RESTORING;
+	case RULE_NOSNAPSHOT:
+		return family == RULES_STORING;
+	case RULE_PRESERVE:
+	case RULE_MERGE:
+		return family == RULES_KEEPING;
+	case RULE_DELAY:
+		return family == RULES_DELAYING;
+	default:
+		return false;
+	}
 }
 
 static void filter_add(struct rules_index *x, uint64_t key)
@@ -383,32 +398,68 @@ static uint64_t rule_key(struct rules_index *x, const struct pattern *p)
 	return note_key(x, ANY, 0, under);
 }
 
-int rules_seal(struct rules *r)
+static void index_free(struct rules_index *x)
 {
-	struct rules_index *x = calloc(1, sizeof(*x));
-	size_t slots = 16;
+	if (!x)
+		return;
+	free(x->slots);
+	free(x->next);
+	free(x->keys);
+	free(x);
+}
 
+/* Later rules come first in their chains. */
+static void index_fill(struct rules_index *x, const struct rules *r,
+		       enum rules_family family)
+{
+	for (uint32_t n = 0; n < r->count; n++) {
+		uint32_t *slot;
+
+		if (!is_of(&r->rules[n], family))
+			continue;
+		x->keys[n] = rule_key(x, &r->rules[n].pattern);
+		slot = &x->slots[x->keys[n] & x->mask];
+		x->next[n] = *slot;
+		*slot = n + 1;
+	}
+}
+
+static int index_new(const struct rules *r, enum rules_family family,
+		     struct rules_index **out)
+{
+	struct rules_index *x;
+	size_t slots = 16;
+	uint32_t n = 0;
+
+	while (n < r->count && !is_of(&r->rules[n], family))
+		n++;
+	if (n == r->count)
+		return 0;
 	while (slots < 2 * (size_t)r->count)
 		slots *= 2;
+	x = calloc(1, sizeof(*x));
 	if (!x)
 		return REEL_ENOMEM;
-	r->index = x;
 	x->mask = slots - 1;
 	x->slots = calloc(slots, sizeof(*x->slots));
 	x->next = calloc(r->count + 1, sizeof(*x->next));
 	x->keys = calloc(r->count + 1, sizeof(*x->keys));
-	if (!x->slots || !x->next || !x->keys)
+	if (!x->slots || !x->next || !x->keys) {
+		index_free(x);
 		return REEL_ENOMEM;
-	/* later rules come first in their chains */
-	for (uint32_t n = 0; n < r->count; n++) {
-		if (!has_pattern(&r->rules[n]))
-			continue;
-		x->keys[n] = rule_key(x, &r->rules[n].pattern);
-		uint32_t *slot = &x->slots[x->keys[n] & x->mask];
-		x->next[n] = *slot;
-		*slot = n + 1;
 	}
+	index_fill(x, r, family);
+	*out = x;
 	return 0;
+}
+
+int rules_seal(struct rules *r)
+{
+	int error = 0;
+
+	for (int f = 0; f < RULES_FAMILIES && !error; f++)
+		error = index_new(r, f, &r->index[f]);
+	return error;
 }
 
 void rules_release(struct rules *r)
@@ -416,12 +467,8 @@ void rules_release(struct rules *r)
 	for (uint32_t n = 0; n < r->count; n++)
 		rule_release(&r->rules[n]);
 	free(r->rules);
-	if (r->index) {
-		free(r->index->slots);
-		free(r->index->next);
-		free(r->index->keys);
-		free(r->index);
-	}
+	for (int f = 0; f < RULES_FAMILIES; f++)
+		index_free(r->index[f]);
 	*r = (struct rules){0};
 }
 
@@ -429,6 +476,7 @@ void rules_release(struct rules *r)
 
 struct judgement {
 	const struct rules *rules;
+	const struct rules_index *index;
 	const char *path;
 	size_t length;
 	bool directory;
@@ -455,7 +503,7 @@ static void try_rule(struct judgement *j, uint32_t number)
 
 static void try_key(struct judgement *j, uint64_t key)
 {
-	const struct rules_index *x = j->rules->index;
+	const struct rules_index *x = j->index;
 	uint32_t n = x->slots[key & x->mask];
 
 	for (; n; n = x->next[n - 1])
@@ -465,7 +513,7 @@ static void try_key(struct judgement *j, uint64_t key)
 
 static void try_under(struct judgement *j, enum place_kind kind, uint64_t name)
 {
-	const struct rules_index *x = j->rules->index;
+	const struct rules_index *x = j->index;
 
 	if (!filter_has(x, key_of(kind, name, 0)))
 		return;
@@ -480,7 +528,7 @@ static void try_under(struct judgement *j, enum place_kind kind, uint64_t name)
 /* The bytes inside the name at each place, as long as they occur. */
 static void try_insides(struct judgement *j, const char *name, size_t length)
 {
-	const bool *lengths = j->rules->index->insides;
+	const bool *lengths = j->index->insides;
 
 	for (size_t at = 0; at < length; at++) {
 		uint64_t hash = HASH_BASIS;
@@ -495,7 +543,7 @@ static void try_insides(struct judgement *j, const char *name, size_t length)
 
 static void try_name(struct judgement *j, const char *name, size_t length)
 {
-	const struct rules_index *x = j->rules->index;
+	const struct rules_index *x = j->index;
 	uint64_t hash = HASH_BASIS;
 
 	for (size_t n = 1; n <= length; n++) {
@@ -515,36 +563,52 @@ static void try_name(struct judgement *j, const char *name, size_t length)
 	try_under(j, ANY, 0);
 }
 
-const struct rule *rules_judge(const struct rules *r, struct rules_place above,
-			       const char *path, size_t length, bool directory,
-			       struct rules_place *below)
+static void set_under(struct judgement *j, const char *slash)
+{
+	size_t before = (size_t)(slash - j->path);
+	const char *parent = memrchr(j->path, '/', before);
+	const char *first = memchr(j->path, '/', j->length);
+
+	parent = parent ? parent + 1 : j->path;
+	j->under[UNDER_PARENT] =
+		hash_of(parent, (size_t)(slash - parent)) + UNDER_PARENT;
+	j->under[UNDER_FIRST] =
+		hash_of(j->path, (size_t)(first - j->path)) + UNDER_FIRST;
+}
+
+const struct rule *rules_decide(const struct rules *r, enum rules_family family,
+				struct rules_place above, const char *path,
+				size_t length, bool directory,
+				struct rules_place *below)
 {
 	const char *slash = memrchr(path, '/', length);
 	const char *name = slash ? slash + 1 : path;
 	struct judgement j = {.rules = r,
+			      .index = r->index[family],
 			      .path = path,
 			      .length = length,
 			      .directory = directory,
 			      .best = above.below,
 			      .below = above};
 
+	*below = above;
+	if (!j.index)
+		return NULL;
 	if (directory && above.directories_below > j.best)
 		j.best = above.directories_below;
-	if (slash) {
-		size_t before = (size_t)(slash - path);
-		const char *parent = memrchr(path, '/', before);
-		const char *first = memchr(path, '/', length);
-
-		parent = parent ? parent + 1 : path;
-		j.under[UNDER_PARENT] =
-			hash_of(parent, (size_t)(slash - parent)) +
-			UNDER_PARENT;
-		j.under[UNDER_FIRST] =
-			hash_of(path, (size_t)(first - path)) + UNDER_FIRST;
-	}
+	if (slash)
+		set_under(&j, slash);
 	try_name(&j, name, (size_t)(path + length - name));
 	*below = j.below;
 	return j.best ? &r->rules[j.best - 1] : NULL;
+}
+
+const struct rule *rules_judge(const struct rules *r, struct rules_place above,
+			       const char *path, size_t length, bool directory,
+			       struct rules_place *below)
+{
+	return rules_decide(r, RULES_STORING, above, path, length, directory,
+			    below);
 }
 
 bool rule_excludes(const struct rule *rule)

@@ -6,8 +6,14 @@
  *     exclude-if-present NAME    directories that hold NAME are not stored
  *                                (CACHEDIR.TAG: with its signature)
  *     exclude-nodump             what has the nodump attribute is not stored
- *     preserve, merge, delay PATTERN, delay busy, key-preserve, key-merge KEY
- *                                are for restoring
+ *     preserve PATTERN           nothing is restored there, nor below it
+ *     merge PATTERN              what is there stays, at any depth below it
+ *                                too; what is missing is restored
+ *     delay PATTERN              is restored at the next boot, and what lies
+ *                                below it
+ *     delay busy                 so is what is in use
+ *     key-preserve, key-merge KEY
+ *                                are for registry keys
  *
  * `#` begins a comment where a verb could. Blanks at the end of a line count
  * with a \ before them only. Patterns: pattern.h. What is named to be stored
@@ -47,11 +53,20 @@ struct rule {
 	struct pattern pattern;
 };
 
+/* Verbs that are judged together: the last rule of them that fits decides. */
+enum rules_family {
+	RULES_STORING,	 /* exclude, include, nosnapshot */
+	RULES_RESTORING, /* exclude, include */
+	RULES_KEEPING,	 /* preserve, merge */
+	RULES_DELAYING,	 /* delay */
+	RULES_FAMILIES
+};
+
 struct rules {
 	struct rule *rules;
 	uint32_t count, room;
 	uint32_t first[RULE_VERBS], last[RULE_VERBS]; /* number + 1 */
-	struct rules_index *index;
+	struct rules_index *index[RULES_FAMILIES];    /* NULL: has no rule */
 };
 
 /* What lies below a directory: the highest rules that fit all of it. */
@@ -79,6 +94,11 @@ void rules_release(struct rules *r);
 const struct rule *rules_judge(const struct rules *r, struct rules_place above,
 			       const char *path, size_t length, bool directory,
 			       struct rules_place *below);
+/* The same for the rules of any family. */
+const struct rule *rules_decide(const struct rules *r, enum rules_family family,
+				struct rules_place above, const char *path,
+				size_t length, bool directory,
+				struct rules_place *below);
 /* Whether that rule leaves it out; NULL: no. */
 bool rule_excludes(const struct rule *rule);
 /* The first rule of a verb behind `after` (NULL: of all), or NULL. */

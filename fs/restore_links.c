@@ -13,6 +13,7 @@ struct restore_group {
 	uint64_t inode;
 	uint64_t names; /* not met yet */
 	uint32_t flags;
+	ino_t found; /* the file at the target */
 	char path[];
 };
 
@@ -68,11 +69,13 @@ static struct restore_group **find(struct restore_links *l, uint64_t inode)
 	return at;
 }
 
-const char *links_find(struct restore_links *l, uint64_t inode)
+bool links_find(struct restore_links *l, uint64_t inode, struct link_first *out)
 {
 	struct restore_group *g = *find(l, inode);
 
-	return g ? g->path : NULL;
+	if (g)
+		*out = (struct link_first){g->path, g->found};
+	return g != NULL;
 }
 
 static void grow(struct restore_links *l)
@@ -100,7 +103,7 @@ static void grow(struct restore_links *l)
 }
 
 int links_add(struct restore_links *l, uint64_t inode, uint64_t names,
-	      uint32_t flags, const char *path)
+	      uint32_t flags, const char *path, ino_t found)
 {
 	size_t length = strlen(path) + 1;
 	struct restore_group *g = malloc(sizeof(*g) + length), **at;
@@ -113,6 +116,7 @@ int links_add(struct restore_links *l, uint64_t inode, uint64_t names,
 	g->inode = inode;
 	g->names = names - 1;
 	g->flags = flags;
+	g->found = found;
 	memcpy(g->path, path, length);
 	at = find(l, inode);
 	*at = g;
@@ -132,12 +136,15 @@ void links_met(struct restore_links *l, uint64_t inode)
 }
 
 void links_each_flags(struct restore_links *l,
-		      void (*each)(void *context, const char *path,
+		      void (*each)(void *context,
+				   const struct link_first *first,
 				   uint32_t flags),
 		      void *context)
 {
 	for (size_t i = 0; i <= l->mask; i++)
 		for (struct restore_group *g = l->buckets[i]; g; g = g->next)
 			if (g->flags & LATE)
-				each(context, g->path, g->flags);
+				each(context,
+				     &(struct link_first){g->path, g->found},
+				     g->flags);
 }

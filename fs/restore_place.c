@@ -7,10 +7,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "tape/error.h"
-#include "tape/log.h"
-#include "tape/text.h"
-
-#define SAID_OF_A_KIND 20
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -44,14 +40,21 @@ static int place_new(struct place *up, const char *name, size_t length,
 	return 0;
 }
 
-/* What new names in the directory inherit. */
+/* What new names in the directory inherit, and whether it is fresh (P3): on
+ * filesystems without modes and owners none is. */
 static void learn(struct restore *r, struct place *p)
 {
 	struct stat st;
 
 	p->gid = r->gid;
-	if (fstat(p->fd, &st) == 0 &&
-	    ((st.st_mode & S_ISGID) || (p->fresh && st.st_gid != r->gid)))
+	if (fstat(p->fd, &st)) {
+		p->fresh = false;
+		return;
+	}
+	p->inode = st.st_ino;
+	p->fresh =
+		p->fresh && st.st_uid == r->uid && (st.st_mode & 0777) == 0700;
+	if ((st.st_mode & S_ISGID) || (p->fresh && st.st_gid != r->gid))
 		p->gid = st.st_gid;
 	p->acl = fgetxattr(p->fd, "system.posix_acl_default", NULL, 0) > 0;
 	if (p->acl && p->fresh) {
@@ -96,55 +99,65 @@ static int unlock(struct restore *r, int up, const char *name, int fd)
 	return fd >= 0 ? fd : openat(up, name, DIRECTORY_FLAGS);
 }
 
-static int make_directory(struct restore *r, struct place *p)
+static int open_directory(struct restore *r, struct place *p)
 {
 	int up = p->up->fd;
 
-	if (p->up->fresh ||
-	    (p->fd = openat(up, p->name, DIRECTORY_FLAGS)) < 0) {
-		if (!p->up->fresh && errno == EACCES)
-			return 0;
-		if (mkdirat(up, p->name, 0700) == 0)
-			p->fresh = true;
-		else if (errno != EEXIST)
-			return error_from_errno(errno);
-		p->fd = openat(up, p->name, DIRECTORY_FLAGS);
-	}
-	if (p->fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-		if (unlinkat(up, p->name, 0) || mkdirat(up, p->name, 0700))
-			return error_from_errno(errno);
-		p->fresh = true;
-		p->fd = openat(up, p->name, DIRECTORY_FLAGS);
-	}
-	if (!p->fresh)
+	p->fd = openat(up, p->name, DIRECTORY_FLAGS);
+	if (p->fd >= 0 || errno == EACCES)
 		p->fd = unlock(r, up, p->name, p->fd);
+	if (p->fd < 0)
+		return error_from_errno(errno);
+	return 0;
+}
+
+static int make_directory(struct restore *r, struct place *p)
+{
+	const mode_t mode = RESTORE_UNFINISHED_DIRECTORY;
+	int up = p->up->fd;
+
+	(void)r;
+	if (mkdirat(up, p->name, mode) &&
+	    (errno != EEXIST || unlinkat(up, p->name, 0) ||
+	     mkdirat(up, p->name, mode)))
+		return error_from_errno(errno);
+	p->fresh = true;
+	p->fd = openat(up, p->name, DIRECTORY_FLAGS);
 	return p->fd < 0 ? error_from_errno(errno) : 0;
 }
 
+/* In a dry run: what there is of it. */
+static void peep(struct place *p)
+{
+	if (p->up->fd >= 0)
+		p->fd = openat(p->up->fd, p->name, DIRECTORY_FLAGS);
+	p->fresh = p->fd < 0;
+}
+
 int place_enter(struct restore *r, struct place *up, const char *name,
-		size_t length, struct restore_entry *e, struct place **out)
+		size_t length, enum place_way way, struct restore_entry *e,
+		struct place **out)
 {
 	struct place *p;
 	int err = place_new(up, name, length, &p);
 
 	if (err)
 		return err;
-	if (r->options->dry_run) {
-		if (up->fd >= 0)
-			p->fd = openat(up->fd, p->name, DIRECTORY_FLAGS);
-		p->fresh = p->fd < 0;
-	} else {
+	p->delayed = way == PLACE_DELAY;
+	if (r->options->dry_run)
+		peep(p);
+	else if (way == PLACE_OPEN)
+		err = open_directory(r, p);
+	else if (way == PLACE_MAKE)
 		err = make_directory(r, p);
-		if (!err && p->fd < 0)
-			p->fd = unlock(r, up->fd, p->name, -1);
-		if (!err && p->fd < 0)
-			err = REEL_EPERM;
-		if (err) {
-			free(p);
-			return err;
-		}
-		learn(r, p);
+	if (err) {
+		free(p);
+		return err;
 	}
+	if (p->fd >= 0 && !r->options->dry_run)
+		learn(r, p);
+	p->system =
+		up->system || (!up->up && system_name(p->name, p->name_length));
 	p->adorn = true;
 	p->entry = *e;
 	memset(e, 0, sizeof(*e));
@@ -243,26 +256,4 @@ char *place_path(const struct place *p, const char *name)
 	if (!name && (length = strlen(path)) > 0)
 		path[length - 1] = '\0';
 	return path;
-}
-
-void restore_problem(struct restore *r, enum restore_problem kind,
-		     const struct place *p, const char *name, const char *what,
-		     int err)
-{
-	unsigned long long n = atomic_fetch_add(&r->kinds[kind], 1);
-	char *path, *text;
-
-	atomic_fetch_add(&r->problems, 1);
-	if (kind != PROBLEM_OTHER && n >= SAID_OF_A_KIND) {
-		if (n == SAID_OF_A_KIND)
-			log_warning("more of this kind are not listed: %s",
-				    what);
-		return;
-	}
-	path = place_path(p, name);
-	text = path ? text_name(path, strlen(path)) : NULL;
-	log_warning("%s: %s%s%s", text && *text ? text : ".", what,
-		    err ? ": " : "", err ? strerror(err) : "");
-	free(text);
-	free(path);
 }

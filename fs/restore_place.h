@@ -9,17 +9,31 @@
  * P1 Names are single components, checked by place_name_valid; a directory is
  *    opened from its parent's descriptor and never through a symlink.
  * P2 A place that workers may use has fd >= 0. Only the walk, with no jobs
- *    under way, closes and reopens descriptors of far ancestors. */
+ *    under way, closes and reopens descriptors of far ancestors. A place that
+ *    is delayed is not there yet and has none; nor has one of a dry run.
+ * P3 A place is fresh when this run made it and nobody else can enter it: ours,
+ *    for its owner only until its metadata are set. Only there are files made
+ * under their own names and looked up by name again. P4 What is being made has
+ * the mode RESTORE_UNFINISHED (_DIRECTORY) until all else is right: what a
+ * killed restore leaves behind is known by it. P5 Metadata are changed in place
+ * only on files that have no other name, and through a descriptor: another name
+ * may lie outside the target. */
 #ifndef REEL_FS_RESTORE_PLACE_H
 #define REEL_FS_RESTORE_PLACE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include "catalog/beneath.h"
 #include "catalog/tree.h"
+#include "fs/busy.h"
+#include "fs/delay.h"
 #include "fs/restore.h"
+
+#define RESTORE_UNFINISHED	     (S_ISVTX | 0600)
+#define RESTORE_UNFINISHED_DIRECTORY (S_ISVTX | 0700)
 
 enum restore_problem {
 	PROBLEM_OWNER,
@@ -39,14 +53,26 @@ struct restore {
 	struct set *set;
 	struct library *library;
 	struct restore_clones *clones;
+	struct busy *busy; /* NULL: no rule asks */
+	const struct rule *busy_rule;
+	struct delay *delay;
 	int root; /* fd of the target; -1 in a dry run that finds none */
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	uint64_t seed;	       /* of the names of temporary files */
+	struct timespec begun; /* by the clock of the machine */
+	bool ruled;	       /* some rule is for restoring names */
+	bool alone;	       /* no other restore writes to this target */
 	atomic_ullong files, directories, bytes, same, problems;
+	atomic_ullong shared, shared_bytes;
+	atomic_ullong told[PLAN_ACTIONS];
 	atomic_ullong kinds[PROBLEM_KINDS];
+	atomic_uint serial; /* of temporary files */
 	atomic_int helpers; /* of restore_pour */
-	atomic_int error;   /* first REEL_EDAMAGED, REEL_EMEDIUM, REEL_ENOSPC */
+	atomic_bool system; /* a directory of the operating system changed */
+	atomic_int error;   /* first REEL_EDAMAGED, REEL_EMEDIUM */
+	pthread_mutex_t telling;
 };
 
 /* One entry's metadata, with memory of its own. */
@@ -56,6 +82,7 @@ struct restore_entry {
 	uint8_t *xattrs;	/* packed; heap */
 	size_t xattrs_length;
 	struct content_row content;
+	struct plan_opinion opinion;
 };
 void restore_entry_release(struct restore_entry *e);
 
@@ -64,11 +91,15 @@ struct place {
 	atomic_uint refs;
 	int fd;
 	unsigned depth;
-	bool fresh; /* made by this run: nothing to replace in it */
-	bool adorn; /* set the metadata at the end */
-	bool acl;   /* has a default ACL that new names would inherit */
-	gid_t gid;  /* which new names get */
+	bool fresh;   /* see P3: nothing to replace in it */
+	bool delayed; /* will be made at the next boot */
+	bool system;  /* of the operating system, see restore_system */
+	bool adorn;   /* set the metadata at the end */
+	bool acl;     /* has a default ACL that new names would inherit */
+	gid_t gid;    /* which new names get */
+	ino_t inode;
 	uint64_t node;
+	struct plan_place plan; /* for the names in it */
 	struct restore_entry entry;
 	size_t name_length;
 	char name[];
@@ -77,9 +108,16 @@ struct place {
 /* The target itself; takes over fd and *e. */
 int place_root(struct restore *r, int fd, bool fresh, struct restore_entry *e,
 	       struct place **out);
-/* Opens or makes the directory `name` in `up`; takes over *e on success. */
+enum place_way {
+	PLACE_OPEN,  /* it is there */
+	PLACE_MAKE,  /* it is not, or something that is to be replaced */
+	PLACE_DELAY, /* it will be made at the next boot */
+};
+/* Opens or makes the directory `name` in `up`; takes over *e on success. Its
+ * metadata are set at the end unless `adorn` is changed. */
 int place_enter(struct restore *r, struct place *up, const char *name,
-		size_t length, struct restore_entry *e, struct place **out);
+		size_t length, enum place_way way, struct restore_entry *e,
+		struct place **out);
 bool place_name_valid(const char *name, size_t length);
 struct place *place_get(struct place *p);
 void place_put(struct restore *r, struct place *p);
@@ -89,47 +127,166 @@ int place_reopen(struct place *p);
 /* Path of a name in a place, relative to the target; heap. */
 char *place_path(const struct place *p, const char *name);
 
-/* Counts a problem and says it; of one kind only the first are said. */
+/* restore_report.c: counts a problem and says it; of one kind only the first
+ * are said. */
 void restore_problem(struct restore *r, enum restore_problem kind,
 		     const struct place *p, const char *name, const char *what,
 		     int err);
+/* Counts what was decided and tells it. */
+void restore_tell(struct restore *r, const struct place *p, const char *name,
+		  const struct plan_verdict *v);
+void restore_tell_path(struct restore *r, const char *path,
+		       const struct plan_verdict *v);
+/* Something was changed in a place. */
+void restore_touched(struct restore *r, const struct place *p,
+		     const char *name);
 
-/* restore_meta.c: sets owner, mode, xattrs, times. `now`: what the file has
- * at present, NULL when it was just made with mode `made` and the owner
- * (r->uid, p->gid). */
+/* A name's file at the target: what plan_decide asks. */
+struct look {
+	struct stat st;
+	struct plan_subject subject;
+};
+/* restore_look.c */
+void look_at(struct restore *r, const struct place *p, const char *name,
+	     const struct restore_entry *e, struct look *out);
+/* A directory of the snapshot. */
+void look_at_directory(const struct place *p, const char *name,
+		       const struct inode_row *i, struct look *out);
+/* The rules' opinion about a name in a place, and for what lies below it. */
+int look_opinion(struct restore *r, const struct place *p, const char *name,
+		 mode_t wanted, struct plan_opinion *out,
+		 struct plan_place *below);
+/* plan_decide, and whether the file is in use. */
+void look_decide(struct restore *r, const struct place *p, const char *name,
+		 const struct plan_opinion *o, const struct look *l,
+		 struct plan_verdict *out);
+
+/* restore_temporary.c: names that only this set makes in this directory. */
+#define TEMPORARY_ROOM 40
+void temporary_name(struct restore *r, const struct place *p,
+		    char name[TEMPORARY_ROOM]);
+bool temporary_is(struct restore *r, const struct place *p, const char *name,
+		  size_t length);
+
+/* restore_meta.c: sets owner, xattrs, times, mode. `now`: what the file has at
+ * present, NULL when it was just made in a fresh place with mode `made` and
+ * the owner (r->uid, p->gid). */
 void meta_apply(struct restore *r, const struct place *p, const char *name,
 		int fd, const struct restore_entry *e, const struct stat *now,
 		mode_t made);
-/* The same for what has no descriptor: symlinks, devices, fifos. */
-void meta_apply_at(struct restore *r, const struct place *p, const char *name,
+/* Whether it has them all already. */
+bool meta_matches(struct restore *r, int fd, const struct restore_entry *e,
+		  const struct stat *now);
+/* The same for what has no descriptor: symlinks, devices, fifos. It stands at
+ * `at` in `directory` and is called `name` in messages. */
+void meta_apply_at(struct restore *r, int directory, const char *at, bool fresh,
+		   const struct place *p, const char *name,
 		   const struct restore_entry *e);
 /* Inode flags: last of all, since they forbid the rest. */
 void meta_flags(struct restore *r, const struct place *p, const char *name,
 		int fd, const struct restore_entry *e);
-/* Flags of a file by its name: after it got that name, and all its links. */
+/* Flags of a file by its name: after it got that name, and all its links. It
+ * must be the file `inode`. */
 void meta_flags_at(struct restore *r, const struct place *p, const char *name,
-		   const struct restore_entry *e);
+		   ino_t inode, const struct restore_entry *e);
+uint32_t meta_flags_wanted(const struct restore_entry *e);
 struct timespec meta_time(int64_t ns);
 
-/* restore_write.c: brings one entry that is no directory into being. */
-void write_entry(struct restore *r, const struct place *p, const char *name,
-		 const struct restore_entry *e);
-/* A further name of a file that stands at `first`, a path below the target. */
-void write_link(struct restore *r, const struct place *p, const char *name,
-		const char *first, const struct restore_entry *e);
-
-/* restore_pour.c: stream bytes [offset, +length) to `at` of the file. */
-int restore_pour(struct restore *r, int fd, uint32_t session, uint64_t offset,
-		 uint64_t length, uint64_t at);
+/* restore_pour.c: bytes out of the frames into a file: all are written, or,
+ * to patch, those units that differ from what the file has. */
+struct sink {
+	int fd;
+	bool patch;
+	atomic_ullong written; /* by patching: bytes */
+};
+/* Stream bytes [offset, +length) to `at` of the file. */
+int restore_pour(struct restore *r, struct sink *s, uint32_t session,
+		 uint64_t offset, uint64_t length, uint64_t at);
 int restore_write_all(int fd, const uint8_t *data, size_t length, uint64_t at);
 
-/* restore_clone.c: where large contents were restored, for FICLONE. */
-int clones_new(struct restore_clones **out);
+/* restore_data.c: the content of a file. */
+int data_fill(struct restore *r, int fd, const struct restore_entry *e);
+/* The same into a file that shares the extents of what is to be replaced:
+ * only what differs is written. *written: bytes. */
+int data_patch(struct restore *r, int fd, const struct restore_entry *e,
+	       uint64_t *written);
+/* 1 when the file has the content, 0, or an error. */
+int data_compare(struct restore *r, int fd, const struct restore_entry *e);
+
+/* restore_write.c: brings one entry that is no directory into being. */
+struct written {
+	bool here;    /* the name has what the snapshot has */
+	ino_t inode;  /* then */
+	char *staged; /* or it waits there: a path; heap */
+};
+/* `out` may be NULL. */
+void write_entry(struct restore *r, const struct place *p, const char *name,
+		 const struct restore_entry *e, struct written *out);
+/* A further name of a file that stands at `first`, a path below the target. */
+void write_link(struct restore *r, const struct place *p, const char *name,
+		const char *first, ino_t inode, const struct restore_entry *e);
+/* Renames a finished file over what stands at `name`. */
+int write_over(struct restore *r, const struct place *p, const char *from,
+	       const char *name, const struct plan_verdict *v);
+/* A hard link to `from` in `directory`, which must be `inode`. */
+int write_link_over(struct restore *r, int directory, const char *from,
+		    ino_t inode, const struct place *p, const char *name,
+		    const struct plan_verdict *v);
+/* restore_stage.c: the same at the next boot. */
+void stage_entry(struct restore *r, const struct place *p, const char *name,
+		 const struct restore_entry *e, struct plan_verdict *v,
+		 bool clear, struct written *out);
+void stage_link(struct restore *r, const struct place *p, const char *name,
+		const char *first, ino_t inode, const struct restore_entry *e,
+		struct plan_verdict *v, bool clear);
+int stage_directory(struct restore *r, const struct place *p, const char *name,
+		    const struct restore_entry *e);
+/* Makes one entry at `at` in `directory`; see meta_apply_at. *fd: of a regular
+ * file, to be closed by the caller; -1 for others. */
+int write_create(struct restore *r, int directory, const char *at, bool fresh,
+		 const struct place *p, const char *name,
+		 const struct restore_entry *e, int *fd);
+
+/* restore_sweep.c: names of the target that the snapshot does not have. */
+struct sweep_names {
+	char *text; /* each with a NUL behind it */
+	uint32_t *at;
+	size_t count;
+	size_t next; /* not yet passed by the walk */
+};
+/* The names of a directory, in byte order. */
+int sweep_list(int directory, struct sweep_names *out);
+void sweep_release(struct sweep_names *n);
+/* The walk comes to `name` (NULL: to the end): what comes before it is extra.
+ */
+void sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
+		const char *name, size_t length);
+/* Removes a directory that is in the way, and what is in it: 0, REEL_EEXIST
+ * when something has to stay. `delayed`: at the next boot. */
+int sweep_clear(struct restore *r, const struct place *p, const char *name,
+		bool delayed);
+/* Whether a directory has anything in it. */
+bool sweep_is_full(const struct place *p, const char *name);
+
+/* restore_clone.c: where contents were restored, so that copies share their
+ * extents, or become links. */
+int clones_new(struct restore *r, struct restore_clones **out);
 void clones_free(struct restore_clones *c);
 /* True when `fd` now has the content. */
 bool clones_try(struct restore *r, int fd, const struct content_row *content);
-void clones_note(struct restore *r, int fd, const struct place *p,
+/* True when `fd` now has what `name` has, if that may be worth it. */
+bool clones_base(struct restore *r, int fd, const struct place *p,
 		 const char *name, const struct content_row *content);
+/* True when `name` is now a link to an equal file. */
+bool clones_link(struct restore *r, const struct place *p, const char *name,
+		 const struct restore_entry *e, const struct plan_verdict *v);
+/* `fd` stands complete at `name`. */
+void clones_note(struct restore *r, int fd, const struct place *p,
+		 const char *name, const struct restore_entry *e);
+
+/* restore_system.c: the id of the last restore of a system. */
+bool system_name(const char *name, size_t length);
+int system_note(struct restore *r);
 
 /* restore_pool.c: threads that write entries. */
 struct restore_pool;

@@ -49,7 +49,7 @@ static void run_batch(struct restore *r, struct batch *b)
 		struct job *j = &b->jobs[i];
 
 		if (!r->options->stop || !*r->options->stop)
-			write_entry(r, j->place, j->name, &j->entry);
+			write_entry(r, j->place, j->name, &j->entry, NULL);
 		restore_entry_release(&j->entry);
 		place_put(r, j->place);
 	}

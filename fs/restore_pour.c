@@ -1,4 +1,4 @@
-/* Bytes of a stream into a file.
+/* Bytes of a stream into a file: written, or written where they differ.
  *
  * A long pour is shared by two threads. Each takes the next piece, decodes its
  * frames and writes them while they are warm; nothing is handed from one to
@@ -8,16 +8,18 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 #include "tape/error.h"
 
 #define PIECE	     (4u * FRAME_SIZE)
 #define SHARE_LEAST  (4u * PIECE) /* shorter ones are poured by one thread */
 #define HELPER_LIMIT 16		  /* in one run */
+#define PATCH_UNIT   4096
 
 struct pour {
 	struct restore *restore;
-	int fd;
+	struct sink *sink;
 	uint32_t session;
 	uint64_t offset; /* in the stream */
 	uint64_t length;
@@ -42,6 +44,47 @@ int restore_write_all(int fd, const uint8_t *data, size_t length, uint64_t at)
 	return 0;
 }
 
+/* Units that differ, run by run. */
+static int patch(struct sink *s, const uint8_t *data, size_t length,
+		 uint64_t at)
+{
+	uint8_t have[16 * PATCH_UNIT];
+
+	while (length) {
+		size_t n = length < sizeof(have) ? length : sizeof(have);
+		ssize_t got = pread(s->fd, have, n, (off_t)at);
+
+		if (got < 0)
+			return error_from_errno(errno);
+		for (size_t from = 0; from < n;) {
+			size_t unit = PATCH_UNIT - (at + from) % PATCH_UNIT;
+			int err = 0;
+
+			if (unit > n - from)
+				unit = n - from;
+			if (from + unit > (size_t)got ||
+			    memcmp(have + from, data + from, unit)) {
+				err = restore_write_all(s->fd, data + from,
+							unit, at + from);
+				atomic_fetch_add(&s->written, unit);
+			}
+			if (err)
+				return err;
+			from += unit;
+		}
+		data += n;
+		at += n;
+		length -= n;
+	}
+	return 0;
+}
+
+static int put(struct sink *s, const uint8_t *data, size_t length, uint64_t at)
+{
+	return s->patch ? patch(s, data, length, at)
+			: restore_write_all(s->fd, data, length, at);
+}
+
 /* Bytes [from, end) of the pour. */
 static int pour_piece(struct pour *p, uint64_t from, uint64_t end)
 {
@@ -60,9 +103,8 @@ static int pour_piece(struct pour *p, uint64_t from, uint64_t end)
 		n = f.frame.stream + f.frame.length - offset;
 		if (n > end - from)
 			n = end - from;
-		err = restore_write_all(p->fd,
-					f.data + (offset - f.frame.stream),
-					(size_t)n, p->at + from);
+		err = put(p->sink, f.data + (offset - f.frame.stream),
+			  (size_t)n, p->at + from);
 		recall_put(r->library->recall, &f);
 		if (err)
 			return err;
@@ -112,11 +154,11 @@ static bool helper_start(struct pour *p, pthread_t *helper)
 	return false;
 }
 
-int restore_pour(struct restore *r, int fd, uint32_t session, uint64_t offset,
-		 uint64_t length, uint64_t at)
+int restore_pour(struct restore *r, struct sink *s, uint32_t session,
+		 uint64_t offset, uint64_t length, uint64_t at)
 {
 	struct pour p = {.restore = r,
-			 .fd = fd,
+			 .sink = s,
 			 .session = session,
 			 .offset = offset,
 			 .length = length,

@@ -1,9 +1,8 @@
 /* One entry that is no directory.
  *
- * In a directory that this run made, a file is created under its own name.
- * Elsewhere whatever stands there stays until the new one is complete: it is
- * made as .reel-tmp-XXXXXXXX beside it and renamed over. A file of the same
- * size and mtime counts as the same; only its metadata is put right. */
+ * In a fresh place (P3) a file is made under its own name. Elsewhere whatever
+ * stands there stays until the new one is complete: that is made under a
+ * temporary name beside it (restore_temporary.c) and renamed over. */
 #include "fs/restore_place.h"
 
 #include <errno.h>
@@ -11,278 +10,287 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-#include "fs/salvage.h"
 #include "tape/error.h"
 
-#define TEMPORARY	".reel-tmp-"
 #define TEMPORARY_TRIES 64
-
-struct temporary {
-	char name[32];
-};
-
-static void make_name(struct temporary *t)
-{
-	uint32_t x = 0;
-
-	if (getrandom(&x, sizeof(x), 0) != sizeof(x))
-		x = (uint32_t)(uintptr_t)t ^ (uint32_t)clock();
-	snprintf(t->name, sizeof(t->name), TEMPORARY "%08x", x);
-}
 
 static void note_error(struct restore *r, int err)
 {
 	int none = 0;
 
-	if (err == REEL_EDAMAGED || err == REEL_EMEDIUM || err == REEL_ENOSPC)
+	if (err == REEL_EDAMAGED || err == REEL_EMEDIUM)
 		atomic_compare_exchange_strong(&r->error, &none, err);
 }
 
-/* Byte for byte, past a frame's failed checksum. */
-static int pour_salvaged(int fd, struct salvage *s, const struct content_row *c,
-			 uint64_t from, uint64_t length, uint64_t at)
+/* ---- making one ---- */
+
+/* The data again, from the disk where it can be asked to forget. */
+static int verify(struct restore *r, int fd, const struct restore_entry *e)
 {
-	uint8_t block[65536];
+	int same;
 
-	while (length) {
-		size_t n =
-			length < sizeof(block) ? (size_t)length : sizeof(block);
-		int err = salvage_read(s, c, from, block, n);
-
-		if (!err)
-			err = restore_write_all(fd, block, n, at);
-		if (err)
-			return err;
-		from += n;
-		at += n;
-		length -= n;
-	}
-	return 0;
-}
-
-static int fill_salvaged(struct restore *r, int fd, const struct content_row *c)
-{
-	uint64_t from = c->map_bytes;
-	struct salvage *s;
-	int err = salvage_open(r->set, &s);
-
-	if (err)
-		return err;
-	err = salvage_check(s, c);
-	if (!err && !c->sparse)
-		err = pour_salvaged(fd, s, c, 0, c->size, 0);
-	for (size_t i = 0; i < c->run_count && c->sparse && !err; i++) {
-		err = pour_salvaged(fd, s, c, from, c->runs[i].length,
-				    c->runs[i].offset);
-		from += c->runs[i].length;
-	}
-	salvage_close(s);
-	return err;
-}
-
-static int fill_sparse(struct restore *r, int fd, const struct content_row *c)
-{
-	uint64_t offset = c->offset + c->map_bytes;
-
-	if (ftruncate(fd, (off_t)c->size))
+	if (!r->options->verify)
+		return 0;
+	if (fdatasync(fd))
 		return error_from_errno(errno);
-	for (size_t i = 0; i < c->run_count; i++) {
-		const struct sparse_run *run = &c->runs[i];
-		int err;
-
-		if (run->offset > c->size ||
-		    run->length > c->size - run->offset)
-			return REEL_EDAMAGED;
-		err = restore_pour(r, fd, c->session, offset, run->length,
-				   run->offset);
-		if (err)
-			return err;
-		offset += run->length;
-	}
-	return 0;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	same = data_compare(r, fd, e);
+	if (same == 0)
+		return REEL_EIO;
+	return same < 0 ? same : 0;
 }
 
-static int fill(struct restore *r, int fd, const struct restore_entry *e)
+/* Over what is there, where that can be shared; a frame that is damaged is
+ * left to data_fill, which may know a way. */
+static int fill(struct restore *r, int fd, bool fresh, const struct place *p,
+		const char *name, const struct restore_entry *e)
 {
-	const struct content_row *c = &e->content;
+	uint64_t size = e->content.size, written = size;
 	int err;
 
-	if (e->inode.size == 0)
-		return 0;
-	if (!e->inode.content || c->size != e->inode.size)
-		return REEL_EDAMAGED;
-	if (clones_try(r, fd, c))
-		return 0;
-	if (c->sparse)
-		err = fill_sparse(r, fd, c);
-	else
-		err = restore_pour(r, fd, c->session, c->offset, c->size, 0);
-	if (err == REEL_EDAMAGED &&
-	    r->set->config.compression == COMPRESSION_NONE)
-		err = fill_salvaged(r, fd, c);
+	if (fresh || !clones_base(r, fd, p, name, &e->content))
+		return data_fill(r, fd, e);
+	err = data_patch(r, fd, e, &written);
+	if (err == REEL_EDAMAGED)
+		return ftruncate(fd, 0) ? error_from_errno(errno)
+					: data_fill(r, fd, e);
+	if (!err && written < size) {
+		atomic_fetch_add(&r->shared, 1);
+		atomic_fetch_add(&r->shared_bytes, size - written);
+	}
 	return err;
 }
 
-/* The mode to create with, so that most files need no chmod, and no others'
- * secrets lie open before chown. */
-static mode_t first_mode(const struct restore *r, const struct place *p,
-			 const struct inode_row *i)
+static int create_regular(struct restore *r, int directory, const char *at,
+			  bool fresh, const struct place *p, const char *name,
+			  const struct restore_entry *e, int *out)
 {
-	mode_t mode = i->mode & 0777;
-
-	if (i->uid != r->uid || i->gid != p->gid)
-		mode &= 0700;
-	return mode & ~r->umask;
-}
-
-static int create_regular(struct restore *r, const struct place *p,
-			  const char *name, const struct restore_entry *e,
-			  const char *shown)
-{
-	mode_t mode = first_mode(r, p, &e->inode);
 	struct stat st;
-	int err = 0;
-	int fd;
+	int fd, err;
 
-	fd = openat(p->fd, name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	fd = openat(directory, at,
+		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		    RESTORE_UNFINISHED);
 	if (fd < 0)
 		return error_from_errno(errno);
-	err = fill(r, fd, e);
-	if (!err && !p->fresh && fstat(fd, &st))
+	err = fill(r, fd, fresh, p, name, e);
+	if (!err && !fresh && fstat(fd, &st))
 		err = error_from_errno(errno);
+	if (!err)
+		err = verify(r, fd, e);
 	if (err) {
 		close(fd);
-		unlinkat(p->fd, name, 0);
+		unlinkat(directory, at, 0);
 		return err;
 	}
-	meta_apply(r, p, shown, fd, e, p->fresh ? NULL : &st, mode);
-	clones_note(r, fd, p, shown, &e->content);
-	if (close(fd)) {
-		err = error_from_errno(errno);
-		unlinkat(p->fd, name, 0);
-	}
-	return err;
+	meta_apply(r, p, name, fd, e, fresh ? NULL : &st, RESTORE_UNFINISHED);
+	*out = fd;
+	return 0;
 }
 
-static int create_special(struct restore *r, const struct place *p,
-			  const char *name, const struct restore_entry *e)
+static int create_special(struct restore *r, int directory, const char *at,
+			  bool fresh, const struct place *p, const char *name,
+			  const struct restore_entry *e)
 {
 	const struct inode_row *i = &e->inode;
 	dev_t device = makedev(i->major, i->minor);
 	int err;
 
 	if (S_ISLNK(i->mode))
-		err = symlinkat(e->target, p->fd, name);
+		err = symlinkat(e->target, directory, at);
 	else if (S_ISCHR(i->mode) || S_ISBLK(i->mode))
-		err = mknodat(p->fd, name, (i->mode & S_IFMT) | 0600, device);
+		err = mknodat(directory, at, (i->mode & S_IFMT) | 0600, device);
 	else
-		err = mknodat(p->fd, name, S_IFIFO | 0600, 0);
+		err = mknodat(directory, at, S_IFIFO | 0600, 0);
 	if (err)
 		return error_from_errno(errno);
-	meta_apply_at(r, p, name, e);
+	meta_apply_at(r, directory, at, fresh, p, name, e);
 	return 0;
 }
 
-static int create(struct restore *r, const struct place *p, const char *name,
-		  const struct restore_entry *e, const char *shown)
+int write_create(struct restore *r, int directory, const char *at, bool fresh,
+		 const struct place *p, const char *name,
+		 const struct restore_entry *e, int *fd)
 {
+	*fd = -1;
 	if (S_ISREG(e->inode.mode))
-		return create_regular(r, p, name, e, shown);
-	return create_special(r, p, name, e);
+		return create_regular(r, directory, at, fresh, p, name, e, fd);
+	return create_special(r, directory, at, fresh, p, name, e);
 }
 
-/* Over what stands there; an empty directory gives way, a full one does not. */
-static int rename_over(const struct place *p, const char *from, const char *to)
+/* ---- putting it into its place ---- */
+
+/* What was decided to be new must not meet anything when rules or options
+ * would keep that. */
+static bool is_guarded(const struct restore *r, const struct place *p,
+		       const struct plan_verdict *v)
 {
-	if (renameat(p->fd, from, p->fd, to) == 0)
+	return v->action == PLAN_NEW && !p->fresh &&
+	       (r->ruled || r->options->plan.overwrite != OVERWRITE_ALWAYS);
+}
+
+static int rename_new(const struct place *p, const char *from, const char *name)
+{
+	if (renameat2(p->fd, from, p->fd, name, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (errno == EISDIR && unlinkat(p->fd, to, AT_REMOVEDIR) == 0 &&
-	    renameat(p->fd, from, p->fd, to) == 0)
+	if (errno != EINVAL && errno != ENOSYS)
+		return error_from_errno(errno);
+	if (faccessat(p->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return REEL_EEXIST;
+	return renameat(p->fd, from, p->fd, name) ? error_from_errno(errno) : 0;
+}
+
+int write_over(struct restore *r, const struct place *p, const char *from,
+	       const char *name, const struct plan_verdict *v)
+{
+	int err;
+
+	if (is_guarded(r, p, v))
+		return rename_new(p, from, name);
+	if (renameat(p->fd, from, p->fd, name) == 0)
 		return 0;
-	return errno == ENOTEMPTY ? REEL_EEXIST : error_from_errno(errno);
+	if (errno != EISDIR)
+		return error_from_errno(errno);
+	err = r->options->delete ? sweep_clear(r, p, name, false) : 0;
+	if (err)
+		return err;
+	if (unlinkat(p->fd, name, AT_REMOVEDIR) && errno != ENOENT)
+		return errno == ENOTEMPTY ? REEL_EEXIST
+					  : error_from_errno(errno);
+	return renameat(p->fd, from, p->fd, name) ? error_from_errno(errno) : 0;
 }
 
 static int replace(struct restore *r, const struct place *p, const char *name,
-		   const struct restore_entry *e)
+		   const struct restore_entry *e, const struct plan_verdict *v,
+		   int *fd)
 {
-	struct temporary t;
+	char temporary[TEMPORARY_ROOM];
 	int err = REEL_EEXIST;
 
 	for (int i = 0; i < TEMPORARY_TRIES && err == REEL_EEXIST; i++) {
-		make_name(&t);
-		err = create(r, p, t.name, e, name);
+		temporary_name(r, p, temporary);
+		err = write_create(r, p->fd, temporary, false, p, name, e, fd);
 	}
 	if (err)
 		return err;
-	err = rename_over(p, t.name, name);
+	err = write_over(r, p, temporary, name, v);
 	if (err)
-		unlinkat(p->fd, t.name, 0);
+		unlinkat(p->fd, temporary, 0);
 	return err;
 }
 
-static bool same_text(const struct place *p, const char *name,
-		      const struct restore_entry *e)
+static const char *why(int err)
 {
-	size_t length = e->inode.target_length;
-	char *text = malloc(length + 1);
-	bool same;
-
-	if (!text)
-		return false;
-	same = readlinkat(p->fd, name, text, length + 1) == (ssize_t)length &&
-	       memcmp(text, e->target, length) == 0;
-	free(text);
-	return same;
+	switch (err) {
+	case REEL_EDAMAGED:
+		return "not restored: its data are damaged";
+	case REEL_EMEDIUM:
+		return "not restored: a medium is needed";
+	case REEL_EEXIST:
+		return "not restored: a directory with something in it is in "
+		       "the way (--delete removes what no rule keeps)";
+	default:
+		return "not restored";
+	}
 }
 
-static bool same_kind(const struct place *p, const char *name,
-		      const struct restore_entry *e, const struct stat *st)
+static int errno_of(int err)
 {
-	const struct inode_row *i = &e->inode;
-	struct timespec mtime = meta_time(i->mtime);
-
-	if ((st->st_mode & S_IFMT) != (i->mode & S_IFMT))
-		return false;
-	if (S_ISREG(i->mode))
-		return (uint64_t)st->st_size == i->size &&
-		       st->st_mtim.tv_sec == mtime.tv_sec &&
-		       st->st_mtim.tv_nsec == mtime.tv_nsec &&
-		       (i->nlink > 1 || st->st_nlink == 1);
-	if (S_ISLNK(i->mode))
-		return same_text(p, name, e);
-	return !(S_ISCHR(i->mode) || S_ISBLK(i->mode)) ||
-	       st->st_rdev == makedev(i->major, i->minor);
+	return err == REEL_EDAMAGED || err == REEL_EMEDIUM || err == REEL_EEXIST
+		       ? 0
+		       : error_errno(err);
 }
 
-/* True when it was there already; its metadata are put right then. */
-static bool was_there(struct restore *r, const struct place *p,
-		      const char *name, const struct restore_entry *e)
+static void failed(struct restore *r, const struct place *p, const char *name,
+		   int err)
+{
+	if (err == REEL_ESTOPPED)
+		return;
+	note_error(r, err);
+	restore_problem(r, PROBLEM_OTHER, p, name, why(err), errno_of(err));
+}
+
+/* What remains to be done to a file that stands at its name. */
+static void settle(struct restore *r, const struct place *p, const char *name,
+		   int fd, const struct restore_entry *e, struct written *out)
+{
+	struct stat st;
+
+	if (fd >= 0)
+		clones_note(r, fd, p, name, e);
+	if (out) {
+		out->here = true;
+		if (fd >= 0 ? fstat(fd, &st) == 0
+			    : fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) ==
+				      0)
+			out->inode = st.st_ino;
+	}
+	if (fd >= 0 && e->inode.nlink <= 1)
+		meta_flags(r, p, name, fd, e);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void make(struct restore *r, const struct place *p, const char *name,
+		 const struct restore_entry *e, const struct plan_verdict *v,
+		 struct written *out)
+{
+	int err = REEL_EEXIST, fd = -1;
+
+	if (r->options->link_duplicates && clones_link(r, p, name, e, v)) {
+		atomic_fetch_add(&r->files, 1);
+		restore_touched(r, p, name);
+		restore_tell(r, p, name, v);
+		return;
+	}
+	if (p->fresh)
+		err = write_create(r, p->fd, name, true, p, name, e, &fd);
+	if (err == REEL_EEXIST)
+		err = replace(r, p, name, e, v, &fd);
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		failed(r, p, name, err);
+		return;
+	}
+	settle(r, p, name, fd, e, out);
+	atomic_fetch_add(&r->files, 1);
+	restore_touched(r, p, name);
+	restore_tell(r, p, name, v);
+}
+
+/* ---- what is there already ---- */
+
+/* Its metadata are put right. False: it is another file by now. */
+static bool put_right(struct restore *r, const struct place *p,
+		      const char *name, const struct restore_entry *e,
+		      const struct look *l, struct written *out)
 {
 	struct stat st;
 	int fd;
 
-	if (p->fd < 0 || fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) ||
-	    !same_kind(p, name, e, &st))
-		return false;
-	if (r->options->dry_run)
+	if (out)
+		*out = (struct written){.here = true, .inode = l->st.st_ino};
+	if (l->st.st_nlink > 1)
 		return true;
 	if (!S_ISREG(e->inode.mode)) {
-		meta_apply_at(r, p, name, e);
+		meta_apply_at(r, p->fd, name, false, p, name, e);
 		return true;
 	}
 	fd = openat(p->fd, name,
 		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) || !same_kind(p, name, e, &st)) {
-		close(fd);
+	if (fd < 0 || fstat(fd, &st) || st.st_ino != l->st.st_ino ||
+	    st.st_dev != l->st.st_dev || st.st_nlink > 1) {
+		if (fd >= 0)
+			close(fd);
 		return false;
 	}
 	meta_apply(r, p, name, fd, e, &st, 0);
+	clones_note(r, fd, p, name, e);
+	if (e->inode.nlink <= 1)
+		meta_flags(r, p, name, fd, e);
 	close(fd);
 	return true;
 }
@@ -291,7 +299,13 @@ static bool restorable(struct restore *r, const struct place *p,
 		       const char *name, const struct restore_entry *e)
 {
 	mode_t type = e->inode.mode & S_IFMT;
+	const struct plan_verdict left = {.action = PLAN_EXCLUDED,
+					  .why = "--no-devices"};
 
+	if ((type == S_IFCHR || type == S_IFBLK) && r->options->no_devices) {
+		restore_tell(r, p, name, &left);
+		return false;
+	}
 	if (type == S_IFREG || type == S_IFCHR || type == S_IFBLK ||
 	    type == S_IFIFO)
 		return true;
@@ -302,52 +316,72 @@ static bool restorable(struct restore *r, const struct place *p,
 	return false;
 }
 
-static const char *why(int err)
+/* 0, or why a directory that is in the way would stay there. */
+static int rehearse_clear(struct restore *r, const struct place *p,
+			  const char *name, bool delayed)
 {
-	if (err == REEL_EDAMAGED)
-		return "not restored: its data are damaged";
-	if (err == REEL_EMEDIUM)
-		return "not restored: a medium is needed";
-	return "not restored";
+	if (r->options->delete)
+		return sweep_clear(r, p, name, delayed);
+	return sweep_is_full(p, name) ? REEL_EEXIST : 0;
 }
 
-static int errno_of(int err)
+static void rehearse(struct restore *r, const struct place *p, const char *name,
+		     const struct plan_verdict *v, const struct look *l,
+		     struct written *out)
 {
-	return err == REEL_EDAMAGED || err == REEL_EMEDIUM ? 0
-							   : error_errno(err);
+	bool delayed = v->action == PLAN_DELAYED;
+	int err = 0;
+
+	if (S_ISDIR(l->subject.present))
+		err = rehearse_clear(r, p, name, delayed);
+	if (err) {
+		failed(r, p, name, err);
+		return;
+	}
+	if (out)
+		out->here = !delayed;
+	if (!delayed)
+		atomic_fetch_add(&r->files, 1);
+	restore_tell(r, p, name, v);
 }
 
 void write_entry(struct restore *r, const struct place *p, const char *name,
-		 const struct restore_entry *e)
+		 const struct restore_entry *e, struct written *out)
 {
-	int err = REEL_EEXIST;
+	struct plan_verdict v;
+	struct look l;
 
 	if (!restorable(r, p, name, e))
 		return;
-	if (!p->fresh && was_there(r, p, name, e)) {
-		atomic_fetch_add(&r->same, 1);
-		if (e->inode.nlink <= 1 && !r->options->dry_run)
-			meta_flags_at(r, p, name, e);
+	look_at(r, p, name, e, &l);
+	look_decide(r, p, name, &e->opinion, &l, &v);
+	if (v.action == PLAN_KEPT || v.action == PLAN_EXCLUDED) {
+		restore_tell(r, p, name, &v);
 		return;
 	}
-	if (!r->options->dry_run) {
-		if (p->fresh)
-			err = create(r, p, name, e, name);
-		if (err == REEL_EEXIST)
-			err = replace(r, p, name, e);
-		if (err == REEL_ESTOPPED)
-			return;
-		if (err) {
-			note_error(r, err);
-			restore_problem(r, PROBLEM_OTHER, p, name, why(err),
-					errno_of(err));
+	if (v.action == PLAN_SAME) {
+		if (r->options->dry_run || v.why ||
+		    put_right(r, p, name, e, &l, out)) {
+			if (out)
+				*out = (struct written){.here = true,
+							.inode = l.st.st_ino};
+			atomic_fetch_add(&r->same, 1);
+			restore_tell(r, p, name, &v);
 			return;
 		}
-		if (e->inode.nlink <= 1)
-			meta_flags_at(r, p, name, e);
+		v.action = PLAN_CHANGED;
 	}
-	atomic_fetch_add(&r->files, 1);
+	if (r->options->dry_run) {
+		atomic_fetch_add(&r->bytes, e->inode.size);
+		rehearse(r, p, name, &v, &l, out);
+	} else if (v.action == PLAN_DELAYED) {
+		stage_entry(r, p, name, e, &v, S_ISDIR(l.subject.present), out);
+	} else {
+		make(r, p, name, e, &v, out);
+	}
 }
+
+/* ---- further names ---- */
 
 /* The directory that holds `first`, and *name within it. */
 static int open_first(struct restore *r, const char *first, const char **name)
@@ -365,61 +399,93 @@ static int open_first(struct restore *r, const char *first, const char **name)
 	return fd;
 }
 
-static int link_over(int fd, const char *from, const struct place *p,
-		     const char *name)
+static int link_at(int directory, const char *from, ino_t inode, int to,
+		   const char *name)
 {
-	struct temporary t;
+	struct stat st;
+
+	if (linkat(directory, from, to, name, 0))
+		return error_from_errno(errno);
+	if (fstatat(to, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_ino == inode)
+		return 0;
+	unlinkat(to, name, 0);
+	return REEL_ENOENT;
+}
+
+int write_link_over(struct restore *r, int directory, const char *from,
+		    ino_t inode, const struct place *p, const char *name,
+		    const struct plan_verdict *v)
+{
+	char temporary[TEMPORARY_ROOM];
 	int err = REEL_EEXIST;
 
-	if (linkat(fd, from, p->fd, name, 0) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return error_from_errno(errno);
+	if (v->action == PLAN_NEW)
+		err = link_at(directory, from, inode, p->fd, name);
+	if (err != REEL_EEXIST || is_guarded(r, p, v))
+		return err;
 	for (int i = 0; i < TEMPORARY_TRIES && err == REEL_EEXIST; i++) {
-		make_name(&t);
-		err = linkat(fd, from, p->fd, t.name, 0)
-			      ? error_from_errno(errno)
-			      : 0;
+		temporary_name(r, p, temporary);
+		err = link_at(directory, from, inode, p->fd, temporary);
 	}
 	if (err)
 		return err;
-	err = rename_over(p, t.name, name);
-	unlinkat(p->fd, t.name, 0);
+	err = write_over(r, p, temporary, name, v);
+	unlinkat(p->fd, temporary, 0);
 	return err;
 }
 
-/* When it cannot be linked it is at least written. */
-void write_link(struct restore *r, const struct place *p, const char *name,
-		const char *first, const struct restore_entry *e)
+static void link_now(struct restore *r, const struct place *p, const char *name,
+		     const char *first, ino_t inode,
+		     const struct restore_entry *e,
+		     const struct plan_verdict *v)
 {
-	struct stat a, b;
 	const char *from;
-	int fd, err;
+	int fd = open_first(r, first, &from), err = fd;
 
-	if (r->options->dry_run) {
-		write_entry(r, p, name, e);
-		return;
-	}
-	fd = open_first(r, first, &from);
-	if (fd < 0) {
-		err = fd;
-	} else if (!p->fresh &&
-		   fstatat(fd, from, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
-		   fstatat(p->fd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-		   a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
-		close(fd);
-		atomic_fetch_add(&r->same, 1);
-		return;
-	} else {
-		err = link_over(fd, from, p, name);
+	if (fd >= 0) {
+		err = write_link_over(r, fd, from, inode, p, name, v);
 		close(fd);
 	}
 	if (!err) {
 		atomic_fetch_add(&r->files, 1);
+		restore_touched(r, p, name);
+		restore_tell(r, p, name, v);
+		return;
+	}
+	if (err == REEL_EEXIST) {
+		failed(r, p, name, err);
 		return;
 	}
 	restore_problem(r, PROBLEM_OTHER, p, name,
 			"restored as a file of its own, not as a hard link",
 			error_errno(err));
-	write_entry(r, p, name, e);
+	write_entry(r, p, name, e, NULL);
+}
+
+void write_link(struct restore *r, const struct place *p, const char *name,
+		const char *first, ino_t inode, const struct restore_entry *e)
+{
+	struct plan_verdict v;
+	struct look l;
+
+	if (!restorable(r, p, name, e))
+		return;
+	look_at(r, p, name, e, &l);
+	l.subject.same = l.subject.present && !r->options->dry_run
+				 ? l.st.st_ino == inode
+				 : l.subject.same;
+	look_decide(r, p, name, &e->opinion, &l, &v);
+	if (v.action == PLAN_SAME)
+		atomic_fetch_add(&r->same, 1);
+	if (v.action == PLAN_KEPT || v.action == PLAN_EXCLUDED ||
+	    v.action == PLAN_SAME)
+		restore_tell(r, p, name, &v);
+	else if (r->options->dry_run)
+		rehearse(r, p, name, &v, &l, NULL);
+	else if (v.action == PLAN_DELAYED)
+		stage_link(r, p, name, first, inode, e, &v,
+			   S_ISDIR(l.subject.present));
+	else
+		link_now(r, p, name, first, inode, e, &v);
 }

@@ -131,6 +131,15 @@ step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
 step writeback-power 20000 bash tests/writeback/power_test.sh "$reel" "$cut" \
 	"$work/wb-power" $long
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
+races=5000
+[ "$long" != --long ] || races=100000
+step restore-rules 300 python3 tests/restore/table.py "$asan" \
+	"$work/restore-rules"
+step restore 400 bash tests/restore/restore_test.sh "$reel" "$work/restore"
+step restore-race 400 "$build/release/tests/race" \
+	"$build/release/tests/racer" "$work/race" $races
+step restore-hostile 1600 python3 tests/restore/hostile.py "$reel" \
+	"$build/release/tests/racer" "$work/hostile" $races
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
 step backup-threads 300 bash tests/set/threads_test.sh \

@@ -1,7 +1,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "catalog/rules_file.h"
+#include "fs/plan.h"
 #include "tape/error.h"
 #include "tape/text.h"
 #include "tools/excludes.h"
@@ -124,7 +126,14 @@ static void say_verdict(const struct target *t, const char *path,
 	free(above);
 }
 
-static void say_json(const char *path, const struct verdict *v)
+static void say_rule(struct json *j, const char *key, const struct rule *rule)
+{
+	if (rule)
+		json_bytes(j, key, rule->text, strlen(rule->text));
+}
+
+static void say_json(const char *path, const struct verdict *v,
+		     const struct plan_opinion *o)
 {
 	struct json j;
 
@@ -136,7 +145,74 @@ static void say_json(const char *path, const struct verdict *v)
 		json_bytes(&j, "rule", v->rule->text, strlen(v->rule->text));
 		json_bytes(&j, "fits", path, v->length);
 	}
+	say_rule(&j, "not_restored", o->exclude);
+	say_rule(&j, "keep", o->keep);
+	say_rule(&j, "delay", o->delay);
 	json_end(&j);
+}
+
+/* ---- what a restore does ---- */
+
+/* As it meets the path; a preserved or excluded directory ends it. */
+static struct plan_opinion opinion_of(const struct rules *r, const char *path,
+				      bool directory)
+{
+	const struct plan p = {.rules = r};
+	struct plan_place above = {0}, below;
+	struct plan_opinion o = {0};
+	size_t length = 0, whole = strlen(path);
+
+	while (length < whole && !o.exclude &&
+	       !(o.keep && o.keep->verb == RULE_PRESERVE)) {
+		length += length > 0;
+		length += strcspn(path + length, "/");
+		plan_opine(&p, &above, path, length,
+			   length < whole || directory ? S_IFDIR : S_IFREG, 0,
+			   &o, &below);
+		above = below;
+	}
+	return o;
+}
+
+static const char *effect_of(const struct rule *rule)
+{
+	switch (rule->verb) {
+	case RULE_PRESERVE:
+		return "a restore keeps what is there";
+	case RULE_MERGE:
+		return "a restore keeps it if it is there";
+	case RULE_DELAY:
+		return "restored at the next boot";
+	default:
+		return "not restored";
+	}
+}
+
+/* What was not said already. */
+static void say_opinion(const struct target *t, const char *path,
+			const struct verdict *v, const struct plan_opinion *o)
+{
+	const struct rule *rules[] = {o->exclude, o->keep, o->delay};
+	char *shown;
+
+	if (o->exclude && o->exclude == v->rule)
+		return;
+	shown = text_name(path, strlen(path));
+	for (int n = 0; n < 3; n++) {
+		char *text;
+
+		if (!rules[n])
+			continue;
+		text = text_name(rules[n]->text, strlen(rules[n]->text));
+		if (rules[n]->line)
+			printf("%s: %s: %s/rules:%u: %s\n", shown ? shown : "?",
+			       effect_of(rules[n]), t->name, rules[n]->line,
+			       text ? text : "?");
+		free(text);
+		if (n == 0 || rules[n]->verb == RULE_PRESERVE)
+			break;
+	}
+	free(shown);
 }
 
 static int test(struct target *t, const struct rules *r, int count,
@@ -147,6 +223,7 @@ static int test(struct target *t, const struct rules *r, int count,
 	for (int n = 0; !error && n < count; n++) {
 		size_t length = strlen(paths[n]);
 		bool directory = length && paths[n][length - 1] == '/';
+		struct plan_opinion o;
 		struct verdict v;
 		char *path;
 
@@ -154,10 +231,13 @@ static int test(struct target *t, const struct rules *r, int count,
 		if (error)
 			break;
 		v = judge(r, path, directory);
-		if (json)
-			say_json(path, &v);
-		else
+		o = opinion_of(r, path, directory);
+		if (json) {
+			say_json(path, &v, &o);
+		} else {
 			say_verdict(t, path, &v);
+			say_opinion(t, path, &v, &o);
+		}
 		free(path);
 	}
 	return error;

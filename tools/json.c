@@ -1,41 +1,44 @@
 #include "tools/json.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include "tools/figures.h"
 
-static void put(const char *text, size_t length)
+static void put(struct json *j, const char *text, size_t length)
 {
-	fwrite_unlocked(text, 1, length, stdout);
+	fwrite_unlocked(text, 1, length, j->to);
 }
 
-static void put_text(const char *text)
+static void put_text(struct json *j, const char *text)
 {
-	put(text, strlen(text));
+	put(j, text, strlen(text));
 }
 
 static void put_key(struct json *j, const char *key, const char *suffix)
 {
 	if (j->more)
-		putc_unlocked(',', stdout);
+		putc_unlocked(',', j->to);
 	j->more = true;
-	putc_unlocked('"', stdout);
-	put_text(key);
-	put_text(suffix);
-	put_text("\":");
+	putc_unlocked('"', j->to);
+	put_text(j, key);
+	put_text(j, suffix);
+	put_text(j, "\":");
+}
+
+void json_begin_at(struct json *j, FILE *to)
+{
+	*j = (struct json){.to = to};
+	putc_unlocked('{', j->to);
 }
 
 void json_begin(struct json *j)
 {
-	j->more = false;
-	putc_unlocked('{', stdout);
+	json_begin_at(j, stdout);
 }
 
 void json_end(struct json *j)
 {
-	(void)j;
-	put_text("}\n");
+	put_text(j, "}\n");
 }
 
 static unsigned following(uint8_t lead)
@@ -77,12 +80,12 @@ static size_t utf8_length(const uint8_t *t, size_t left)
 }
 
 /* False when some byte had to be replaced. */
-static bool put_string(const uint8_t *text, size_t length)
+static bool put_string(struct json *j, const uint8_t *text, size_t length)
 {
 	bool exact = true;
 	size_t begin = 0, i = 0;
 
-	putc_unlocked('"', stdout);
+	putc_unlocked('"', j->to);
 	while (i < length) {
 		size_t n = utf8_length(text + i, length - i);
 		uint8_t c = text[i];
@@ -92,27 +95,27 @@ static bool put_string(const uint8_t *text, size_t length)
 			i += n;
 			continue;
 		}
-		put((const char *)text + begin, i - begin);
+		put(j, (const char *)text + begin, i - begin);
 		if (n == 0)
-			put_text("\xef\xbf\xbd");
+			put_text(j, "\xef\xbf\xbd");
 		else if (c == '"' || c == '\\')
-			fprintf(stdout, "\\%c", c);
+			fprintf(j->to, "\\%c", c);
 		else
-			fprintf(stdout, "\\u%04x", c);
+			fprintf(j->to, "\\u%04x", c);
 		exact = exact && n;
 		begin = ++i;
 	}
-	put((const char *)text + begin, length - begin);
-	putc_unlocked('"', stdout);
+	put(j, (const char *)text + begin, length - begin);
+	putc_unlocked('"', j->to);
 	return exact;
 }
 
-static void put_base64(const uint8_t *data, size_t length)
+static void put_base64(struct json *j, const uint8_t *data, size_t length)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
 
-	putc_unlocked('"', stdout);
+	putc_unlocked('"', j->to);
 	for (size_t i = 0; i < length; i += 3) {
 		size_t n = length - i < 3 ? length - i : 3;
 		uint32_t v = (uint32_t)data[i] << 16;
@@ -124,19 +127,19 @@ static void put_base64(const uint8_t *data, size_t length)
 		for (size_t k = 0; k < 4; k++)
 			putc_unlocked(k <= n ? digits[v >> (18 - 6 * k) & 63]
 					     : '=',
-				      stdout);
+				      j->to);
 	}
-	putc_unlocked('"', stdout);
+	putc_unlocked('"', j->to);
 }
 
 void json_bytes(struct json *j, const char *key, const void *text,
 		size_t length)
 {
 	put_key(j, key, "");
-	if (put_string(text, length))
+	if (put_string(j, text, length))
 		return;
 	put_key(j, key, "_base64");
-	put_base64(text, length);
+	put_base64(j, text, length);
 }
 
 void json_text(struct json *j, const char *key, const char *text)
@@ -150,13 +153,13 @@ void json_number(struct json *j, const char *key, uint64_t number)
 	int n = snprintf(text, sizeof(text), "%" PRIu64, number);
 
 	put_key(j, key, "");
-	put(text, (size_t)n);
+	put(j, text, (size_t)n);
 }
 
 void json_bool(struct json *j, const char *key, bool value)
 {
 	put_key(j, key, "");
-	put_text(value ? "true" : "false");
+	put_text(j, value ? "true" : "false");
 }
 
 void json_time(struct json *j, const char *key, int64_t ns)
@@ -172,20 +175,20 @@ void json_hex(struct json *j, const char *key, const void *data, size_t length)
 	const uint8_t *d = data;
 
 	put_key(j, key, "");
-	putc_unlocked('"', stdout);
+	putc_unlocked('"', j->to);
 	for (size_t i = 0; i < length; i++) {
-		putc_unlocked(digits[d[i] >> 4], stdout);
-		putc_unlocked(digits[d[i] & 15], stdout);
+		putc_unlocked(digits[d[i] >> 4], j->to);
+		putc_unlocked(digits[d[i] & 15], j->to);
 	}
-	putc_unlocked('"', stdout);
+	putc_unlocked('"', j->to);
 }
 
 void json_numbers(struct json *j, const char *key, const uint64_t *numbers,
 		  size_t count)
 {
 	put_key(j, key, "");
-	putc_unlocked('[', stdout);
+	putc_unlocked('[', j->to);
 	for (size_t i = 0; i < count; i++)
-		fprintf(stdout, "%s%" PRIu64, i ? "," : "", numbers[i]);
-	putc_unlocked(']', stdout);
+		fprintf(j->to, "%s%" PRIu64, i ? "," : "", numbers[i]);
+	putc_unlocked(']', j->to);
 }

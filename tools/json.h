@@ -1,4 +1,4 @@
-/* One object a line on stdout.
+/* One object a line, on stdout or elsewhere.
  *
  * Texts are UTF-8. A name that is not valid UTF-8 is written with U+FFFD for
  * each wrong byte, and once more, exactly, as base64 under NAME_base64. */
@@ -8,12 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct json {
+	FILE *to;
 	bool more; /* a comma is due */
 };
 
 void json_begin(struct json *j);
+void json_begin_at(struct json *j, FILE *to);
 void json_end(struct json *j);
 void json_bytes(struct json *j, const char *key, const void *text,
 		size_t length);

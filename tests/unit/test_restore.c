@@ -27,8 +27,9 @@ static void target_init(struct target *t)
 	t->restore.root = open(t->path, O_RDONLY | O_DIRECTORY);
 	t->restore.uid = geteuid();
 	t->restore.gid = getegid();
+	pthread_mutex_init(&t->restore.telling, NULL);
 	CU_ASSERT_FATAL(t->restore.root >= 0);
-	CU_ASSERT_FATAL(clones_new(&t->restore.clones) == 0);
+	CU_ASSERT_FATAL(clones_new(&t->restore, &t->restore.clones) == 0);
 	CU_ASSERT_FATAL(place_root(&t->restore, t->restore.root, false, &e,
 				   &t->root) == 0);
 }
@@ -60,8 +61,8 @@ static struct place *enter(struct target *t, struct place *up, const char *name)
 	struct restore_entry e = entry_of(S_IFDIR | 0750);
 	struct place *p = NULL;
 
-	CU_ASSERT_FATAL(
-		place_enter(&t->restore, up, name, strlen(name), &e, &p) == 0);
+	CU_ASSERT_FATAL(place_enter(&t->restore, up, name, strlen(name),
+				    PLACE_MAKE, &e, &p) == 0);
 	return p;
 }
 
@@ -94,16 +95,19 @@ static void test_times(void)
 	CU_ASSERT(t.tv_nsec >= 0 && t.tv_nsec < 1000000000);
 }
 
-static void count_flags(void *context, const char *path, uint32_t flags)
+static void count_flags(void *context, const struct link_first *first,
+			uint32_t flags)
 {
 	CU_ASSERT(flags == INODE_IMMUTABLE);
-	CU_ASSERT_STRING_EQUAL(path, "first/name");
+	CU_ASSERT_STRING_EQUAL(first->path, "first/name");
+	CU_ASSERT(first->inode == 77);
 	++*(int *)context;
 }
 
 static void test_links(void)
 {
 	struct restore_links *l;
+	struct link_first first;
 	int count = 0;
 
 	CU_ASSERT_FATAL(links_new(&l) == 0);
@@ -111,18 +115,20 @@ static void test_links(void)
 		char path[32];
 
 		snprintf(path, sizeof(path), "p%llu", (unsigned long long)i);
-		CU_ASSERT(links_add(l, i, 3, 0, path) == 0);
+		CU_ASSERT(links_add(l, i, 3, 0, path, i + 1) == 0);
 	}
-	CU_ASSERT(links_add(l, 1 << 20, 2, INODE_IMMUTABLE, "first/name") == 0);
-	CU_ASSERT_STRING_EQUAL(links_find(l, 4999), "p4999");
-	CU_ASSERT_PTR_NULL(links_find(l, 5001));
+	CU_ASSERT(links_add(l, 1 << 20, 2, INODE_IMMUTABLE, "first/name", 77) ==
+		  0);
+	CU_ASSERT(links_find(l, 4999, &first) && first.inode == 5000);
+	CU_ASSERT_STRING_EQUAL(first.path, "p4999");
+	CU_ASSERT(!links_find(l, 5001, &first));
 	links_met(l, 7);
-	CU_ASSERT_PTR_NOT_NULL(links_find(l, 7));
+	CU_ASSERT(links_find(l, 7, &first));
 	links_met(l, 7);
-	CU_ASSERT_PTR_NULL(links_find(l, 7));
+	CU_ASSERT(!links_find(l, 7, &first));
 	links_met(l, 7);
 	links_met(l, 1 << 20);
-	CU_ASSERT_PTR_NOT_NULL(links_find(l, 1 << 20));
+	CU_ASSERT(links_find(l, 1 << 20, &first));
 	links_each_flags(l, count_flags, &count);
 	CU_ASSERT(count == 1);
 	links_free(l);
@@ -160,23 +166,23 @@ static void test_file_over_file(void)
 
 	target_init(&t);
 	CU_ASSERT(symlinkat("outside", t.root->fd, "f") == 0);
-	write_entry(&t.restore, t.root, "f", &e);
+	write_entry(&t.restore, t.root, "f", &e, NULL);
 	CU_ASSERT(fstatat(t.root->fd, "f", &st, AT_SYMLINK_NOFOLLOW) == 0);
 	CU_ASSERT(S_ISREG(st.st_mode) && (st.st_mode & 07777) == 0640);
 	CU_ASSERT(faccessat(t.root->fd, "outside", F_OK, 0) != 0);
 	fd = openat(t.root->fd, "f", O_WRONLY);
 	CU_ASSERT(write(fd, "x", 1) == 1);
 	close(fd);
-	write_entry(&t.restore, t.root, "f", &e);
+	write_entry(&t.restore, t.root, "f", &e, NULL);
 	CU_ASSERT(fstatat(t.root->fd, "f", &st, 0) == 0 && st.st_size == 0);
-	write_entry(&t.restore, t.root, "f", &e);
+	write_entry(&t.restore, t.root, "f", &e, NULL);
 	CU_ASSERT(atomic_load(&t.restore.same) == 1);
 	CU_ASSERT(atomic_load(&t.restore.files) == 2);
 	CU_ASSERT(atomic_load(&t.restore.problems) == 0);
 	/* a directory that is not empty stays */
 	CU_ASSERT(mkdirat(t.root->fd, "g", 0755) == 0);
 	CU_ASSERT(mkdirat(t.root->fd, "g/h", 0755) == 0);
-	write_entry(&t.restore, t.root, "g", &e);
+	write_entry(&t.restore, t.root, "g", &e, NULL);
 	CU_ASSERT(faccessat(t.root->fd, "g/h", F_OK, 0) == 0);
 	CU_ASSERT(atomic_load(&t.restore.problems) == 1);
 	target_release(&t);
