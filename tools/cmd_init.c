@@ -6,7 +6,7 @@
 #include "tape/log.h"
 #include "tools/options.h"
 
-#define DEFAULT_COMPRESSION "zstd:5"
+#define DEFAULT_COMPRESSION "zstd"
 #define SMALLEST_VOLUME	    (1u << 20)
 
 struct init {
