@@ -87,7 +87,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"media", 0, OPTION_TEXT, &o.media, "MEDIA",
 		 "dir: volumes are files in SET/volumes (default)"},
 		{"compress", 0, OPTION_TEXT, &o.compress, "HOW",
-		 "none or zstd[:LEVEL] (default zstd:5)"},
+		 "none or zstd[:LEVEL] (default zstd)"},
 		{"volume-size", 0, OPTION_SIZE, &o.volume_size, "SIZE",
 		 "begin a new volume file after SIZE bytes"},
 		{0}};
