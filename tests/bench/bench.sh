@@ -3,9 +3,12 @@
 #
 #     bench.sh REEL WORKDIR [RUNS]
 #
-# WORKDIR is best on tmpfs with 12 GB free; RUNS (3) pairs of each. Peers that
-# are not installed are left out. As root caches are dropped where a cold walk
-# is measured; otherwise those numbers are of warm caches, and so marked.
+# WORKDIR is best on tmpfs with 12 GB free; RUNS (3) of each, what is compared
+# in turn; what takes minutes (peers' backups, cp -a) is measured once. Peers
+# that are not installed are left out. As root caches are dropped where a cold
+# walk is measured; otherwise those numbers are of warm caches, and so marked.
+# SMALL_ONLY=1: without the large files. HUGE=1: mounts 2,000,000 files, too.
+# SLOW_PEERS=1: with archivemount, which takes minutes.
 set -u
 LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
@@ -40,6 +43,14 @@ measure()
 		"$work/time"
 }
 
+# Memory that nobody used lately is slow at first, where the machine is a guest
+# that gives it back. So what is about to be filled is used once before.
+warm() # TREE
+{
+	head -c "$(du -sb "$1" | cut -f 1)" /dev/zero >"$work/warm"
+	rm -f "$work/warm"
+}
+
 median() # of lines "seconds cpu MB", by seconds
 {
 	sort -n | awk '{l[NR] = $0} END {print l[int((NR + 1) / 2)]}'
@@ -69,7 +80,7 @@ repeat() # COMMAND...: runs times
 ratio() # A B
 {
 	awk -v a="$(cat "$work/result.$1")" -v b="$(cat "$work/result.$2")" \
-		'BEGIN {printf "%.2f", a / b}'
+		'BEGIN {if (b > 0) printf "%.2f", a / b; else print "-"}'
 }
 
 # ---- backing up ----
@@ -77,6 +88,7 @@ ratio() # A B
 one_tar()
 {
 	rm -f "$work/x.tar"
+	warm "$1"
 	measure tar -cf "$work/x.tar" --format=gnu -C "$1" .
 }
 
@@ -84,12 +96,14 @@ one_reel() # TREE COMPRESSION
 {
 	rm -rf "$work/set"
 	"$reel" init "$work/set" --compress "$2" >/dev/null
+	warm "$1"
 	measure "$reel" backup "$work/set" -C "$1" .
 }
 
 one_squash()
 {
 	rm -f "$work/x.sq"
+	warm "$1"
 	measure mksquashfs "$1" "$work/x.sq" -comp zstd \
 		-Xcompression-level 3 -no-progress -quiet
 }
@@ -206,88 +220,6 @@ rules() # TREE
 	echo "10,000 rules / none: $(ratio with without)"
 }
 
-# ---- mounts ----
-
-umount_all()
-{
-	"$reel" umount "$work/mnt" 2>/dev/null
-	umount "$work/mnt" "$work/mnt2" "$work/mnt3" 2>/dev/null
-	fusermount3 -uqz "$work/mnt2" 2>/dev/null
-}
-
-walks() # WHAT DIR
-{
-	local n
-	for n in $(seq "$runs"); do
-		drop
-		measure find "$2/" -printf '%s %m %T@\n'
-	done | row "find.$1" "find, $cold: $1"
-	repeat measure find "$2/" -printf '%s %m %T@\n' |
-		row "find2.$1" "find, again: $1"
-	drop
-	measure rsync -an "$2/" "$work/empty/" | row "rsync.$1" "rsync -an: $1"
-	drop
-	measure "$work/readlist" "$work/list" "$2" |
-		row "rand.$1" "10,000 random files: $1"
-	measure "$work/readlist" "$work/list" "$2" |
-		row "rand2.$1" "the same again: $1"
-	for n in $(seq "$runs"); do
-		drop
-		measure sh -c "tar -C '$2' -cf - . | cat >/dev/null"
-	done | row "tar.$1" "tar of all: $1"
-	drop
-	rm -rf "$work/copy"
-	measure cp -a "$2/." "$work/copy" | row "cp.$1" "cp -a of all: $1"
-	rm -rf "$work/copy"
-}
-
-mounts() # TREE
-{
-	echo
-	echo "### Mounts of the many small files"
-	echo
-	echo "| what | s | CPU s | peak MB | |"
-	echo "|---|---|---|---|---|"
-	mkdir -p "$work/mnt" "$work/mnt2" "$work/mnt3" "$work/empty"
-	(cd "$1" && find . -type f | LC_ALL=C sort |
-		shuf --random-source=<(yes) | head -n 10000) >"$work/list"
-	cc -O2 -o "$work/readlist" "$here/readlist.c" || exit 2
-	mksquashfs "$1" "$work/x.sq" -comp zstd -Xcompression-level 3 \
-		-no-progress -quiet >/dev/null
-	drop
-	measure sh -c "'$reel' mount '$work/set' '$work/mnt' &&
-		ls '$work/mnt/snapshots/latest' >/dev/null" |
-		row first "reel: mount to first ls"
-	grep VmRSS /proc/"$(pgrep -nf "reel mount $work/set")"/status |
-		awk '{printf "| reel: resident after mounting | | | %.0f | |\n", $2 / 1024}'
-	walks reel "$work/mnt/snapshots/latest"
-	grep VmHWM /proc/"$(pgrep -nf "reel mount $work/set")"/status |
-		awk '{printf "| reel: most resident | | | %.0f | |\n", $2 / 1024}'
-	"$reel" umount "$work/mnt"
-	if have squashfuse_ll; then
-		squashfuse_ll "$work/x.sq" "$work/mnt2"
-		walks squashfuse "$work/mnt2"
-		umount_all
-	fi
-	if mount -t squashfs -o loop,ro "$work/x.sq" "$work/mnt3" 2>/dev/null
-	then
-		walks "kernel squashfs" "$work/mnt3"
-		umount "$work/mnt3"
-	fi
-	rm -f "$work/x.sq"
-	echo
-	have squashfuse_ll && echo "reel / squashfuse: find" \
-		"$(ratio find.reel find.squashfuse), rsync -an" \
-		"$(ratio rsync.reel rsync.squashfuse), random files" \
-		"$(ratio rand.reel rand.squashfuse), again" \
-		"$(ratio rand2.reel rand2.squashfuse), tar" \
-		"$(ratio tar.reel tar.squashfuse), cp -a" \
-		"$(ratio cp.reel cp.squashfuse)"
-	[ -f "$work/result.tar.kernel squashfs" ] && echo &&
-		echo "reel / kernel squashfs: tar" \
-			"$(ratio tar.reel "tar.kernel squashfs")"
-}
-
 restores() # TREE
 {
 	echo
@@ -300,8 +232,10 @@ restores() # TREE
 	for n in $(seq "$runs"); do
 		rm -rf "$work/out"
 		mkdir "$work/out"
+		warm "$1"
 		measure tar -xf "$work/x.tar" -C "$work/out" >>"$work/m.untar"
 		rm -rf "$work/out"
+		warm "$1"
 		measure "$reel" restore "$work/set" --to "$work/out" \
 			>>"$work/m.restore"
 	done
@@ -312,36 +246,7 @@ restores() # TREE
 	echo "reel / tar -x: $(ratio restore untar)"
 }
 
-large_reads() # TREE
-{
-	local f n
-	echo
-	echo "### Reading large files through the mount"
-	echo
-	echo "| what | s | CPU s | peak MB | |"
-	echo "|---|---|---|---|---|"
-	mkdir -p "$work/mnt" "$work/mnt2"
-	mksquashfs "$1" "$work/x.sq" -comp zstd -Xcompression-level 3 \
-		-no-progress -quiet >/dev/null
-	"$reel" mount "$work/set" "$work/mnt"
-	have squashfuse_ll && squashfuse_ll "$work/x.sq" "$work/mnt2"
-	for f in file00 file01; do
-		for n in $(seq "$runs"); do
-			drop
-			measure cat "$work/mnt/snapshots/latest/$f"
-		done | row "cat.reel.$f" "reel, $f"
-		measure cat "$work/mnt/snapshots/latest/$f" |
-			row "cat2.reel.$f" "reel, $f again"
-		have squashfuse_ll || continue
-		for n in $(seq "$runs"); do
-			drop
-			measure cat "$work/mnt2/$f"
-		done | row "cat.sq.$f" "squashfuse, $f"
-	done
-	umount_all
-	rm -f "$work/x.sq"
-}
-
+. "$here/mounts.sh"
 trap umount_all EXIT
 echo "reel $("$reel" --version | tail -n 1), $(uname -r), $(nproc) cores," \
 	"$runs runs, medians; $(date -u +%F)"
@@ -351,11 +256,18 @@ again "many small files" "$work/many"
 rules "$work/many"
 mounts "$work/many"
 restores "$work/many"
+broad
+if [ "${HUGE:-}" ]; then
+	huge
+fi
 if [ "${SMALL_ONLY:-}" = "" ]; then
 	rm -rf "$work/set"
 	[ -d "$work/large" ] || python3 "$here/corpus.py" large "$work/large"
 	backups "few large files" "$work/large"
 	again "few large files" "$work/large"
-	large_reads "$work/large"
+	large_reads "$work/large" zstd
 	restores "$work/large"
+	one_reel "$work/large" none >/dev/null
+	large_reads "$work/large" none
+	rm -rf "$work/set"
 fi
