@@ -112,8 +112,7 @@ void archive_close(struct archive *a)
 
 /* ---- rows ---- */
 
-static void row_from_stat(struct inode_row *row, const struct item *i,
-			  bool atime)
+void archive_row(struct inode_row *row, const struct item *i, bool atime)
 {
 	const struct statx *st = &i->st;
 
@@ -274,8 +273,8 @@ static int path_of(struct archive *a, const struct folder *f, const char *name,
 	return error;
 }
 
-static int list(struct archive *a, struct archive_list *l, const char *verb,
-		const char *target, size_t length)
+int archive_list_name(struct archive *a, struct archive_list *l,
+		      const char *verb, const char *target, size_t length)
 {
 	return archive_list_line(l, a->set->directory, verb,
 				 (char *)a->path.data, a->path.length, target,
@@ -288,7 +287,7 @@ static int replaced(struct archive *a, const struct item *i)
 {
 	int error = lose(a, i);
 
-	return error ? error : list(a, &a->replaced, "", NULL, 0);
+	return error ? error : archive_list_name(a, &a->replaced, "", NULL, 0);
 }
 
 static int take_removed(struct archive *a, struct item *i)
@@ -299,7 +298,7 @@ static int take_removed(struct archive *a, struct item *i)
 	if (!error)
 		error = lose(a, i);
 	if (!error)
-		error = list(a, &a->deleted, "", NULL, 0);
+		error = archive_list_name(a, &a->deleted, "", NULL, 0);
 	if (!error)
 		error = archive_need_folder(a, i->folder);
 	if (!error)
@@ -325,7 +324,7 @@ static int renew_folder(struct archive *a, struct item *i)
 		return 0;
 	error = path_of(a, f, "", 0);
 	if (!error)
-		error = list(a, &a->copies, "d ", NULL, 0);
+		error = archive_list_name(a, &a->copies, "d ", NULL, 0);
 	return error ? error : archive_meta_folder(a, f);
 }
 
@@ -335,7 +334,7 @@ static int add_folder(struct archive *a, struct item *i)
 	uint64_t inode;
 	int error = 0;
 
-	row_from_stat(&f->row, i, a->atime);
+	archive_row(&f->row, i, a->atime);
 	f->xattrs = i->xattrs;
 	i->xattrs = (struct buffer){0};
 	if (f->xattrs.length)
@@ -415,7 +414,7 @@ static int take_folder(struct archive *a, struct item *i)
 
 /* ---- names ---- */
 
-static int enter_name(struct archive *a, struct item *i, uint64_t inode)
+int archive_enter(struct archive *a, struct item *i, uint64_t inode)
 {
 	i->stored_inode = inode;
 	return builder_entry(a->builder, i->folder->node, i->name,
@@ -429,7 +428,7 @@ static int list_alone(struct archive *a, struct item *i, struct member *m,
 	int error = 0;
 
 	if (separate)
-		error = list(a, &a->copies, "c ", NULL, 0);
+		error = archive_list_name(a, &a->copies, "c ", NULL, 0);
 	return error ? error : archive_carrier(a, i->folder, m);
 }
 
@@ -441,7 +440,7 @@ static int list_timed(struct archive *a, struct item *i, int64_t mtime)
 	int n = snprintf(text, sizeof(text), "%s%" PRIu64 ".%09" PRIu64,
 			 mtime < 0 ? "-" : "", ns / 1000000000,
 			 ns % 1000000000);
-	int error = list(a, &a->copies, "t ", text, (size_t)n);
+	int error = archive_list_name(a, &a->copies, "t ", text, (size_t)n);
 
 	return error ? error : archive_meta_folder(a, i->folder);
 }
@@ -478,7 +477,7 @@ static int find_target(struct archive *a, uint64_t content,
 
 /* A link is about to be written under a name that is not alive: see
  * MEMBER_GAP. */
-static int put_gap(struct archive *a, struct item *i, uint64_t content)
+int archive_put_gap(struct archive *a, struct item *i, uint64_t content)
 {
 	struct member m = {.type = MEMBER_FILE,
 			   .path = (char *)a->path.data,
@@ -535,7 +534,7 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	m->mtime.tv_nsec = 0;
 	m->has_atime = false;
 	if (!error)
-		error = put_gap(a, i, row->content);
+		error = archive_put_gap(a, i, row->content);
 	if (!error)
 		error = archive_put_member(a, m);
 	if (!error)
@@ -575,115 +574,6 @@ int archive_lose_old(struct archive *a, struct item *i, uint64_t content)
 	if (i->old.content == content)
 		return 0;
 	return lose(a, i);
-}
-
-/* An inode has one set of metadata, though it may change between the looks at
- * two of its names. */
-static void as_first(struct inode_row *row, const struct link_group *g)
-{
-	row->mode = g->mode;
-	row->uid = g->uid;
-	row->gid = g->gid;
-	row->flags = g->flags;
-	row->mtime = g->mtime;
-	row->atime = g->atime;
-}
-
-/* Everything but the first name of a hard-link group. */
-static int put_hard_link(struct archive *a, struct item *i,
-			 struct link_group *g)
-{
-	bool shared = i->had && g->old_inode && i->old.id == g->old_inode;
-	bool stays = i->had && !i->old_node && g->content &&
-		     i->old.content == g->content;
-	struct member m = {.type = MEMBER_LINK,
-			   .path = (char *)a->path.data,
-			   .path_length = a->path.length,
-			   .link = g->path,
-			   .link_length = g->path_length};
-	/* the first name changed by its carrier, without a member */
-	bool adorned = !g->moved && g->inode != g->old_inode;
-	struct inode_row row;
-	int error = enter_name(a, i, g->inode);
-
-	i->stored_content = g->content;
-	if (error)
-		return error;
-	/* nothing to extract; the line is for reading the archive alone */
-	if (shared && !g->moved)
-		return g->inode == g->old_inode ? 0
-						: list(a, &a->copies, "l ",
-						       g->path, g->path_length);
-	error = archive_need_folder(a, i->folder);
-	if (!error && !stays)
-		error = archive_lose_old(a, i, 0);
-	row_from_stat(&row, i, a->atime);
-	as_first(&row, g);
-	archive_fill(a, &m, &row, &i->xattrs);
-	m.major = 0; /* a device's numbers would be read as MEMBER_COPY */
-	m.minor = 0;
-	if (!error && !stays)
-		error = put_gap(a, i, g->content);
-	if (!error && !stays)
-		error = archive_put_member(a, &m);
-	if (!error && (stays || g->separated || adorned))
-		error = list(a, &a->copies, "l ", g->path, g->path_length);
-	if (!error && (stays || g->separated || adorned))
-		error = archive_meta_folder(a, i->folder);
-	return error;
-}
-
-static uint64_t device_of(const struct statx *st)
-{
-	return (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
-}
-
-static void group_look(struct archive *a, const struct item *i,
-		       struct link_group *g)
-{
-	struct inode_row row;
-
-	row_from_stat(&row, i, a->atime);
-	g->mode = row.mode;
-	g->uid = row.uid;
-	g->gid = row.gid;
-	g->flags = row.flags;
-	g->mtime = row.mtime;
-	g->atime = row.atime;
-}
-
-/* A group whose first name is a path that this session has not written. */
-static int group_at(const struct link_group *like, struct archive *a,
-		    const struct item *i, const struct buffer *path,
-		    struct link_group **out)
-{
-	struct link_group *g = malloc(sizeof(*g) + path->length + 1);
-
-	if (!g)
-		return REEL_ENOMEM;
-	*g = *like;
-	group_look(a, i, g);
-	g->path_length = path->length;
-	memcpy(g->path, path->data, path->length);
-	g->path[path->length] = '\0';
-	*out = g;
-	return 0;
-}
-
-static int remember_group(struct archive *a, struct item *i,
-			  struct link_group *g, uint64_t inode,
-			  uint64_t content)
-{
-	if (i->st.stx_nlink < 2)
-		return 0;
-	group_look(a, i, g);
-	g->device = device_of(&i->st);
-	g->source = i->st.stx_ino;
-	g->inode = inode;
-	g->old_inode = i->had ? i->old.id : 0;
-	g->content = content;
-	return groups_add(&a->groups, g, i->st.stx_nlink, (char *)a->path.data,
-			  a->path.length);
 }
 
 /* Bytes and members of a name that begins a group or stands alone. The member
@@ -732,7 +622,7 @@ static int put_first(struct archive *a, struct item *i)
 	uint64_t inode;
 	int error = 0;
 
-	row_from_stat(&row, i, a->atime);
+	archive_row(&row, i, a->atime);
 	if (i->xattrs.length)
 		error = builder_xattrs(a->builder, i->xattrs.data,
 				       i->xattrs.length, &row.xattrs);
@@ -754,7 +644,7 @@ static int put_first(struct archive *a, struct item *i)
 	    row.ctime == i->old.ctime && row.source == i->old.source &&
 	    S_ISREG(row.mode)) {
 		i->stored_inode = i->old.id;
-		return remember_group(a, i, &g, i->old.id, row.content);
+		return archive_remember(a, i, &g, i->old.id, row.content);
 	}
 	if (i->had)
 		a->changed++;
@@ -762,34 +652,8 @@ static int put_first(struct archive *a, struct item *i)
 		a->added++;
 	error = builder_inode(a->builder, &row, &inode);
 	if (!error)
-		error = enter_name(a, i, inode);
-	return error ? error : remember_group(a, i, &g, inode, row.content);
-}
-
-/* A file that came to another path with its directory: it is the version that
- * it was, and one more name of a path that has it since before this session,
- * even if that goes with this session (what is deleted goes at the end).
- * REEL_ENOENT when there is none. */
-static int put_moved(struct archive *a, struct item *i)
-{
-	struct link_group fresh = {.inode = i->version,
-				   .old_inode = i->version,
-				   .content = i->content};
-	struct link_group *g = NULL;
-	struct buffer target = {0};
-	int error = builder_live_name(a->builder, i->version, &target);
-
-	if (!error)
-		error = group_at(&fresh, a, i, &target, &g);
-	if (!error)
-		error = put_hard_link(a, i, g);
-	if (!error) {
-		*(i->had ? &a->changed : &a->added) += 1;
-		error = remember_group(a, i, &fresh, i->version, i->content);
-	}
-	free(g);
-	buffer_release(&target);
-	return error;
+		error = archive_enter(a, i, inode);
+	return error ? error : archive_remember(a, i, &g, inode, row.content);
 }
 
 static int take_name(struct archive *a, struct item *i)
@@ -801,15 +665,17 @@ static int take_name(struct archive *a, struct item *i)
 	if (error)
 		return error;
 	if (i->st.stx_nlink > 1)
-		g = groups_find(&a->groups, device_of(&i->st), i->st.stx_ino);
+		g = groups_find(&a->groups, archive_device(&i->st),
+				i->st.stx_ino);
 	/* an unchanged name's group may have come to a new path before it */
 	if (i->unchanged && !g)
-		error = remember_group(a, i, &fresh, i->old.id, i->old.content);
+		error = archive_remember(a, i, &fresh, i->old.id,
+					 i->old.content);
 	else if (i->unchanged && g->inode == i->old.id)
 		error = 0;
 	else if (g)
-		error = put_hard_link(a, i, g);
-	else if (!moved || (error = put_moved(a, i)) == REEL_ENOENT)
+		error = archive_put_link(a, i, g);
+	else if (!moved || (error = archive_put_moved(a, i)) == REEL_ENOENT)
 		return put_first(a, i);
 	if (g)
 		groups_seen(&a->groups, g);

@@ -111,6 +111,26 @@ int archive_lose_old(struct archive *a, struct item *i, uint64_t content);
  * its metadata; else 0. */
 uint16_t archive_look(struct archive *a, const struct member *m);
 
+/* archive.c, for archive_links.c. The row of an item's metadata. */
+void archive_row(struct inode_row *row, const struct item *i, bool atime);
+/* The item's name stands for this inode. */
+int archive_enter(struct archive *a, struct item *i, uint64_t inode);
+/* A link is about to be written under a name that is not alive: see
+ * MEMBER_GAP. */
+int archive_put_gap(struct archive *a, struct item *i, uint64_t content);
+/* A line with the present name (a->path) and what it leads to. */
+int archive_list_name(struct archive *a, struct archive_list *l,
+		      const char *verb, const char *target, size_t length);
+
+/* archive_links.c */
+uint64_t archive_device(const struct statx *st);
+/* The first name of a hard-link group was written. */
+int archive_remember(struct archive *a, struct item *i, struct link_group *g,
+		     uint64_t inode, uint64_t content);
+int archive_put_link(struct archive *a, struct item *i, struct link_group *g);
+/* REEL_ENOENT: it is to be written as any other. */
+int archive_put_moved(struct archive *a, struct item *i);
+
 /* archive_content.c: single instance */
 struct stored_content {
 	uint64_t id;   /* 0: empty file */

@@ -14,8 +14,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define PIECE	   (256u << 10)
-#define COPY_LIMIT (64u << 20) /* by one copy_file_range */
+#define PIECE (256u << 10)
 /* Kept free for the spool's log: what was acknowledged must fit into it. At
  * most, and a part of a small filesystem. */
 #define LOG_RESERVE (8u << 20)
@@ -138,10 +137,8 @@ static int load_content(struct live *l, uint64_t id, struct content_row *row)
 	return error;
 }
 
-/* Bytes of a content; of an uncompressed frame that fails most contents are as
- * they should be. */
-static int64_t read_content(struct live *l, const struct content_row *row,
-			    uint64_t offset, void *to, size_t length)
+int64_t bytes_of_content(struct live *l, const struct content_row *row,
+			 uint64_t offset, void *to, size_t length)
 {
 	int64_t n = content_read(l->library->recall, row, offset, to, length);
 	int error;
@@ -164,7 +161,7 @@ static int copy_run(struct live *l, const struct content_row *row, int fd,
 	while (!error && offset < end) {
 		size_t want =
 			end - offset < PIECE ? (size_t)(end - offset) : PIECE;
-		int64_t n = read_content(l, row, offset, piece, want);
+		int64_t n = bytes_of_content(l, row, offset, piece, want);
 
 		if (n <= 0)
 			error = n < 0 ? (int)n : REEL_EDAMAGED;
@@ -390,99 +387,6 @@ void live_file_close(struct live *l, struct live_file *f)
 	free(f);
 }
 
-/* ---- recognising ---- */
-
-static int digest_file(struct live *l, int fd, uint64_t size,
-		       struct digest *out)
-{
-	struct digester *d = NULL;
-	uint8_t *piece = malloc(PIECE);
-	int error = piece ? digester_new(l->set->config.seed, &d) : REEL_ENOMEM;
-
-	for (uint64_t at = 0; !error && at < size;) {
-		ssize_t n = pread(fd, piece, PIECE, (off_t)at);
-
-		if (n <= 0)
-			error = REEL_EIO;
-		else
-			digester_add(d, piece, (size_t)n);
-		at += n > 0 ? (uint64_t)n : 0;
-	}
-	if (!error)
-		digester_result(d, out);
-	digester_free(d);
-	free(piece);
-	return error;
-}
-
-static bool same_bytes(struct live *l, const struct content_row *row, int fd)
-{
-	uint8_t *a = malloc(PIECE), *b = malloc(PIECE);
-	bool same = a && b;
-
-	for (uint64_t at = 0; same && at < row->size;) {
-		ssize_t n = pread(fd, a, PIECE, (off_t)at);
-
-		same = n > 0 && read_content(l, row, at, b, (size_t)n) == n &&
-		       !memcmp(a, b, (size_t)n);
-		at += n > 0 ? (uint64_t)n : 0;
-	}
-	free(a);
-	free(b);
-	return same;
-}
-
-/* The set's content with the bytes of a file, 0 when it has none. */
-static uint64_t find_content(struct live *l, struct live_node *n,
-			     const struct digest *digest)
-{
-	struct content_row row = {0};
-	uint64_t after = 0, found = 0;
-	int error = 0;
-
-	while (!error && !found) {
-		pthread_mutex_lock(&l->lock);
-		error = tree_candidate(l->catalog, n->row.size, digest, after,
-				       l->epoch, &row);
-		pthread_mutex_unlock(&l->lock);
-		if (error)
-			break;
-		after = row.id;
-		if (!row.sparse && same_bytes(l, &row, n->fd))
-			found = row.id;
-		content_row_release(&row);
-	}
-	return found;
-}
-
-void bytes_recognise(struct live *l, struct live_node *n)
-{
-	struct digest digest;
-	uint64_t content;
-	bool has = false;
-	int error = 0;
-
-	pthread_mutex_lock(&l->lock);
-	n->written = false;
-	if (n->row.size && n->row.file && n->fd >= 0)
-		error = tree_has_size(l->catalog, n->row.size, l->epoch, &has);
-	pthread_mutex_unlock(&l->lock);
-	if (error || !has || digest_file(l, n->fd, n->row.size, &digest))
-		return;
-	content = find_content(l, n, &digest);
-	pthread_mutex_lock(&l->lock);
-	if (!node_touch(l, n)) {
-		n->row.has_digest = true;
-		n->row.digest = digest;
-		if (content) {
-			bytes_drop(l, n);
-			n->row.content = content;
-			n->row.blocks = (n->row.size + 4095) / 4096 * 8;
-		}
-	}
-	pthread_mutex_unlock(&l->lock);
-}
-
 /* ---- reading ---- */
 
 static int64_t read_file(struct live_node *n, uint64_t offset, uint8_t *to,
@@ -540,10 +444,10 @@ int64_t live_read(struct live *l, struct live_file *f, uint64_t offset,
 	if (!where && !f->content.sparse)
 		row = f->content;
 	else if (!where)
-		got = read_content(l, &f->content, offset, to, length);
+		got = bytes_of_content(l, &f->content, offset, to, length);
 	pthread_mutex_unlock(&n->bytes);
 	if (row.id)
-		got = read_content(l, &row, offset, to, length);
+		got = bytes_of_content(l, &row, offset, to, length);
 	if (got < 0)
 		log_error("a file in current/ (%llu) cannot be read at byte "
 			  "%llu: %s",
@@ -688,74 +592,6 @@ int live_allocate(struct live *l, struct live_file *f, int mode,
 	pthread_mutex_unlock(&n->bytes);
 	pthread_rwlock_unlock(&l->freeze);
 	return error;
-}
-
-/* ---- copying ---- */
-
-/* A whole content of the set into an empty file: shared. 1 when that was
- * done. */
-static int share(struct live *l, struct live_node *from, struct live_node *to)
-{
-	int done = 0;
-
-	pthread_mutex_lock(&to->bytes);
-	pthread_mutex_lock(&l->lock);
-	if (from->row.content && !from->row.file && !to->row.size) {
-		done = node_change(l, to);
-		if (!done) {
-			bytes_drop(l, to);
-			to->row.content = from->row.content;
-			to->row.size = from->row.size;
-			to->row.blocks = from->row.blocks;
-			to->row.mtime = to->row.ctime;
-			done = 1;
-		}
-	}
-	pthread_mutex_unlock(&l->lock);
-	pthread_mutex_unlock(&to->bytes);
-	return done;
-}
-
-static int64_t copy_pieces(struct live *l, struct live_file *from,
-			   uint64_t from_offset, struct live_file *to,
-			   uint64_t to_offset, uint64_t length)
-{
-	uint8_t *piece = malloc(PIECE);
-	uint64_t done = 0;
-	int64_t n = piece ? 1 : REEL_ENOMEM;
-
-	while (n > 0 && done < length) {
-		size_t want =
-			length - done < PIECE ? (size_t)(length - done) : PIECE;
-		int error;
-
-		n = live_read(l, from, from_offset + done, piece, want);
-		if (n <= 0)
-			break;
-		error = live_write(l, to, to_offset + done, piece, (size_t)n,
-				   NULL);
-		done += error ? 0 : (uint64_t)n;
-		n = error ? error : n;
-	}
-	free(piece);
-	return done ? (int64_t)done : n < 0 ? n : 0;
-}
-
-int64_t live_copy(struct live *l, struct live_file *from, uint64_t from_offset,
-		  struct live_file *to, uint64_t to_offset, uint64_t length)
-{
-	int done = 0;
-
-	if (!from_offset && !to_offset && from->node != to->node &&
-	    length >= from->node->row.size) {
-		pthread_rwlock_rdlock(&l->freeze);
-		done = share(l, from->node, to->node);
-		pthread_rwlock_unlock(&l->freeze);
-	}
-	if (done)
-		return done < 0 ? done : (int64_t)from->node->row.size;
-	return copy_pieces(l, from, from_offset, to, to_offset,
-			   length < COPY_LIMIT ? length : COPY_LIMIT);
 }
 
 /* ---- syncing: P2 of spool.h ---- */

@@ -1,5 +1,6 @@
 /* Inside live: what its files share. live.c nodes, live_names.c names,
- * live_attributes.c attributes, live_bytes.c bytes, live_list.c listings,
+ * live_attributes.c attributes, live_bytes.c bytes, live_recognise.c and
+ * live_copy.c what need not be stored again, live_list.c listings,
  * live_commit.c commits. */
 #ifndef REEL_FS_LIVE_STATE_H
 #define REEL_FS_LIVE_STATE_H
@@ -118,7 +119,12 @@ void bytes_drop(struct live *l, struct live_node *n);
 /* Under freeze; takes the other locks. */
 int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,
 		   const struct live_user *user);
-/* Its last file was closed. */
+/* Bytes of a content; of an uncompressed frame that fails most contents are as
+ * they should be. */
+int64_t bytes_of_content(struct live *l, const struct content_row *row,
+			 uint64_t offset, void *to, size_t length);
+
+/* live_recognise.c. Its last file was closed. */
 void bytes_recognise(struct live *l, struct live_node *n);
 
 #endif

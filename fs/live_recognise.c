@@ -1,0 +1,102 @@
+/* A content that the set has already takes no room again: it is recognised
+ * when its file is closed. The digest names a candidate, the bytes decide. */
+#include "fs/live_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "tape/error.h"
+
+#define PIECE (256u << 10)
+
+static int digest_file(struct live *l, int fd, uint64_t size,
+		       struct digest *out)
+{
+	struct digester *d = NULL;
+	uint8_t *piece = malloc(PIECE);
+	int error = piece ? digester_new(l->set->config.seed, &d) : REEL_ENOMEM;
+
+	for (uint64_t at = 0; !error && at < size;) {
+		ssize_t n = pread(fd, piece, PIECE, (off_t)at);
+
+		if (n <= 0)
+			error = REEL_EIO;
+		else
+			digester_add(d, piece, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (!error)
+		digester_result(d, out);
+	digester_free(d);
+	free(piece);
+	return error;
+}
+
+static bool same_bytes(struct live *l, const struct content_row *row, int fd)
+{
+	uint8_t *a = malloc(PIECE), *b = malloc(PIECE);
+	bool same = a && b;
+
+	for (uint64_t at = 0; same && at < row->size;) {
+		ssize_t n = pread(fd, a, PIECE, (off_t)at);
+
+		same = n > 0 &&
+		       bytes_of_content(l, row, at, b, (size_t)n) == n &&
+		       !memcmp(a, b, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	free(a);
+	free(b);
+	return same;
+}
+
+/* The set's content with the bytes of a file, 0 when it has none. */
+static uint64_t find_content(struct live *l, struct live_node *n,
+			     const struct digest *digest)
+{
+	struct content_row row = {0};
+	uint64_t after = 0, found = 0;
+	int error = 0;
+
+	while (!error && !found) {
+		pthread_mutex_lock(&l->lock);
+		error = tree_candidate(l->catalog, n->row.size, digest, after,
+				       l->epoch, &row);
+		pthread_mutex_unlock(&l->lock);
+		if (error)
+			break;
+		after = row.id;
+		if (!row.sparse && same_bytes(l, &row, n->fd))
+			found = row.id;
+		content_row_release(&row);
+	}
+	return found;
+}
+
+void bytes_recognise(struct live *l, struct live_node *n)
+{
+	struct digest digest;
+	uint64_t content;
+	bool has = false;
+	int error = 0;
+
+	pthread_mutex_lock(&l->lock);
+	n->written = false;
+	if (n->row.size && n->row.file && n->fd >= 0)
+		error = tree_has_size(l->catalog, n->row.size, l->epoch, &has);
+	pthread_mutex_unlock(&l->lock);
+	if (error || !has || digest_file(l, n->fd, n->row.size, &digest))
+		return;
+	content = find_content(l, n, &digest);
+	pthread_mutex_lock(&l->lock);
+	if (!node_touch(l, n)) {
+		n->row.has_digest = true;
+		n->row.digest = digest;
+		if (content) {
+			bytes_drop(l, n);
+			n->row.content = content;
+			n->row.blocks = (n->row.size + 4095) / 4096 * 8;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+}
