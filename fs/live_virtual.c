@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "catalog/rules_file.h"
+#include "fs/view.h"
 #include "tape/error.h"
 
 bool live_virtual_is(const char *name)
@@ -73,6 +74,8 @@ int live_virtual_get(const struct live_virtual *v, struct catalog *c,
 		return get_excluded(v, id, out);
 	if (id == LIVE_ROOT && !strcmp(name, MOUNT_STATUS))
 		return committer_status(v->committer, out);
+	if (id == LIVE_ROOT) /* of the mount as a whole */
+		return virtual_get(v->set, c, VIEW_ROOT, name, out);
 	error = live_whereabouts(v->live, id, &content, &excluded);
 	return error ? error
 		     : virtual_of_content(v->set, c, content, name, out);

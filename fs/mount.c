@@ -80,6 +80,8 @@ static void tell_news(struct mount *m, int watched, struct catalog *c,
 	if (m->live)
 		live_follow(m->live);
 	atomic_fetch_add(&m->news, 1);
+	if (!m->main.session)
+		return;
 	fuse_lowlevel_notify_inval_entry(m->main.session, VIEW_SNAPSHOTS,
 					 "latest", strlen("latest"));
 	fuse_lowlevel_notify_inval_inode(m->main.session, VIEW_SNAPSHOTS, -1,
@@ -166,14 +168,16 @@ static void read_further_ahead(const struct mount *m)
 	close(fd);
 }
 
-/* The channel of current/. An ordinary user's fusermount3 mounts nothing on
- * what lies in a mount that is read-only. */
+/* The channel of current/. An ordinary user's fusermount3 may not look into a
+ * mount, so that it cannot mount within one: see open_live. */
 static int open_current(struct mount *m)
 {
 	struct channel *c = &m->current;
 	int error;
 
-	if (asprintf(&c->place, "%s/current", m->options->mountpoint) < 0) {
+	c->is_main = m->options->alone;
+	if (asprintf(&c->place, "%s%s", m->options->mountpoint,
+		     c->is_main ? "" : "/current") < 0) {
 		c->place = NULL;
 		return REEL_ENOMEM;
 	}
@@ -194,8 +198,7 @@ static int open_main(struct mount *m)
 	c->place = strdup(m->options->mountpoint);
 	if (!c->place)
 		return REEL_ENOMEM;
-	c->read_only = !m->live || !geteuid();
-	c->is_main = true;
+	c->read_only = c->is_main = true;
 	error = channel_open(c);
 	if (!error)
 		error = push_new(m->set, m->library->recall, store, m,
@@ -215,7 +218,7 @@ static int serve(struct mount *m)
 	m->ended = eventfd(0, EFD_CLOEXEC);
 	if (!error && m->ended < 0)
 		error = REEL_EIO;
-	if (!error)
+	if (!error && !m->options->alone)
 		error = open_main(m);
 	if (!error && m->live)
 		error = open_current(m);
@@ -256,16 +259,22 @@ static int open_live(struct mount *m)
 {
 	int error;
 
-	if (m->options->read_only || m->view.only)
+	if ((m->options->read_only || m->view.only) && !m->options->alone)
 		return 0;
-	if (m->set->read_only) {
+	if (m->set->read_only && !m->options->alone) {
 		log_note("%s cannot be written: current/ is read-only",
 			 m->set->path);
 		return 0;
 	}
+	if (geteuid() && !m->options->alone) {
+		log_note("current/ is read-only: only root mounts within a "
+			 "mount; -o current shows it alone, to be written to");
+		return 0;
+	}
 	check_rules(m);
 	error = live_open(m->set, m->library, m->options->mountpoint, &m->live);
-	if (error == REEL_ELOCKED || error == REEL_EROFS) {
+	if ((error == REEL_ELOCKED || error == REEL_EROFS) &&
+	    !m->options->alone) {
 		log_note("current/ is read-only");
 		return 0;
 	}

@@ -14,6 +14,7 @@ struct mount_options {
 	bool foreground;
 	bool allow_other;
 	bool offline_fail;
+	bool alone;	       /* current/ is the root, and all there is */
 	bool read_only;	       /* current/ too */
 	bool set_uid, set_gid; /* every file shows these owners */
 	uid_t uid;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -151,6 +152,15 @@ static void sync_current(const char *current)
 		close(fd);
 }
 
+/* Whether current/ itself is mounted there. */
+static bool is_writable(const char *path)
+{
+	struct statvfs st;
+
+	return is_mounted(path) && !statvfs(path, &st) &&
+	       !(st.f_flag & ST_RDONLY);
+}
+
 int mount_commit(const char *mountpoint, const char *label)
 {
 	char *path = absolute(mountpoint), *current = NULL;
@@ -158,7 +168,11 @@ int mount_commit(const char *mountpoint, const char *label)
 
 	if (!path || asprintf(&current, "%s/current", path) < 0)
 		error = path ? REEL_ENOMEM : REEL_ENOENT;
-	if (!error && !is_mounted(current)) {
+	if (!error && !is_mounted(current) && is_writable(path)) {
+		free(current); /* -o current */
+		current = strdup(path);
+		error = current ? 0 : REEL_ENOMEM;
+	} else if (!error && !is_mounted(current)) {
 		log_error("%s: no writable current/ is mounted there",
 			  mountpoint);
 		error = REEL_EINVAL;

@@ -137,6 +137,8 @@ static int parse_word(const struct command *self, struct mounting *m,
 		return status;
 	if (!strcmp(word, "ro"))
 		m->mount.read_only = true;
+	else if (!strcmp(word, "current"))
+		m->mount.alone = true;
 	else if (!strcmp(word, "allow_other"))
 		m->mount.allow_other = true;
 	else if (!strcmp(word, "offline=fail"))
@@ -389,6 +391,9 @@ const struct command command_mount = {
 	.details = "mount options:\n"
 		   "  snapshot=SNAP    that snapshot alone, at the root\n"
 		   "  cache=SIZE       memory for unpacked data (default 16M)\n"
+		   "  current          current/ alone, at the root, to be "
+		   "written to (as an\n"
+		   "                   ordinary user, too)\n"
 		   "  ro               current/ is read-only, too\n"
 		   "  commit=SECONDS   commit what was written to current/ "
 		   "that often\n"

@@ -22,6 +22,8 @@ int status_read(const char *mountpoint, bool quiet, struct status *out)
 		return REEL_ENOMEM;
 	}
 	n = getxattr(current, MOUNT_STATUS, out->text, STATUS_LIMIT);
+	if (n < 0) /* -o current */
+		n = getxattr(mountpoint, MOUNT_STATUS, out->text, STATUS_LIMIT);
 	if (n < 0) {
 		if (!quiet)
 			log_error("%s: no writable current/ is mounted there",

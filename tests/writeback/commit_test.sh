@@ -131,5 +131,14 @@ rm -f "$set"/catalog.db*
 try "the archives alone name the same" cmp "$work/before" "$work/after"
 "$reel" restore "$set" --to "$work/again" >"$work/said" 2>&1
 try "and give the same back" same "$work/out" "$work/again"
+# current/ alone, as an ordinary user has it
+"$reel" mount "$set" "$mnt" -o current
+echo alone >"$mnt/alone"
+try "current/ alone is committed" commit
+echo more >>"$mnt/alone"
+try "and when it is unmounted" "$reel" umount "$mnt"
+"$reel" restore "$set" --to "$work/last" >/dev/null 2>&1
+[ "$(cat "$work/last/alone")" = "$(printf 'alone\nmore')" ]
+ok "as it was" $?
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
