@@ -245,12 +245,13 @@ static int sync_moved(struct live *l, int fd)
  * the node had. Under the node's lock. */
 static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 {
-	bool was = n->row.synced != SPOOL_UNSYNCED, durable;
+	bool was, durable;
 	struct content_row row = {0};
 	uint64_t file, content;
 	int fd, error = 0;
 
 	pthread_mutex_lock(&l->lock);
+	was = n->row.synced != SPOOL_UNSYNCED;
 	file = spool_new_file(l->spool);
 	content = n->row.content;
 	/* a version of the base can be had again */
@@ -275,6 +276,13 @@ static int move_bytes(struct live *l, struct live_node *n, uint64_t keep)
 	if (!error && durable)
 		error = sync_moved(l, fd);
 	pthread_mutex_lock(&l->lock);
+	if (!error && !was && n->row.synced != SPOOL_UNSYNCED) {
+		/* its directory was synced meanwhile, and it with that */
+		pthread_mutex_unlock(&l->lock);
+		error = sync_moved(l, fd);
+		was = true;
+		pthread_mutex_lock(&l->lock);
+	}
 	if (!error)
 		error = node_touch(l, n);
 	if (error) {
