@@ -1,5 +1,6 @@
 #include "catalog/spool_state.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -319,6 +320,23 @@ char *spool_owner(struct set *set)
 	return text;
 }
 
+static bool has_files(const struct spool *s)
+{
+	int fd = openat(s->set->directory, "spool/current/files",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	bool has = false;
+
+	while (dir && !has && (e = readdir(dir)))
+		has = *e->d_name != '.';
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 bool spool_pending(struct set *set)
 {
 	struct spool *s = spool_alloc(set);
@@ -334,6 +352,7 @@ bool spool_pending(struct set *set)
 				 "state = 1) OR EXISTS (SELECT 1 FROM entry "
 				 "WHERE state = 1)",
 				 &any);
+	any |= has_files(s);
 	spool_free(s);
 	return any;
 }

@@ -95,7 +95,8 @@ void spool_close(struct spool *s);
 /* Another connection that sees the spool as it was at the last flush, for one
  * thread, until it is closed; reads only. */
 int spool_view(struct spool *s, struct spool **out);
-/* Whether SET has a spool with something dirty in it, without opening it. */
+/* Whether SET has a spool with something dirty in it, or with files, without
+ * opening it. */
 bool spool_pending(struct set *set);
 /* The owner of a locked spool, heap; NULL when nobody holds it. */
 char *spool_owner(struct set *set);

@@ -116,9 +116,9 @@ int commit_fill(struct item *i, struct spool_node *n)
 	n->xattrs = (struct buffer){0};
 	if (S_ISLNK(n->mode))
 		return fill_target(i, n);
+	i->file = n->file;
 	if (!S_ISREG(n->mode) || !n->size)
 		return 0;
-	i->file = n->file;
 	i->content = n->file ? 0 : n->content;
 	return i->file || i->content ? 0 : REEL_EIO;
 }

@@ -84,7 +84,7 @@ static void say_unread(const struct item *i, int error)
 
 static int pass_on(struct commit_read *r, struct item *i)
 {
-	int error = i->file ? read_item(r, i) : 0;
+	int error = i->file && i->st.stx_size ? read_item(r, i) : 0;
 
 	if (error) {
 		say_unread(i, error);
