@@ -13,8 +13,6 @@
 #include "tape/log.h"
 #include "tape/text.h"
 
-#define READ_PIECE (256u << 10)
-
 /* What a rule left out is for one mount only, with what only that leads to.
  * Below a new directory that is gone nothing can be reached. */
 static int drop_excluded(struct spool *s)
@@ -52,31 +50,6 @@ static int drop_clean(struct spool *s)
 
 /* ---- after a power cut ---- */
 
-static int digest_of(struct spool *s, int fd, uint64_t size, struct digest *out)
-{
-	struct digester *d = NULL;
-	uint8_t *piece = malloc(READ_PIECE);
-	int error = piece ? digester_new(s->set->config.seed, &d) : REEL_ENOMEM;
-	uint64_t at = 0;
-
-	while (!error && at < size) {
-		size_t want = size - at < READ_PIECE ? (size_t)(size - at)
-						     : READ_PIECE;
-		ssize_t n = pread(fd, piece, want, (off_t)at);
-
-		if (n <= 0)
-			error = REEL_EIO;
-		else
-			digester_add(d, piece, (size_t)n);
-		at += n > 0 ? (uint64_t)n : 0;
-	}
-	if (!error)
-		digester_result(d, out);
-	digester_free(d);
-	free(piece);
-	return error;
-}
-
 enum whole { WHOLE, SHORT, OTHER };
 
 static enum whole look_at(struct spool *s, const struct spool_node *n,
@@ -92,7 +65,7 @@ static enum whole look_at(struct spool *s, const struct spool_node *n,
 		whole = *size < n->size ? SHORT : WHOLE;
 	}
 	if (whole == WHOLE && n->has_digest &&
-	    (digest_of(s, fd, n->size, &now) ||
+	    (digest_file(s->set->config.seed, fd, n->size, &now) ||
 	     memcmp(now.b, n->digest.b, DIGEST_SIZE) != 0))
 		whole = OTHER;
 	if (fd >= 0)

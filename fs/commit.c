@@ -205,7 +205,7 @@ static int finish(struct committing *c)
 	r->removed = a->removed;
 	r->new_bytes = a->new_bytes;
 	r->unique_bytes = a->unique_bytes;
-	r->problems = a->problems + c->walk.problems;
+	r->problems = a->problems;
 	if (!has_news(a))
 		return 0;
 	a->problems = r->problems;

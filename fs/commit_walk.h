@@ -18,7 +18,7 @@ struct commit_walk {
 	const struct commit_options *options;
 	struct outlet out;
 	/* results */
-	uint64_t excluded, problems;
+	uint64_t excluded;
 	int error;
 	struct buffer later; /* struct item * each */
 	struct visits *visits;

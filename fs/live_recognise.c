@@ -9,29 +9,6 @@
 
 #define PIECE (256u << 10)
 
-static int digest_file(struct live *l, int fd, uint64_t size,
-		       struct digest *out)
-{
-	struct digester *d = NULL;
-	uint8_t *piece = malloc(PIECE);
-	int error = piece ? digester_new(l->set->config.seed, &d) : REEL_ENOMEM;
-
-	for (uint64_t at = 0; !error && at < size;) {
-		ssize_t n = pread(fd, piece, PIECE, (off_t)at);
-
-		if (n <= 0)
-			error = REEL_EIO;
-		else
-			digester_add(d, piece, (size_t)n);
-		at += n > 0 ? (uint64_t)n : 0;
-	}
-	if (!error)
-		digester_result(d, out);
-	digester_free(d);
-	free(piece);
-	return error;
-}
-
 static bool same_bytes(struct live *l, const struct content_row *row, int fd)
 {
 	uint8_t *a = malloc(PIECE), *b = malloc(PIECE);
@@ -85,7 +62,8 @@ void bytes_recognise(struct live *l, struct live_node *n)
 	if (n->row.size && n->row.file && n->fd >= 0)
 		error = tree_has_size(l->catalog, n->row.size, l->epoch, &has);
 	pthread_mutex_unlock(&l->lock);
-	if (error || !has || digest_file(l, n->fd, n->row.size, &digest))
+	if (error || !has ||
+	    digest_file(l->set->config.seed, n->fd, n->row.size, &digest))
 		return;
 	content = find_content(l, n, &digest);
 	pthread_mutex_lock(&l->lock);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 #include "tape/digest.h"
 #include "tape/error.h"
@@ -74,4 +75,29 @@ void digester_result(const struct digester *d, struct digest *out)
 uint32_t digest_checksum32(const void *data, size_t length)
 {
 	return (uint32_t)XXH64(data, length, 0);
+}
+
+#define PIECE (256u << 10) /* of a file, read at a time */
+
+int digest_file(uint64_t seed, int fd, uint64_t size, struct digest *out)
+{
+	struct digester *d = NULL;
+	uint8_t *piece = malloc(PIECE);
+	int error = piece ? digester_new(seed, &d) : REEL_ENOMEM;
+
+	for (uint64_t at = 0; !error && at < size;) {
+		size_t want = size - at < PIECE ? (size_t)(size - at) : PIECE;
+		ssize_t n = pread(fd, piece, want, (off_t)at);
+
+		if (n <= 0)
+			error = REEL_EIO;
+		else
+			digester_add(d, piece, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (!error)
+		digester_result(d, out);
+	digester_free(d);
+	free(piece);
+	return error;
 }

@@ -23,6 +23,10 @@ void digester_reset(struct digester *d);
 void digester_add(struct digester *d, const void *data, size_t length);
 void digester_result(const struct digester *d, struct digest *out);
 
+/* The first `size` bytes of an open file, which must have them: 0, REEL_EIO,
+ * REEL_ENOMEM. */
+int digest_file(uint64_t seed, int fd, uint64_t size, struct digest *out);
+
 /* Low 32 bits of XXH64 with seed 0: the checksum of the zstd seekable
  * format (contrib/seekable_format, Seek_Table_Entries). */
 uint32_t digest_checksum32(const void *data, size_t length);
