@@ -200,7 +200,8 @@ static int open_main(struct mount *m)
 		return REEL_ENOMEM;
 	c->read_only = c->is_main = true;
 	error = channel_open(c);
-	if (!error)
+	/* which of itself recalls no cartridge */
+	if (!error && !m->set->medium->tape)
 		error = push_new(m->set, m->library->recall, store, m,
 				 &m->push);
 	if (!error)

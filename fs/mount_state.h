@@ -17,7 +17,8 @@
 #include "fs/push.h"
 #include "fs/view.h"
 
-#define MOUNT_WORKERS 4
+#define MOUNT_WORKERS	   4
+#define MOUNT_WORKERS_MOST 64 /* where reading waits for cartridges */
 
 struct mount;
 struct channel;
@@ -61,11 +62,13 @@ struct worker {
 	/* the file read last */
 	uint64_t inode;
 	struct content_row content;
+	volatile int stop; /* what it waits for is given up */
 };
 
 /* Who reads the next request (worker.c). */
 struct turns {
-	pthread_mutex_t lock; /* of the first three */
+	pthread_mutex_t lock; /* of the first four */
+	unsigned workers;     /* that were started */
 	bool led;
 	unsigned standing_by;
 	unsigned helpers; /* called and not come yet */
@@ -80,7 +83,7 @@ struct channel {
 	bool read_only;
 	bool is_main; /* its end is the mount's */
 	struct fuse_session *session;
-	struct worker workers[MOUNT_WORKERS];
+	struct worker workers[MOUNT_WORKERS_MOST];
 	struct turns turns;
 };
 
@@ -117,6 +120,11 @@ void workers_stop(struct channel *c);
 void workers_release(struct channel *c);
 /* Due before a request that may take long: another worker reads the next. */
 void worker_step_down(struct worker *w);
+/* Before a request that may wait for a cartridge (W5); until worker_waited,
+ * which is due before the answer, an interrupt or the mount's end stops it.
+ * REEL_EBUSY: too many wait. Nothing to do on other media. */
+int worker_waits(struct worker *w, fuse_req_t request);
+void worker_waited(struct worker *w, fuse_req_t request);
 /* The session's input and output; for struct fuse_custom_io. */
 ssize_t worker_read(int fd, void *to, size_t length, void *context);
 ssize_t worker_write(int fd, struct iovec *parts, int count, void *context);
