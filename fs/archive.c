@@ -728,8 +728,7 @@ static int put_end(struct archive *a, struct trailer *t)
 	static const uint8_t end[2 * MEMBER_BLOCK];
 	uint8_t block[TRAILER_SIZE];
 	char path[80];
-	int error = stream_flush(a->stream, &(const struct frame *){NULL},
-				 &(size_t){0});
+	int error = stream_drain(a->stream);
 
 	memcpy(t->set, a->set->config.uuid, sizeof(t->set));
 	t->session = a->session;
