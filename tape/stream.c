@@ -407,6 +407,11 @@ int stream_drain(struct stream_writer *w)
 	return settle(w, false);
 }
 
+void stream_end(struct stream_writer *w, const struct trailer *t)
+{
+	w->volumes->end = t;
+}
+
 int stream_publish(struct stream_writer *w)
 {
 	int error = settle(w, w->filled <= VOLUME_LAST);

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "tape/frame.h"
+#include "tape/trailer.h"
 
 struct volumes;
 
@@ -59,6 +60,9 @@ int stream_flush(struct stream_writer *w, const struct frame **frames,
 		 size_t *count);
 /* Ends the present frame and waits until all were given to their volumes. */
 int stream_drain(struct stream_writer *w);
+/* The end member's fields (borrowed until it is published), for media that note
+ * them apart. */
+void stream_end(struct stream_writer *w, const struct trailer *t);
 /* Flush, seek tables, fsync, rename (S2). */
 int stream_publish(struct stream_writer *w);
 /* Whether the last volume has its name: also after stream_publish failed,

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "tape/cartridge.h"
 #include "tape/frame.h"
-#include "tape/trailer.h"
 
 #define VOLUME_BACK   128 /* decoded frames kept for reading back */
 #define VOLUME_FRAMES 4	  /* at least, in a volume that is cut */
@@ -58,7 +58,9 @@ struct volumes {
 	uint64_t volume_size; /* bytes; 0: as large as the medium lets them */
 	uint32_t first;	      /* number of the session's first */
 	bool published;
-	atomic_ullong stored; /* bytes on volumes */
+	const struct trailer *end; /* of the session, before it is published;
+				      borrowed */
+	atomic_ullong stored;	   /* bytes on volumes */
 	pthread_mutex_t lock; /* of all below, and where the kind says so */
 	uint32_t present;     /* number of the volume that frames go to */
 	struct frame *frames; /* in the order of the stream */
@@ -85,5 +87,22 @@ int volumes_frame(struct volumes *v, const struct frame *f,
 /* Files of a directory (borrowed): stream.h, S1-S3. */
 int volumes_dir_new(int directory, enum compression c, uint64_t volume_size,
 		    bool sync, uint32_t first, struct volumes **out);
+
+/* Tape files on cartridges. */
+struct append_options;
+struct volumes_tape_options {
+	const struct append_options *append; /* its table is taken over */
+	enum compression compression;
+	uint32_t first;
+	uint64_t volume_size; /* bytes; 0: until the cartridge is full */
+	size_t ring;	      /* bytes; 0: the default */
+};
+
+int volumes_tape_new(const struct volumes_tape_options *o,
+		     struct volumes **out);
+/* Cartridges and places as they stand, of a session that was published. */
+const struct cartridge_table *volumes_tape_table(const struct volumes *v);
+/* How often the drive had to wait for data. */
+unsigned volumes_tape_stops(const struct volumes *v);
 
 #endif
