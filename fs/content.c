@@ -128,6 +128,7 @@ int library_open(struct set *set, size_t cache, struct library **out)
 	struct recall_options o = {.directory = set->volumes,
 				   .compression = set->config.compression,
 				   .cache = cache,
+				   .unchecked = set->foreign,
 				   .find = find,
 				   .context = f};
 	if (!error)

@@ -591,3 +591,12 @@ int seek_table_read(int fd, struct frame **frames, size_t *count, bool *rebuilt)
 		*rebuilt = true;
 	return error;
 }
+
+int seek_table_find(int fd, struct frame **frames, size_t *count)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return error_from_errno(errno);
+	return table_read(fd, (uint64_t)st.st_size, frames, count);
+}

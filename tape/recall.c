@@ -251,7 +251,7 @@ static int load(struct recall *r, struct loader *l, struct entry *e)
 	}
 	error = read_stored(fd, f->position, stored, f->stored);
 	volume_put(r, fd, slot);
-	if (!error)
+	if (!error && !(plain && r->options.unchecked))
 		error = frame_decode(l->codec, f, stored, e->data);
 out:
 	if (error)

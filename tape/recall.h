@@ -3,6 +3,7 @@
 #ifndef REEL_TAPE_RECALL_H
 #define REEL_TAPE_RECALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "tape/frame.h"
@@ -17,7 +18,8 @@ typedef int (*recall_find)(void *context, uint32_t session, uint64_t offset,
 struct recall_options {
 	int directory; /* fd of volumes/; borrowed */
 	enum compression compression;
-	size_t cache; /* bytes of decoded frames kept */
+	size_t cache;	/* bytes of decoded frames kept */
+	bool unchecked; /* uncompressed frames have no checksum */
 	recall_find find;
 	void *context;
 };
