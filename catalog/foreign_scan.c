@@ -30,19 +30,25 @@ static void leave_out(struct foreign_scan *s, const char *path, size_t length,
 
 /* ---- directories ---- */
 
+/* One that has no member. */
+static struct inode_row plain_directory(const struct foreign_scan *s)
+{
+	return (struct inode_row){.mode = S_IFDIR | 0755,
+				  .uid = geteuid(),
+				  .gid = getegid(),
+				  .mtime = s->time,
+				  .ctime = s->time,
+				  .atime = s->time,
+				  .nlink = 1};
+}
+
 /* The directory's node, made where there is none. With `row` its metadata are
  * these, else what it has, or plain ones. */
 static int enter_directory(struct foreign_scan *s, uint64_t parent,
 			   const char *name, size_t length,
 			   struct inode_row *row, uint64_t *node)
 {
-	const struct inode_row plain = {.mode = S_IFDIR | 0755,
-					.uid = geteuid(),
-					.gid = getegid(),
-					.mtime = s->time,
-					.ctime = s->time,
-					.atime = s->time,
-					.nlink = 1};
+	const struct inode_row plain = plain_directory(s);
 	struct foreign_name *n =
 		foreign_names_add(&s->names, parent, name, length);
 	int error;
@@ -273,13 +279,7 @@ static int take(struct foreign_scan *s, struct member_decoder *d,
 
 int foreign_scan_begin(struct foreign_scan *s)
 {
-	const struct inode_row row = {.mode = S_IFDIR | 0755,
-				      .uid = geteuid(),
-				      .gid = getegid(),
-				      .mtime = s->time,
-				      .ctime = s->time,
-				      .atime = s->time,
-				      .nlink = 1};
+	const struct inode_row row = plain_directory(s);
 	int error = builder_inode(s->builder, &row, &s->base_inode);
 
 	s->base = TREE_ROOT;
@@ -307,6 +307,34 @@ static int one(struct foreign_scan *s, struct member_decoder *d,
 		return 0;
 	}
 	return error ? error : take(s, d, m);
+}
+
+static int move_root(struct foreign_scan *s, uint64_t node)
+{
+	uint64_t inode = s->base_inode;
+	int error = builder_move_names(s->builder, TREE_ROOT, node);
+
+	if (!error)
+		error = foreign_scan_begin(s);
+	s->base_inode = inode;
+	return error;
+}
+
+int foreign_scan_base(struct foreign_scan *s, const char *name, bool move)
+{
+	struct inode_row row = plain_directory(s);
+	uint64_t node = builder_new_node(s->builder);
+	int error = 0;
+
+	if (move)
+		error = move_root(s, node);
+	else
+		error = builder_inode(s->builder, &row, &s->base_inode);
+	s->changed = true;
+	s->base = node;
+	return error ? error
+		     : builder_entry(s->builder, TREE_ROOT, name, strlen(name),
+				     node, s->base_inode);
 }
 
 int foreign_scan_archive(struct foreign_scan *s, member_source source,

@@ -83,6 +83,27 @@ int foreign_source_open(struct foreign_source *s, const char *name, int fd,
 	return 0;
 }
 
+int foreign_source_tape(struct foreign_source *s, struct medium *m,
+			uint32_t volume, const volatile int *stop)
+{
+	uint8_t head[MEMBER_BLOCK];
+	uint64_t size;
+	int64_t n;
+
+	*s = (struct foreign_source){.fd = -1,
+				     .kind = FOREIGN_TAPE,
+				     .stop = stop,
+				     .room = FOREIGN_CHUNK,
+				     .medium = m,
+				     .volume = volume};
+	n = medium_read(m, volume, 0, head, sizeof(head), stop);
+	if (n == 0 && medium_size(m, volume, &size) == REEL_ENOENT)
+		return REEL_ENOENT;
+	if (n < 0)
+		return (int)n;
+	return n == sizeof(head) && member_begins(head) ? 0 : REEL_EINVAL;
+}
+
 int foreign_source_copy(struct foreign_source *s, int directory)
 {
 	const struct stream_options o = {.directory = directory,
@@ -141,6 +162,19 @@ static int64_t read_frame(struct foreign_source *s)
 	return n < 0 ? n : f->length;
 }
 
+/* A block that cannot be read is filled with what is no header. */
+static int64_t read_tape(struct foreign_source *s)
+{
+	int64_t n = medium_read(s->medium, s->volume, s->at, s->data, s->room,
+				s->stop);
+
+	if (n != REEL_EDAMAGED ||
+	    s->at >= medium_blocks_known(s->medium, s->volume))
+		return n;
+	memset(s->data, FILL, MEMBER_BLOCK);
+	return MEMBER_BLOCK;
+}
+
 /* What was decoded is kept in the copy before it is given. */
 static int64_t read_packed(struct foreign_source *s)
 {
@@ -165,6 +199,8 @@ static int fill(struct foreign_source *s)
 		return REEL_ESTOPPED;
 	if (s->kind == FOREIGN_PACKED)
 		n = read_packed(s);
+	else if (s->kind == FOREIGN_TAPE)
+		n = read_tape(s);
 	else if (s->at >= s->size)
 		n = 0;
 	else
@@ -207,16 +243,9 @@ int64_t foreign_source_read(void *context, void *to, size_t length)
 	return (int64_t)done;
 }
 
-int foreign_source_skip(void *context, uint64_t length)
+/* Where it can only be read through. */
+static int read_through(struct foreign_source *s, uint64_t length)
 {
-	struct foreign_source *s = context;
-
-	if (s->kind != FOREIGN_PACKED) {
-		bool cut = s->at > s->size || length > s->size - s->at;
-
-		s->at = cut ? s->size : s->at + length;
-		return cut ? REEL_EDAMAGED : 0;
-	}
 	while (length) {
 		size_t n = there(s);
 
@@ -228,6 +257,25 @@ int foreign_source_skip(void *context, uint64_t length)
 		length -= n;
 	}
 	return 0;
+}
+
+int foreign_source_skip(void *context, uint64_t length)
+{
+	struct foreign_source *s = context;
+	bool cut;
+
+	if (s->kind == FOREIGN_PACKED || s->kind == FOREIGN_TAPE)
+		return read_through(s, length);
+	cut = s->at > s->size || length > s->size - s->at;
+	s->at = cut ? s->size : s->at + length;
+	return cut ? REEL_EDAMAGED : 0;
+}
+
+int foreign_source_pass(struct foreign_source *s, uint64_t *size)
+{
+	read_through(s, UINT64_MAX);
+	*size = medium_blocks_known(s->medium, s->volume);
+	return s->error;
 }
 
 /* ---- frames ---- */

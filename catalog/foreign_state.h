@@ -12,6 +12,7 @@
 #include "catalog/builder.h"
 #include "catalog/foreign.h"
 #include "tape/frame_reader.h"
+#include "tape/medium_blocks.h"
 #include "tape/member.h"
 #include "tape/stream.h"
 
@@ -23,6 +24,7 @@ enum foreign_kind {
 	FOREIGN_PLAIN,	  /* read where they are wanted */
 	FOREIGN_SEEKABLE, /* zstd with a seek table */
 	FOREIGN_PACKED,	  /* other zstd: copied while it is read */
+	FOREIGN_TAPE,	  /* a tape file, from its first block on */
 };
 
 /* One archive's bytes, on their way through the decoder of members. */
@@ -40,6 +42,9 @@ struct foreign_source {
 	size_t count;
 	struct frame_codec *codec;
 	uint8_t *stored;
+	/* FOREIGN_TAPE */
+	struct medium *medium; /* medium_blocks.h; borrowed */
+	uint32_t volume;
 	/* FOREIGN_PACKED */
 	struct frame_reader *reader;
 	struct stream_writer *copy;
@@ -50,12 +55,19 @@ struct foreign_source {
  */
 int foreign_source_open(struct foreign_source *s, const char *name, int fd,
 			const volatile int *stop);
+/* Begins volume `volume` of a tape. REEL_ENOENT: it has none. REEL_EINVAL: it is
+ * empty or no archive (not said); foreign_source_pass() leads to the next. */
+int foreign_source_tape(struct foreign_source *s, struct medium *m,
+			uint32_t volume, const volatile int *stop);
+/* Reads on to the end of a tape file, whose size it then is. */
+int foreign_source_pass(struct foreign_source *s, uint64_t *size);
 /* FOREIGN_PACKED: where the copy goes; before the first read. */
 int foreign_source_copy(struct foreign_source *s, int directory);
 void foreign_source_close(struct foreign_source *s);
 int64_t foreign_source_read(void *context, void *to, size_t length);
 int foreign_source_skip(void *context, uint64_t length);
-/* The frames of all of it, for volume 1; *frames are the caller's to free. */
+/* The frames of all of it, for volume 1; *frames are the caller's to free. Not
+ * of a tape. */
 int foreign_source_frames(struct foreign_source *s, struct frame **frames,
 			  size_t *count);
 
@@ -99,6 +111,9 @@ struct foreign_scan {
 
 /* The root; `base` is set to it. */
 int foreign_scan_begin(struct foreign_scan *s);
+/* `base` is a new directory of the root from here on. `move`: what the root has
+ * goes into it first. */
+int foreign_scan_base(struct foreign_scan *s, const char *name, bool move);
 /* All members of one archive below `base`. REEL_EINVAL (not said): it does not
  * begin as one. */
 int foreign_scan_archive(struct foreign_scan *s, member_source source,
