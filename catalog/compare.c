@@ -95,10 +95,8 @@ static int unpack(const struct buffer *packed, char **path)
 static int read_index(struct set *set, uint32_t session, uint32_t last_volume,
 		      struct buffer *packed)
 {
-	struct media_volume v = {.number = last_volume,
-				 .compression = set->config.compression};
 	struct media_session m;
-	int error = media_read_trailer(set, &v, &m);
+	int error = media_read_trailer(set, last_volume, &m);
 
 	if (!error && m.trailer.session != session)
 		error = REEL_ENOENT;

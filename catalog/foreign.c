@@ -7,25 +7,35 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "catalog/foreign_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define NS 1000000000
+#define NS	     1000000000
+#define LOAD_SECONDS 10800 /* LTO-9 looks a new cartridge over for hours */
 
 struct foreign {
-	char *directory; /* private; the set is `set` in it */
-	char *path;	 /* of the set */
-	int fd;		 /* the archive; volume 1 leads to it */
+	char *directory;       /* private; the set is `set` in it */
+	char *path;	       /* of the set */
+	int fd;		       /* the archive; volume 1 leads to it */
+	struct medium *medium; /* the tape; the set's at last */
 	struct set *set;
 };
 
-bool foreign_is_file(const char *name)
+static bool is_drive(const char *name)
 {
 	struct stat st;
 
-	return !stat(name, &st) && S_ISREG(st.st_mode);
+	return drive_is_name(name) || (!stat(name, &st) && S_ISCHR(st.st_mode));
+}
+
+bool foreign_is_archive(const char *name)
+{
+	struct stat st;
+
+	return is_drive(name) || (!stat(name, &st) && S_ISREG(st.st_mode));
 }
 
 struct set *foreign_set(struct foreign *f)
@@ -125,21 +135,24 @@ static int reopen(struct foreign *f)
 	set_close(f->set);
 	f->set = NULL;
 	error = set_open(f->path, SET_READ, false, &f->set);
-	if (!error)
-		f->set->foreign = true;
-	return error;
+	if (error)
+		return error;
+	f->set->foreign = true;
+	if (f->medium) {
+		medium_close(f->set->medium);
+		f->set->medium = f->medium;
+		f->medium = NULL;
+	}
+	return 0;
 }
 
 /* ---- scanning ---- */
 
-static int finish(struct foreign_scan *s, struct foreign_source *source)
+static int finish(struct foreign_scan *s, const struct frame *frames,
+		  size_t count)
 {
-	struct frame *frames = NULL;
-	size_t count = 0;
 	int error = s->changed ? builder_count_names(s->builder) : 0;
 
-	if (!error)
-		error = foreign_source_frames(source, &frames, &count);
 	s->row.time = s->row.finished = s->time;
 	s->row.first_volume = 1;
 	s->row.problems = s->left_out;
@@ -149,15 +162,16 @@ static int finish(struct foreign_scan *s, struct foreign_source *source)
 	if (!error)
 		error = builder_finish(s->builder, &s->row, frames, count,
 				       NULL);
-	free(frames);
 	return error ? error : builder_ingest(s->builder);
 }
 
 static int say_end(const char *name, const struct foreign_source *s, int error)
 {
-	if (error == REEL_EINVAL)
+	if (error == REEL_EINVAL || (error == REEL_EDAMAGED && !s->at)) {
 		log_error("%s is no tar archive", name);
-	else if (error == REEL_ERANGE)
+		return REEL_EINVAL;
+	}
+	if (error == REEL_ERANGE)
 		log_error("%s was packed with a window of more than 128 MiB; "
 			  "unpack it first (zstd -d --long=31)",
 			  name);
@@ -179,20 +193,23 @@ static int scan(struct foreign *f, const char *name,
 {
 	struct foreign_scan s = {
 		.name = name, .time = time, .names.seed = f->set->config.seed};
+	struct frame *frames = NULL;
+	size_t count = 0;
 	int error = builder_new(c, f->set, true, &s.builder);
 
+	if (!error && !foreign_source_begins(source) && !source->error)
+		error = REEL_EINVAL;
 	if (!error)
 		error = foreign_scan_begin(&s);
 	if (!error)
 		error = foreign_scan_archive(&s, foreign_source_read,
 					     foreign_source_skip, source);
-	if (!error || error == REEL_EINVAL)
-		error = say_end(name, source,
-				source->error && !(error && !source->at)
-					? source->error
-					: error);
+	error = say_end(name, source, error ? error : source->error);
 	if (!error)
-		error = finish(&s, source);
+		error = foreign_source_frames(source, &frames, &count);
+	if (!error)
+		error = finish(&s, frames, count);
+	free(frames);
 	builder_free(s.builder);
 	foreign_scan_release(&s);
 	return error;
@@ -241,6 +258,169 @@ static int open_file(struct foreign *f, const char *name,
 	return error;
 }
 
+/* ---- a tape ---- */
+
+struct tape_scan {
+	struct foreign_scan scan;
+	struct medium *medium;
+	const volatile int *stop;
+	uint32_t archives, first; /* volume of the first archive */
+	struct frame *frames;
+	size_t count;
+};
+
+/* Frames of a whole volume, behind those of the volumes before. */
+static int add_volume(struct tape_scan *t, uint32_t volume, uint64_t size)
+{
+	size_t n = (size_t)((size + FRAME_SIZE - 1) / FRAME_SIZE);
+	void *more = t->count + n > FRAME_COUNT_LIMIT
+			     ? NULL
+			     : realloc(t->frames,
+				       (t->count + n + 1) * sizeof(*t->frames));
+
+	if (!more)
+		return REEL_ENOMEM;
+	t->frames = more;
+	for (uint64_t at = 0; at < size; at += FRAME_SIZE) {
+		uint64_t left = size - at;
+		uint32_t length =
+			left < FRAME_SIZE ? (uint32_t)left : FRAME_SIZE;
+
+		t->frames[t->count++] =
+			(struct frame){.stream = t->scan.stream + at,
+				       .position = at,
+				       .volume = volume,
+				       .stored = length,
+				       .length = length};
+	}
+	t->scan.stream += size;
+	return 0;
+}
+
+/* One archive is the root; with the second each has a directory. */
+static int begin_archive(struct tape_scan *t, uint32_t volume)
+{
+	char name[32];
+	int error = 0;
+
+	if (t->archives++ == 0) {
+		t->first = volume;
+		return 0;
+	}
+	snprintf(name, sizeof(name), "file-%u", (unsigned)t->first - 1);
+	if (t->archives == 2)
+		error = foreign_scan_base(&t->scan, name, true);
+	snprintf(name, sizeof(name), "file-%u", (unsigned)volume - 1);
+	return error ? error : foreign_scan_base(&t->scan, name, false);
+}
+
+static int scan_file(struct tape_scan *t, struct foreign_source *source,
+		     uint32_t volume)
+{
+	int error = begin_archive(t, volume);
+
+	if (!error)
+		error = foreign_scan_archive(&t->scan, foreign_source_read,
+					     foreign_source_skip, source);
+	return error;
+}
+
+/* Looks through tape file `volume` - 1: 0, or REEL_ENOENT behind the last. */
+static int scan_volume(struct tape_scan *t, uint32_t volume)
+{
+	struct foreign_source source;
+	char name[MEDIUM_NAME];
+	uint64_t size = 0;
+	int error = foreign_source_tape(&source, t->medium, volume, t->stop);
+	bool none = error == REEL_EINVAL;
+
+	medium_name(t->medium, volume, name);
+	t->scan.name = name;
+	if (!error)
+		error = scan_file(t, &source, volume);
+	if (!error || none)
+		error = foreign_source_pass(&source, &size);
+	if (none && !error && size)
+		log_warning("%s is no tar archive; it is left out", name);
+	if (error == REEL_EDAMAGED)
+		log_warning("%s: nothing can be read behind byte %llu", name,
+			    (unsigned long long)source.at);
+	if (!error || error == REEL_EDAMAGED) {
+		int added = add_volume(t, volume, size);
+
+		error = added ? added : error;
+	}
+	foreign_source_close(&source);
+	return error;
+}
+
+static int scan_tape(struct foreign *f, struct catalog *c, const char *name,
+		     const volatile int *stop)
+{
+	struct tape_scan t = {.scan.time = time(NULL) * NS,
+			      .scan.names.seed = f->set->config.seed,
+			      .medium = f->medium,
+			      .stop = stop};
+	int error = builder_new(c, f->set, true, &t.scan.builder);
+
+	if (!error)
+		error = foreign_scan_begin(&t.scan);
+	for (uint32_t volume = 1; !error; volume++)
+		error = scan_volume(&t, volume);
+	if (error == REEL_ENOENT || error == REEL_EDAMAGED)
+		error = 0;
+	if (!error && !t.archives) {
+		log_error("%s: there is no tar archive on the tape", name);
+		error = REEL_EINVAL;
+	}
+	if (!error)
+		error = finish(&t.scan, t.frames, t.count);
+	builder_free(t.scan.builder);
+	foreign_scan_release(&t.scan);
+	free(t.frames);
+	return error;
+}
+
+static int open_drive(struct foreign *f, const char *name,
+		      const volatile int *stop)
+{
+	const struct drive_options o = {
+		.read_only = true, .wait = LOAD_SECONDS, .stop = stop};
+	struct drive_status status;
+	struct drive *d;
+	int error = drive_open(name, &o, &d);
+
+	if (error)
+		return error;
+	error = drive_status(d, &status);
+	if (!error && status.state != DRIVE_READY) {
+		log_error("%s: there is no cartridge in it", name);
+		error = REEL_EMEDIUM;
+	}
+	if (!error)
+		return medium_blocks_new(d, &f->medium);
+	drive_close(d);
+	return error;
+}
+
+static int open_tape(struct foreign *f, const char *name,
+		     const volatile int *stop)
+{
+	struct catalog *c = NULL;
+	int error = open_drive(f, name, stop);
+
+	if (!error)
+		error = make_directory(f);
+	if (!error)
+		error = make_set(f, name, false);
+	if (!error)
+		error = catalog_open(f->set, &c);
+	if (!error)
+		error = scan_tape(f, c, name, stop);
+	catalog_close(c);
+	return error ? error : reopen(f);
+}
+
 int foreign_open(const char *name, const volatile int *stop,
 		 struct foreign **out)
 {
@@ -250,7 +430,8 @@ int foreign_open(const char *name, const volatile int *stop,
 	if (!f)
 		return REEL_ENOMEM;
 	f->fd = -1;
-	error = open_file(f, name, stop);
+	error = is_drive(name) ? open_tape(f, name, stop)
+			       : open_file(f, name, stop);
 	if (error) {
 		foreign_close(f);
 		return error;
@@ -264,6 +445,7 @@ void foreign_close(struct foreign *f)
 	if (!f)
 		return;
 	set_close(f->set);
+	medium_close(f->medium);
 	remove_directory(f);
 	if (f->fd >= 0)
 		close(f->fd);

@@ -17,8 +17,8 @@
 
 struct foreign;
 
-/* Whether the name is a file that could be one (no directory, no drive). */
-bool foreign_is_file(const char *name);
+/* Whether the name is a file or a drive. */
+bool foreign_is_archive(const char *name);
 /* Says what is wrong. REEL_EINVAL: it is no archive; *stop ends it. */
 int foreign_open(const char *name, const volatile int *stop,
 		 struct foreign **out);

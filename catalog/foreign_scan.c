@@ -342,7 +342,6 @@ int foreign_scan_archive(struct foreign_scan *s, member_source source,
 {
 	struct member_decoder *d;
 	struct member m;
-	uint64_t members = s->members;
 	bool within = false;
 	int error = member_decoder_new(source, context, &d), more = 1;
 
@@ -354,8 +353,6 @@ int foreign_scan_archive(struct foreign_scan *s, member_source source,
 			error = one(s, d, &m);
 		} else if (more != REEL_EDAMAGED) {
 			error = more;
-		} else if (s->members == members) {
-			error = REEL_EINVAL; /* the first header is none */
 		} else if (!within) {
 			log_warning(
 				"%s: damaged or cut off near byte %llu",

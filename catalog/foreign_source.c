@@ -44,9 +44,30 @@ static int refuse(const char *name, const uint8_t *head, size_t length)
 	return REEL_EINVAL;
 }
 
+static int64_t read_file(void *context, uint64_t at, void *to, size_t length)
+{
+	const struct foreign_source *s = context;
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t n = pread(s->fd, (uint8_t *)to + done, length - done,
+				  (off_t)(at + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_from_errno(errno);
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (int64_t)done;
+}
+
 static int open_zstd(struct foreign_source *s)
 {
-	int error = seek_table_find(s->fd, &s->frames, &s->count);
+	const struct frame_source file = {read_file, s, s->size};
+	int error = seek_table_find(&file, &s->frames, &s->count);
 
 	if (error == REEL_EDAMAGED) {
 		s->kind = FOREIGN_PACKED;
@@ -126,17 +147,6 @@ void foreign_source_close(struct foreign_source *s)
 
 /* ---- reading ---- */
 
-static int64_t read_file(struct foreign_source *s, uint8_t *to, size_t length,
-			 uint64_t at)
-{
-	ssize_t n;
-
-	do
-		n = pread(s->fd, to, length, (off_t)at);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? error_from_errno(errno) : n;
-}
-
 /* The frame that holds s->at, into s->data. */
 static int64_t read_frame(struct foreign_source *s)
 {
@@ -154,7 +164,7 @@ static int64_t read_frame(struct foreign_source *s)
 		s->stored = malloc(FRAME_LIMIT);
 	if (!s->stored)
 		return REEL_ENOMEM;
-	n = read_file(s, s->stored, f->stored, f->position);
+	n = read_file(s, f->position, s->stored, f->stored);
 	if (n >= 0 &&
 	    (n != f->stored || frame_decode(s->codec, f, s->stored, s->data)))
 		memset(s->data, FILL, f->length);
@@ -205,7 +215,7 @@ static int fill(struct foreign_source *s)
 		n = 0;
 	else
 		n = s->kind == FOREIGN_PLAIN
-			    ? read_file(s, s->data, s->room, s->at)
+			    ? read_file(s, s->at, s->data, s->room)
 			    : read_frame(s);
 	if (n > 0)
 		s->length = (size_t)n;
@@ -241,6 +251,17 @@ int64_t foreign_source_read(void *context, void *to, size_t length)
 		done += n;
 	}
 	return (int64_t)done;
+}
+
+bool foreign_source_begins(struct foreign_source *s)
+{
+	uint8_t head[MEMBER_BLOCK];
+	bool begins =
+		foreign_source_read(s, head, sizeof(head)) == sizeof(head) &&
+		member_begins(head);
+
+	s->at = 0; /* still in s->data */
+	return begins;
 }
 
 /* Where it can only be read through. */

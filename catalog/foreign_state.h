@@ -55,8 +55,9 @@ struct foreign_source {
  */
 int foreign_source_open(struct foreign_source *s, const char *name, int fd,
 			const volatile int *stop);
-/* Begins volume `volume` of a tape. REEL_ENOENT: it has none. REEL_EINVAL: it is
- * empty or no archive (not said); foreign_source_pass() leads to the next. */
+/* Begins volume `volume` of a tape. REEL_ENOENT: it has none. REEL_EINVAL: it
+ * is empty or no archive (not said); foreign_source_pass() leads to the next.
+ */
 int foreign_source_tape(struct foreign_source *s, struct medium *m,
 			uint32_t volume, const volatile int *stop);
 /* Reads on to the end of a tape file, whose size it then is. */
@@ -64,6 +65,8 @@ int foreign_source_pass(struct foreign_source *s, uint64_t *size);
 /* FOREIGN_PACKED: where the copy goes; before the first read. */
 int foreign_source_copy(struct foreign_source *s, int directory);
 void foreign_source_close(struct foreign_source *s);
+/* Whether it begins as an archive does; before the first read. */
+bool foreign_source_begins(struct foreign_source *s);
 int64_t foreign_source_read(void *context, void *to, size_t length);
 int foreign_source_skip(void *context, uint64_t length);
 /* The frames of all of it, for volume 1; *frames are the caller's to free. Not
@@ -114,8 +117,7 @@ int foreign_scan_begin(struct foreign_scan *s);
 /* `base` is a new directory of the root from here on. `move`: what the root has
  * goes into it first. */
 int foreign_scan_base(struct foreign_scan *s, const char *name, bool move);
-/* All members of one archive below `base`. REEL_EINVAL (not said): it does not
- * begin as one. */
+/* All members of one archive below `base`. What is damaged is said. */
 int foreign_scan_archive(struct foreign_scan *s, member_source source,
 			 member_skipper skipper, void *context);
 void foreign_scan_release(struct foreign_scan *s);

@@ -147,7 +147,7 @@ static int last_volume(void *context, const struct frame *f)
 	return 0;
 }
 
-static void remove_rubbish(struct set *set, const struct media_volume *v)
+static void remove_rubbish(struct set *set, const struct medium_volume *v)
 {
 	char name[64];
 
@@ -161,7 +161,7 @@ static void remove_rubbish(struct set *set, const struct media_volume *v)
 
 /* What an interrupted backup left (stream.h, S3). The partial one goes last,
  * for only beside it are the others rubbish. */
-static void remove_interrupted(struct set *set, const struct media_volume *v,
+static void remove_interrupted(struct set *set, const struct medium_volume *v,
 			       size_t count)
 {
 	for (size_t n = 0; n + 1 < count; n++)
@@ -169,6 +169,7 @@ static void remove_interrupted(struct set *set, const struct media_volume *v,
 	if (count > 1)
 		fsync(set->volumes);
 	remove_rubbish(set, &v[count - 1]);
+	set->medium->ops->forget(set->medium);
 }
 
 /* Removes names in a directory that begin so. */
@@ -198,9 +199,9 @@ static void clear_spool(struct set *set)
 
 /* A whole volume that the catalogue does not know and that no session's end
  * explains. It may be the only copy of something: it is never removed. */
-static int say_unexplained(struct set *set, const struct media_volume *v)
+static int say_unexplained(struct set *set, const struct medium_volume *v)
 {
-	enum media_heading heading = media_heading(set, v);
+	enum media_heading heading = media_heading(set, v->number);
 	char name[64];
 
 	volume_name(v->number, v->compression, name);
@@ -225,7 +226,7 @@ static int say_unexplained(struct set *set, const struct media_volume *v)
 }
 
 /* The session that ends on the last of `count` volumes. */
-static int take_published(struct catalog *c, const struct media_volume *v,
+static int take_published(struct catalog *c, const struct medium_volume *v,
 			  size_t count, struct media_session *m)
 {
 	uint32_t newest;
@@ -250,7 +251,7 @@ static int take_published(struct catalog *c, const struct media_volume *v,
 
 /* Volumes that the catalogue does not know: whole sessions are taken in, what
  * is left of an interrupted one goes. */
-static int reconcile_volumes(struct catalog *c, const struct media_volume *v,
+static int reconcile_volumes(struct catalog *c, const struct medium_volume *v,
 			     size_t count, uint32_t known)
 {
 	size_t first = 0;
@@ -268,7 +269,7 @@ static int reconcile_volumes(struct catalog *c, const struct media_volume *v,
 			first = n + 1;
 			continue;
 		}
-		error = media_read_trailer(c->set, &v[n], &m);
+		error = media_read_trailer(c->set, v[n].number, &m);
 		if (error == REEL_ENOENT || error == REEL_EDAMAGED)
 			continue;
 		if (!error)
@@ -287,7 +288,7 @@ static int reconcile_volumes(struct catalog *c, const struct media_volume *v,
 }
 
 struct present {
-	const struct media_volume *volumes;
+	const struct medium_volume *volumes;
 	size_t count;
 	struct set *set;
 	uint32_t last; /* looked for */
@@ -313,7 +314,7 @@ static int look_for(void *context, const struct frame *f)
 
 /* Volumes of this epoch that are not there: what they hold cannot be read. */
 static int say_missing(struct catalog *c, uint32_t newest,
-		       const struct media_volume *v, size_t count)
+		       const struct medium_volume *v, size_t count)
 {
 	struct present p = {v, count, c->set, 0};
 	struct session_row row;
@@ -329,7 +330,7 @@ static int say_missing(struct catalog *c, uint32_t newest,
 
 int reconcile(struct catalog *c)
 {
-	struct media_volume *v = NULL;
+	struct medium_volume *v = NULL;
 	size_t count = 0;
 	uint32_t newest = 0, known = 0;
 	int error = catalog_newest(c, &newest);
@@ -338,7 +339,7 @@ int reconcile(struct catalog *c)
 	if (!error && newest)
 		error = catalog_each_frame(c, newest, last_volume, &known);
 	if (!error)
-		error = media_list(c->set, &v, &count);
+		error = medium_list(c->set->medium, &v, &count);
 	if (!error && newest)
 		error = say_missing(c, newest, v, count);
 	/* the newest session's index may lie on volumes of its own */
@@ -347,7 +348,7 @@ int reconcile(struct catalog *c)
 
 		if (v[n].partial || v[n].number < known || !newest)
 			continue;
-		if (!media_read_trailer(c->set, &v[n], &m) &&
+		if (!media_read_trailer(c->set, v[n].number, &m) &&
 		    m.trailer.session == newest) {
 			known = v[n].number;
 			break;

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
@@ -14,56 +13,10 @@
 
 #define INDEX_LIMIT (UINT64_C(1) << 33) /* packed bytes of an index */
 
-static int compare_volumes(const void *a, const void *b)
-{
-	const struct media_volume *x = a, *y = b;
-
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
-	return x->partial - y->partial;
-}
-
-int media_list(struct set *set, struct media_volume **out, size_t *count)
-{
-	int fd = openat(set->volumes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct media_volume *list = NULL;
-	size_t n = 0, room = 0;
-	struct dirent *e;
-
-	if (!dir)
-		return error_from_errno(errno);
-	while ((e = readdir(dir))) {
-		struct media_volume v;
-
-		if (volume_parse_name(e->d_name, &v.number, &v.compression,
-				      &v.partial))
-			continue;
-		if (n == room) {
-			room = room ? 2 * room : 64;
-			void *more = realloc(list, room * sizeof(*list));
-
-			if (!more) {
-				free(list);
-				closedir(dir);
-				return REEL_ENOMEM;
-			}
-			list = more;
-		}
-		list[n++] = v;
-	}
-	closedir(dir);
-	if (n)
-		qsort(list, n, sizeof(*list), compare_volumes);
-	*out = list;
-	*count = n;
-	return 0;
-}
-
-/* One volume's stream: its frames, or (none) the file as one long run. */
+/* One volume's stream: its frames, or (none) the volume as one long run. */
 struct open_volume {
-	int fd;
-	enum compression compression;
+	struct medium *medium;
+	uint32_t number;
 	struct frame *frames;
 	size_t count;
 	uint64_t length; /* stream bytes on it */
@@ -71,50 +24,29 @@ struct open_volume {
 
 static void volume_close(struct open_volume *o)
 {
-	if (o->fd >= 0)
-		close(o->fd);
 	free(o->frames);
 }
 
-static int volume_open(struct set *set, const struct media_volume *v,
-		       struct open_volume *o)
+static int volume_open(struct set *set, uint32_t number, struct open_volume *o)
 {
-	char name[64];
-	struct stat st;
 	bool rebuilt;
-	int error = 0;
+	int error;
 
-	memset(o, 0, sizeof(*o));
-	volume_name(v->number, v->compression, name);
-	o->compression = v->compression;
-	o->fd = openat(set->volumes, name, O_RDONLY | O_CLOEXEC);
-	if (o->fd < 0 || fstat(o->fd, &st))
-		error = error_from_errno(errno);
-	else if (v->compression == COMPRESSION_NONE)
-		o->length = (uint64_t)st.st_size;
-	else
-		error = seek_table_read(o->fd, &o->frames, &o->count, &rebuilt);
+	*o = (struct open_volume){.medium = set->medium, .number = number};
+	if (set->medium->compression == COMPRESSION_NONE)
+		return medium_size(set->medium, number, &o->length);
+	error = medium_seek_table(set->medium, number, &o->frames, &o->count,
+				  &rebuilt);
 	if (!error && o->count)
 		o->length = o->frames[o->count - 1].stream +
 			    o->frames[o->count - 1].length;
-	if (error)
-		volume_close(o);
 	return error;
 }
 
 static int read_plain(struct open_volume *o, uint64_t at, uint8_t *to,
 		      size_t length)
 {
-	while (length) {
-		ssize_t n = pread(o->fd, to, length, (off_t)at);
-
-		if (n <= 0)
-			return n ? error_from_errno(errno) : REEL_EDAMAGED;
-		to += n;
-		at += (uint64_t)n;
-		length -= (size_t)n;
-	}
-	return 0;
+	return medium_read_all(o->medium, o->number, at, to, length, NULL);
 }
 
 static int read_frame(struct open_volume *o, struct frame_codec *k,
@@ -134,15 +66,16 @@ static int read_frame(struct open_volume *o, struct frame_codec *k,
 static int volume_read(struct open_volume *o, uint64_t at, uint8_t *to,
 		       uint64_t length)
 {
+	enum compression compression = o->medium->compression;
 	struct frame_codec *k = NULL;
 	uint8_t *plain = NULL;
 	int error;
 
 	if (at > o->length || length > o->length - at)
 		return REEL_EDAMAGED;
-	if (o->compression == COMPRESSION_NONE)
+	if (compression == COMPRESSION_NONE)
 		return read_plain(o, at, to, (size_t)length);
-	error = frame_codec_new(o->compression, 0, &k);
+	error = frame_codec_new(compression, 0, &k);
 	for (size_t n = 0; !error && n < o->count && length; n++) {
 		const struct frame *f = &o->frames[n];
 
@@ -168,12 +101,12 @@ static int volume_read(struct open_volume *o, uint64_t at, uint8_t *to,
 	return error;
 }
 
-int media_read_trailer(struct set *set, const struct media_volume *v,
+int media_read_trailer(struct set *set, uint32_t volume,
 		       struct media_session *out)
 {
 	struct open_volume o;
 	uint8_t tail[TRAILER_TAIL];
-	int error = volume_open(set, v, &o);
+	int error = volume_open(set, volume, &o);
 
 	if (error)
 		return error;
@@ -191,19 +124,19 @@ int media_read_trailer(struct set *set, const struct media_volume *v,
 		error = REEL_ENOENT;
 	if (!error) {
 		out->first_volume = out->trailer.first_volume;
-		out->last_volume = v->number;
+		out->last_volume = volume;
 	}
 	return error;
 }
 
-enum media_heading media_heading(struct set *set, const struct media_volume *v)
+enum media_heading media_heading(struct set *set, uint32_t volume)
 {
 	static const char mark[] = "REEL 1 set=";
 	uint8_t head[2 * MEMBER_BLOCK];
 	struct open_volume o;
 	uint8_t *at = NULL;
 	char uuid[37];
-	int error = volume_open(set, v, &o);
+	int error = volume_open(set, volume, &o);
 
 	if (error)
 		return MEDIA_NONE;
@@ -251,13 +184,11 @@ int media_read_index(struct set *set, const struct media_session *m,
 	to = TRAILER_TAIL + member_padding(length);
 	from = to + length;
 	for (uint32_t n = m->last_volume; !error && behind < from; n--) {
-		struct media_volume v = {
-			.number = n, .compression = set->config.compression};
 		struct open_volume o;
 
 		if (!n || n < m->first_volume)
 			return REEL_EDAMAGED;
-		error = volume_open(set, &v, &o);
+		error = volume_open(set, n, &o);
 		if (error)
 			break;
 		error = read_piece(&o, behind, from, to, packed);

@@ -1,5 +1,5 @@
-/* What a set's media say of themselves, without the catalogue: which volume
- * files there are, which of them end a session, and that session's index. */
+/* What a set's media say of themselves, without the catalogue: which
+ * volumes end a session, and that session's index. */
 #ifndef REEL_CATALOG_MEDIA_H
 #define REEL_CATALOG_MEDIA_H
 
@@ -8,23 +8,14 @@
 #include "tape/stream.h"
 #include "tape/trailer.h"
 
-struct media_volume {
-	uint32_t number;
-	enum compression compression;
-	bool partial;
-};
-
 struct media_session {
 	uint32_t first_volume, last_volume;
 	struct trailer trailer;
 };
 
-/* All volume files in ascending order, partial ones last among equals; *out
- * is the caller's to free. */
-int media_list(struct set *set, struct media_volume **out, size_t *count);
 /* The end of a session on this volume: 0 and *out (first_volume from the
  * trailer), REEL_ENOENT when no session ends there, REEL_EDAMAGED. */
-int media_read_trailer(struct set *set, const struct media_volume *v,
+int media_read_trailer(struct set *set, uint32_t volume,
 		       struct media_session *out);
 /* Whose session's archive begins on a volume. */
 enum media_heading {
@@ -32,7 +23,7 @@ enum media_heading {
 	MEDIA_OURS,
 	MEDIA_FOREIGN, /* of another set */
 };
-enum media_heading media_heading(struct set *set, const struct media_volume *v);
+enum media_heading media_heading(struct set *set, uint32_t volume);
 /* The packed index, checked against the trailer's digest. Volumes before those
  * it lies on need not be there. */
 int media_read_index(struct set *set, const struct media_session *m,

@@ -78,19 +78,20 @@ static int take_session(struct rebuild *b, const struct media_session *m,
 }
 
 /* Volumes from the first on that make up one session: how many. */
-static size_t one_session(struct rebuild *b, const struct media_volume *v,
+static size_t one_session(struct rebuild *b, const struct medium_volume *v,
 			  size_t count, struct media_session *m, bool *trailer)
 {
 	size_t n = 0;
 
 	*trailer = false;
 	while (n < count && !v[n].partial) {
-		int error = media_read_trailer(b->set, &v[n], m);
+		int error = media_read_trailer(b->set, v[n].number, m);
 
 		n++;
 		*trailer = !error;
 		if (!error ||
-		    (n < count && media_heading(b->set, &v[n]) != MEDIA_NONE))
+		    (n < count &&
+		     media_heading(b->set, v[n].number) != MEDIA_NONE))
 			break;
 	}
 	m->first_volume = v[0].number;
@@ -100,7 +101,7 @@ static size_t one_session(struct rebuild *b, const struct media_volume *v,
 
 /* Volumes that are not there, of a session that its index makes known all the
  * same. */
-static void say_gaps(struct rebuild *b, const struct media_volume *v,
+static void say_gaps(struct rebuild *b, const struct medium_volume *v,
 		     size_t count, uint32_t first)
 {
 	char name[64];
@@ -123,12 +124,12 @@ static void say_gaps(struct rebuild *b, const struct media_volume *v,
 }
 
 /* Volumes of which no session of this set can be made. */
-static void pass_over(struct rebuild *b, const struct media_volume *v,
+static void pass_over(struct rebuild *b, const struct medium_volume *v,
 		      size_t count)
 {
 	log_error("volumes %06u to %06u: %s; left as they are",
 		  (unsigned)v[0].number, (unsigned)v[count - 1].number,
-		  media_heading(b->set, v) == MEDIA_FOREIGN
+		  media_heading(b->set, v[0].number) == MEDIA_FOREIGN
 			  ? "of another set than set.conf says"
 			  : "neither beginning nor end of a session can be "
 			    "read");
@@ -137,9 +138,9 @@ static void pass_over(struct rebuild *b, const struct media_volume *v,
 
 static int take_volumes(struct rebuild *b)
 {
-	struct media_volume *v = NULL;
+	struct medium_volume *v = NULL;
 	size_t count = 0;
-	int error = media_list(b->set, &v, &count);
+	int error = medium_list(b->set->medium, &v, &count);
 
 	for (size_t at = 0; !error && at < count;) {
 		struct media_session m;
@@ -157,7 +158,8 @@ static int take_volumes(struct rebuild *b)
 			break;
 		if (trailer)
 			say_gaps(b, &v[at], n, m.trailer.first_volume);
-		if (trailer || media_heading(b->set, &v[at]) == MEDIA_OURS)
+		if (trailer ||
+		    media_heading(b->set, v[at].number) == MEDIA_OURS)
 			error = take_session(b, &m, trailer);
 		else
 			pass_over(b, &v[at], n);

@@ -1,32 +1,10 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "catalog/scan_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
-#include "tape/stream.h"
 
 #define FILL 0xff
-
-static int read_at(int fd, void *to, size_t length, uint64_t at)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t n = pread(fd, (uint8_t *)to + done, length - done,
-				  (off_t)(at + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return REEL_EDAMAGED;
-		done += (size_t)n;
-	}
-	return 0;
-}
 
 static int add(struct scan_source *s, const struct frame *f)
 {
@@ -48,32 +26,25 @@ static int add(struct scan_source *s, const struct frame *f)
 	return 0;
 }
 
-static int open_volume(struct scan_source *s, uint32_t number)
+static int say_missing(const struct scan_source *s, uint32_t number)
 {
-	char name[32];
+	struct medium *m = s->set->medium;
+	char name[MEDIUM_NAME];
 
-	if (s->volume == number)
-		return 0;
-	if (s->fd >= 0)
-		close(s->fd);
-	volume_name(number, s->set->config.compression, name);
-	s->fd = openat(s->set->volumes, name, O_RDONLY | O_CLOEXEC);
-	s->volume = s->fd < 0 ? 0 : number;
-	if (s->fd >= 0)
-		return 0;
+	if (m->tape)
+		return REEL_EMEDIUM;
+	medium_name(m, number, name);
 	log_error("volume %s is missing", name);
 	return REEL_EMEDIUM;
 }
 
 static int add_plain(struct scan_source *s, uint32_t number)
 {
-	struct stat st;
-	int err = 0;
+	uint64_t size;
+	int err = medium_size(s->set->medium, number, &size);
 
-	if (fstat(s->fd, &st))
-		return REEL_EIO;
-	for (uint64_t at = 0; at < (uint64_t)st.st_size && !err;) {
-		uint64_t left = (uint64_t)st.st_size - at;
+	for (uint64_t at = 0; !err && at < size;) {
+		uint64_t left = size - at;
 		struct frame f = {.volume = number, .position = at};
 
 		f.length = left < FRAME_SIZE ? (uint32_t)left : FRAME_SIZE;
@@ -89,13 +60,15 @@ static int add_volume(struct scan_source *s, uint32_t number)
 	struct frame *frames = NULL;
 	size_t count = 0;
 	bool rebuilt;
-	int err = open_volume(s, number);
+	int err;
 
-	if (err)
-		return err;
 	if (s->set->config.compression == COMPRESSION_NONE)
-		return add_plain(s, number);
-	err = seek_table_read(s->fd, &frames, &count, &rebuilt);
+		err = add_plain(s, number);
+	else
+		err = medium_seek_table(s->set->medium, number, &frames, &count,
+					&rebuilt);
+	if (err == REEL_EMEDIUM)
+		return say_missing(s, number);
 	for (size_t i = 0; i < count && !err; i++) {
 		frames[i].volume = number;
 		if (frames[i].length == 0)
@@ -116,7 +89,6 @@ int scan_source_open(struct scan_source *s, struct set *set,
 	int err;
 
 	memset(s, 0, sizeof(*s));
-	s->fd = -1;
 	s->set = set;
 	s->first_volume = first_volume;
 	s->last_volume = last_volume;
@@ -129,14 +101,11 @@ int scan_source_open(struct scan_source *s, struct set *set,
 
 void scan_source_close(struct scan_source *s)
 {
-	if (s->fd >= 0)
-		close(s->fd);
 	frame_codec_free(s->codec);
 	free(s->frames);
 	free(s->stored);
 	free(s->data);
 	memset(s, 0, sizeof(*s));
-	s->fd = -1;
 }
 
 int scan_source_split(struct scan_source *s, uint64_t at)
@@ -196,11 +165,12 @@ static int next_frame(struct scan_source *s)
 
 	if (!err)
 		err = room_for(&s->data, &s->data_room, f->length);
-	if (!err)
-		err = open_volume(s, f->volume);
 	if (err)
 		return err;
-	err = read_at(s->fd, s->stored, f->stored, f->position);
+	err = medium_read_all(s->set->medium, f->volume, f->position, s->stored,
+			      f->stored, NULL);
+	if (err == REEL_EMEDIUM)
+		return say_missing(s, f->volume);
 	if (!err && plain) {
 		memcpy(s->data, s->stored, f->length);
 		f->checksum = digest_checksum32(s->data, f->length);

@@ -24,8 +24,6 @@ struct scan_source {
 	struct frame *frames; /* all of the session's */
 	size_t count, room;
 	struct frame_codec *codec;
-	uint32_t volume; /* open now; 0 none */
-	int fd;
 	uint8_t *stored, *data; /* FRAME_LIMIT each at most */
 	size_t stored_room, data_room;
 	size_t next;	   /* frame to be decoded next */

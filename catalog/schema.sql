@@ -106,3 +106,6 @@ CREATE TABLE owner (
 	name TEXT NOT NULL,
 	PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
+
+-- The catalogue of a tape set has two more tables, where its volumes lie:
+-- cartridge and place (places.c).

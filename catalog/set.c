@@ -566,6 +566,9 @@ int set_open(const char *path, enum set_access access, bool wait,
 			  s->path);
 	}
 	if (!error)
+		error = medium_dir_new(s->volumes, s->config.compression,
+				       &s->medium);
+	if (!error)
 		error = media_check_names(s);
 	if (!error && access == SET_WRITE)
 		error = take_lock(s, wait);
@@ -581,6 +584,7 @@ void set_close(struct set *s)
 {
 	if (!s)
 		return;
+	medium_close(s->medium);
 	if (s->lock >= 0)
 		close(s->lock);
 	if (s->volumes >= 0)

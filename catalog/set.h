@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "tape/frame.h"
+#include "tape/medium.h"
 
 struct set_config {
 	char *name;
@@ -23,13 +23,14 @@ struct set_config {
 };
 
 struct set {
-	char *path;	/* absolute */
-	int directory;	/* fd of SET */
-	int volumes;	/* fd of SET/volumes */
-	int lock;	/* fd of SET/lock when held, else -1 */
-	bool read_only; /* SET cannot be written */
-	bool foreign;	/* made of a foreign archive (foreign.h): contents have
-			   no digest, uncompressed frames no checksum */
+	char *path;	       /* absolute */
+	int directory;	       /* fd of SET */
+	int volumes;	       /* fd of SET/volumes */
+	struct medium *medium; /* reads the volumes */
+	int lock;	       /* fd of SET/lock when held, else -1 */
+	bool read_only;	       /* SET cannot be written */
+	bool foreign; /* made of a foreign archive (foreign.h): contents
+			 have no digest, uncompressed frames no checksum */
 	struct set_config config;
 	char reserved[16]; /* ".reel-XXXXXXXX": the reserved name */
 };

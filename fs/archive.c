@@ -1,6 +1,5 @@
 #include "fs/archive.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -37,26 +36,16 @@ static int last_frame(void *context, const struct frame *f)
 static int next_volume(struct set *set, struct catalog *c, uint32_t newest,
 		       uint32_t *volume)
 {
-	uint32_t last = 0, number;
-	enum compression compression;
-	struct dirent *e;
-	bool partial;
-	int fd = openat(set->volumes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int error = dir ? 0 : error_from_errno(errno);
+	struct medium_volume *all = NULL;
+	uint32_t last = 0;
+	size_t count = 0;
+	int error = medium_list(set->medium, &all, &count);
 
 	if (!error && newest)
 		error = catalog_each_frame(c, newest, last_frame, &last);
-	while (dir && (e = readdir(dir))) {
-		if (!volume_parse_name(e->d_name, &number, &compression,
-				       &partial) &&
-		    number > last)
-			last = number;
-	}
-	if (dir)
-		closedir(dir);
-	else if (fd >= 0)
-		close(fd);
+	if (count && all[count - 1].number > last)
+		last = all[count - 1].number;
+	free(all);
 	*volume = last + 1;
 	return error;
 }

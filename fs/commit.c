@@ -60,13 +60,15 @@ static int load_rules(struct committing *c)
 /* Where the volumes should be mounted there may be an empty directory. */
 static int check_volumes(struct committing *c)
 {
-	struct media_volume *volumes = NULL;
+	struct medium_volume *volumes = NULL;
 	uint32_t newest = 0;
 	size_t count = 0;
 	int error = catalog_newest(c->catalog, &newest);
 
+	if (c->set->medium->tape)
+		return error;
 	if (!error && newest)
-		error = media_list(c->set, &volumes, &count);
+		error = medium_list(c->set->medium, &volumes, &count);
 	free(volumes);
 	if (error || !newest || count)
 		return error;

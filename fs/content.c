@@ -125,8 +125,7 @@ int library_open(struct set *set, size_t cache, struct library **out)
 	l->finder = f;
 	pthread_mutex_init(&f->lock, NULL);
 	error = catalog_open_reader(set, &f->catalog);
-	struct recall_options o = {.directory = set->volumes,
-				   .compression = set->config.compression,
+	struct recall_options o = {.medium = set->medium,
 				   .cache = cache,
 				   .unchecked = set->foreign,
 				   .find = find,

@@ -1,20 +1,14 @@
 #include "fs/salvage.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "tape/error.h"
-#include "tape/stream.h"
 
 #define BLOCK (256u << 10)
 
 struct salvage {
 	struct set *set;
 	struct catalog *catalog;
-	uint32_t volume; /* open now; 0 none */
-	int fd;
 	uint64_t checked; /* the last content that was found whole */
 };
 
@@ -26,7 +20,6 @@ int salvage_open(struct set *set, struct salvage **out)
 	if (!s)
 		return REEL_ENOMEM;
 	s->set = set;
-	s->fd = -1;
 	err = catalog_open_reader(set, &s->catalog);
 	if (err) {
 		free(s);
@@ -41,23 +34,7 @@ void salvage_close(struct salvage *s)
 	if (!s)
 		return;
 	catalog_close(s->catalog);
-	if (s->fd >= 0)
-		close(s->fd);
 	free(s);
-}
-
-static int open_volume(struct salvage *s, uint32_t volume)
-{
-	char name[32];
-
-	if (s->volume == volume)
-		return 0;
-	if (s->fd >= 0)
-		close(s->fd);
-	volume_name(volume, s->set->config.compression, name);
-	s->fd = openat(s->set->volumes, name, O_RDONLY | O_CLOEXEC);
-	s->volume = s->fd < 0 ? 0 : volume;
-	return s->fd < 0 ? REEL_EMEDIUM : 0;
 }
 
 int salvage_read(struct salvage *s, const struct content_row *content,
@@ -71,12 +48,9 @@ int salvage_read(struct salvage *s, const struct content_row *content,
 	while (length) {
 		struct frame f;
 		size_t n;
-		ssize_t got;
 		int err = catalog_find_frame(s->catalog, content->session, at,
 					     &f);
 
-		if (!err)
-			err = open_volume(s, f.volume);
 		if (err)
 			return err == REEL_ENOENT ? REEL_EDAMAGED : err;
 		if (at < f.stream || at - f.stream >= f.length)
@@ -84,15 +58,14 @@ int salvage_read(struct salvage *s, const struct content_row *content,
 		n = (size_t)(f.length - (at - f.stream));
 		if (n > length)
 			n = length;
-		got = pread(s->fd, out, n,
-			    (off_t)(f.position + (at - f.stream)));
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? REEL_EIO : REEL_EDAMAGED;
-		out += got;
-		at += (uint64_t)got;
-		length -= (size_t)got;
+		err = medium_read_all(s->set->medium, f.volume,
+				      f.position + (at - f.stream), out, n,
+				      NULL);
+		if (err)
+			return err;
+		out += n;
+		at += n;
+		length -= n;
 	}
 	return 0;
 }

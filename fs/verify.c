@@ -136,15 +136,15 @@ static int check_session(struct verify *v, const struct session_row *s,
 static int find_trailer(struct verify *v, const struct session_row *s,
 			uint32_t *last)
 {
-	struct media_volume *all = NULL;
+	struct medium_volume *all = NULL;
 	size_t count = 0;
-	int err = media_list(v->set, &all, &count);
+	int err = medium_list(v->set->medium, &all, &count);
 
-	for (size_t n = 0; !err && n < count; n++) {
+	for (size_t n = count; !err && n-- > 0 && !*last;) {
 		struct media_session m;
 
 		if (!all[n].partial && all[n].number >= s->first_volume &&
-		    !media_read_trailer(v->set, &all[n], &m) &&
+		    !media_read_trailer(v->set, all[n].number, &m) &&
 		    m.trailer.session == s->id)
 			*last = all[n].number;
 	}
@@ -228,12 +228,12 @@ int verify_run(struct set *set, struct catalog *c,
 	if (err)
 		return err;
 	if (v.missing) {
-		char name[64];
+		char name[MEDIUM_NAME];
 
-		volume_name(v.missing, set->config.compression, name);
-		log_error("%s/volumes/%s is missing; put it back and verify "
-			  "again",
-			  set->path, name);
+		medium_name(set->medium, v.missing, name);
+		log_error("%s%s%s is missing; put it back and verify again",
+			  set->medium->tape ? "" : set->path,
+			  set->medium->tape ? "" : "/volumes/", name);
 	}
 	if (result->damaged_files || result->damaged_places)
 		return REEL_EDAMAGED;

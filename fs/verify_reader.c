@@ -6,22 +6,17 @@
  * The queue's lock is held for moments only; nothing is locked under it. */
 #include "fs/verify_reader.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
-#include "tape/stream.h"
 
 #define QUEUE 16
 
 struct volume {
 	uint32_t number; /* 0: none */
-	int fd;		 /* -1: missing */
+	bool there;
 	uint64_t size;
 	uint64_t end; /* of the frames met so far */
 	struct frame *frames;
@@ -79,25 +74,6 @@ static int say(struct verify_reader *r, uint64_t position, int error,
 	return send(r, &p);
 }
 
-static int64_t read_at(int fd, void *to, size_t length, uint64_t at)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t n = pread(fd, (uint8_t *)to + done, length - done,
-				  (off_t)(at + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return REEL_EIO;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (int64_t)done;
-}
-
 /* Against what the frames say it must be. */
 static int check_table(struct verify_reader *r)
 {
@@ -116,7 +92,8 @@ static int check_table(struct verify_reader *r)
 		err = REEL_ENOMEM;
 	if (err)
 		goto out;
-	if (read_at(v->fd, have, (size_t)length, v->end) != (int64_t)length)
+	if (medium_read_all(r->set->medium, v->number, v->end, have,
+			    (size_t)length, NULL))
 		length = 0;
 	while (i < length && i < want.length && have[i] == want.data[i])
 		i++;
@@ -136,40 +113,29 @@ static int leave_volume(struct verify_reader *r)
 
 	if (!v->number)
 		return 0;
-	if (v->fd >= 0 && r->set->config.compression == COMPRESSION_ZSTD)
+	if (v->there && r->set->config.compression == COMPRESSION_ZSTD)
 		err = check_table(r);
-	if (v->fd >= 0)
-		close(v->fd);
 	free(v->frames);
 	free(v->table);
 	memset(v, 0, sizeof(*v));
-	v->fd = -1;
 	return err;
 }
 
 static int enter_volume(struct verify_reader *r, uint32_t number)
 {
 	struct volume *v = &r->volume;
-	char name[32];
-	struct stat st;
 	int err = leave_volume(r);
 
 	if (err)
 		return err;
 	v->number = number;
-	volume_name(number, r->set->config.compression, name);
-	v->fd = openat(r->set->volumes, name, O_RDONLY | O_CLOEXEC);
-	if (v->fd < 0 || fstat(v->fd, &st) || !S_ISREG(st.st_mode)) {
-		if (v->fd >= 0)
-			close(v->fd);
-		v->fd = -1;
+	if (medium_size(r->set->medium, number, &v->size))
 		return say(r, 0, REEL_EMEDIUM, "the volume is missing");
-	}
-	v->size = (uint64_t)st.st_size;
-	posix_fadvise(v->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	v->there = true;
 	if (r->set->config.compression != COMPRESSION_ZSTD)
 		return 0;
-	err = seek_table_read(v->fd, &v->table, &v->table_count, &v->rebuilt);
+	err = medium_seek_table(r->set->medium, number, &v->table,
+				&v->table_count, &v->rebuilt);
 	if (err) {
 		v->table = NULL;
 		v->table_count = 0;
@@ -212,20 +178,21 @@ static void decode(struct verify_reader *r, const struct frame *f, bool checked,
 		   struct piece *p)
 {
 	bool plain = r->set->config.compression == COMPRESSION_NONE;
-	int64_t n;
+	int err;
 
 	memset(p->data, VERIFY_FILL, f->length);
 	p->lost = true;
-	if (r->volume.fd < 0) {
+	if (!r->volume.there) {
 		p->error = REEL_EMEDIUM;
 		p->what = "the volume is missing";
 		return;
 	}
-	n = read_at(r->volume.fd, r->stored, f->stored, f->position);
-	if (n != (int64_t)f->stored) {
-		p->error = n < 0 ? REEL_EIO : REEL_EDAMAGED;
-		p->what = n < 0 ? "the volume cannot be read"
-				: "the volume ends too early";
+	err = medium_read_all(r->set->medium, f->volume, f->position, r->stored,
+			      f->stored, NULL);
+	if (err) {
+		p->error = err == REEL_EDAMAGED ? err : REEL_EIO;
+		p->what = err == REEL_EDAMAGED ? "the volume ends too early"
+					       : "the volume cannot be read";
 		return;
 	}
 	if (!checked)
@@ -319,7 +286,7 @@ static int rest_of_file(struct verify_reader *r)
 
 static int rest_of_volume(struct verify_reader *r)
 {
-	if (r->volume.fd < 0)
+	if (!r->volume.there)
 		return 0;
 	if (r->set->config.compression == COMPRESSION_NONE)
 		return rest_of_file(r);
@@ -328,10 +295,9 @@ static int rest_of_volume(struct verify_reader *r)
 
 static bool volume_exists(struct verify_reader *r, uint32_t number)
 {
-	char name[32];
+	uint64_t size;
 
-	volume_name(number, r->set->config.compression, name);
-	return faccessat(r->set->volumes, name, F_OK, 0) == 0;
+	return !medium_size(r->set->medium, number, &size);
 }
 
 static int read_session(struct verify_reader *r)
@@ -380,7 +346,6 @@ int verify_reader_open(struct set *set, struct catalog *c, uint32_t session,
 	r->session = session;
 	r->first_volume = first_volume;
 	r->last_volume = last_volume;
-	r->volume.fd = -1;
 	err = frame_codec_new(set->config.compression, set->config.level,
 			      &r->codec);
 	if (err) {
@@ -411,8 +376,6 @@ void verify_reader_close(struct verify_reader *r)
 		free(r->queue[r->head].data);
 		r->head = (r->head + 1) % QUEUE;
 	}
-	if (r->volume.fd >= 0)
-		close(r->volume.fd);
 	free(r->volume.frames);
 	free(r->volume.table);
 	free(r->stored);

@@ -5,7 +5,6 @@
 #include <unistd.h>
 #include "fs/view.h"
 #include "tape/error.h"
-#include "tape/stream.h"
 
 #define PREFIX "user.reel."
 
@@ -55,13 +54,13 @@ static int get_session(struct asked *a, struct buffer *out)
 static int get_volume(struct asked *a, struct buffer *out)
 {
 	struct frame f;
-	char name[64];
+	char name[MEDIUM_NAME];
 	int error = catalog_find_frame(a->catalog, a->content.session,
 				       a->content.offset, &f);
 
 	if (error)
 		return error;
-	volume_name(f.volume, a->set->config.compression, name);
+	medium_name(a->set->medium, f.volume, name);
 	return buffer_append(out, name, strlen(name));
 }
 

@@ -4,13 +4,12 @@
  *     then in pairs    a volume's bytes, in blocks of the label's block size,
  *                      the last one as long as it is; and its table
  *
- * Each is ended by a filemark; label and tables are small pax archives of one
- * block each unless they are larger than a block. A table lists every volume of
- * the set and where it lies, as far as was known when it was written, so the
- * last table of the newest cartridge tells where everything is. Behind a volume
- * that ends a session it also holds that session's index and end member once
- * more (when there is room for them), so that a rebuild hops from filemark to
- * filemark.
+ * Each is ended by a filemark; label and tables are small pax archives. A table
+ * lists every cartridge and every volume of the set and where it lies, as far
+ * as was known when it was written, so the last table of the newest cartridge
+ * tells where everything is. A session's index and its end member are a volume
+ * of their own (the session's last), so that a rebuild hops from filemark to
+ * filemark. The table behind it has the end member's fields, too.
  *
  * K1 A volume counts once the table behind it and that table's filemark are
  *    flushed; a session counts once its last volume does.
@@ -27,19 +26,23 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "tape/buffer.h"
+#include "tape/frame.h"
 #include "tape/trailer.h"
 
 #define CARTRIDGE_NAME	      64 /* with NUL; "SETNAME-0002" */
 #define CARTRIDGE_BARCODE     33
 #define CARTRIDGE_BLOCK	      (256u << 10) /* default block size */
+#define CARTRIDGE_BLOCK_MIN   512u
+#define CARTRIDGE_BLOCK_LIMIT (16u << 20)
 #define CARTRIDGE_TABLE_LIMIT (256u << 20)
+#define CARTRIDGE_LIMIT	      1000000 /* of one set */
 
 struct cartridge_label {
-	uint8_t set[16];  /* uuid */
-	uint8_t uuid[16]; /* of the cartridge */
-	uint32_t number;  /* in the set, from 1 */
-	char name[CARTRIDGE_NAME];
-	char barcode[CARTRIDGE_BARCODE]; /* "" when not known */
+	uint8_t set[16];		 /* uuid */
+	uint8_t uuid[16];		 /* of the cartridge */
+	uint32_t number;		 /* in the set, from 1 */
+	char name[CARTRIDGE_NAME];	 /* printable, no blanks */
+	char barcode[CARTRIDGE_BARCODE]; /* the same; "" when not known */
 	uint32_t block_size;		 /* bytes */
 	int64_t time;			 /* ns; when it was written */
 	/* what a new machine must know of the set */
@@ -49,6 +52,9 @@ struct cartridge_label {
 };
 
 void cartridge_label_release(struct cartridge_label *l);
+/* "NAME-0002": the set's name as far as it is plain, and the number. */
+void cartridge_make_name(const char *set_name, uint32_t number,
+			 char name[CARTRIDGE_NAME]);
 /* The bytes of tape file 0: a pax archive, a multiple of 512. */
 int cartridge_label_encode(const struct cartridge_label *l, struct buffer *out);
 /* 0; REEL_ENOENT: a readable archive or other data, but no label of reel;
@@ -63,25 +69,30 @@ struct place {
 	uint64_t object;    /* of its first block, in partition 0 */
 	uint64_t file;	    /* its tape file */
 	uint32_t block_size;
-	uint64_t size; /* bytes */
+	uint64_t size; /* bytes; what follows in its tape file is padding */
 	uint32_t session;
 	int64_t session_time; /* ns: tells sessions of one number apart */
 	bool last;	      /* its session ends here */
 };
 
 struct cartridge_table {
-	struct cartridge_label *cartridges; /* all of the set, by number */
-	size_t cartridge_count;
-	struct place *places; /* by volume, then cartridge */
+	struct cartridge_label *cartridges; /* all of the set, by number; their
+					       set_name is borrowed from
+					       the first */
+	size_t cartridge_count;		    /* one at least */
+	struct place *places;		    /* by volume, then cartridge */
 	size_t place_count;
 	bool has_end; /* the volume before it ends a session */
 	struct trailer end;
-	struct buffer index; /* packed; empty: only in the archive */
 };
 
 void cartridge_table_release(struct cartridge_table *t);
 int cartridge_table_encode(const struct cartridge_table *t, struct buffer *out);
+/* REEL_ENOENT: no table of reel; REEL_EDAMAGED, REEL_EVERSION. Hostile. */
 int cartridge_table_decode(const void *data, size_t length,
 			   struct cartridge_table *out);
+
+/* By volume, then cartridge: for qsort. */
+int place_compare(const void *a, const void *b);
 
 #endif

@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 #include "tape/bytes.h"
 #include "tape/digest.h"
@@ -261,30 +259,11 @@ int seek_table_encode(const struct frame *frames, size_t count,
 	return buffer_append(out, &foot, sizeof(foot));
 }
 
-/* Bytes read (short at the end of the file), or an error. */
-static int64_t read_at(int fd, void *to, size_t length, uint64_t at)
+/* Exactly `length` bytes, which the volume's size says are there. */
+static int read_whole(const struct frame_source *s, void *to, size_t length,
+		      uint64_t at)
 {
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t n = pread(fd, (uint8_t *)to + done, length - done,
-				  (off_t)(at + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_from_errno(errno);
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (int64_t)done;
-}
-
-/* Exactly `length` bytes, which the file's size says are there. */
-static int read_whole(int fd, void *to, size_t length, uint64_t at)
-{
-	int64_t n = read_at(fd, to, length, at);
+	int64_t n = s->read(s->context, at, to, length);
 
 	if (n < 0)
 		return (int)n;
@@ -324,18 +303,18 @@ static int table_frames(const uint8_t *table, size_t count, uint64_t end,
 
 /* The table at the end; REEL_EDAMAGED when it is not there or not sound. A
  * table without checksums is none of ours and counts as damaged. */
-static int table_read(int fd, uint64_t size, struct frame **frames,
+static int table_read(const struct frame_source *s, struct frame **frames,
 		      size_t *count)
 {
 	struct seek_foot foot;
 	struct seek_head head;
-	uint64_t length, n;
+	uint64_t length, n, size = s->size;
 	uint8_t *table;
 	int error;
 
 	if (size < sizeof(head) + sizeof(foot))
 		return REEL_EDAMAGED;
-	error = read_whole(fd, &foot, sizeof(foot), size - sizeof(foot));
+	error = read_whole(s, &foot, sizeof(foot), size - sizeof(foot));
 	if (error)
 		return error;
 	n = le32_get(foot.count);
@@ -345,7 +324,7 @@ static int table_read(int fd, uint64_t size, struct frame **frames,
 	    foot.descriptor & TABLE_RESERVED || n == 0 ||
 	    n > FRAME_COUNT_LIMIT || length + sizeof(head) > size)
 		return REEL_EDAMAGED;
-	error = read_whole(fd, &head, sizeof(head),
+	error = read_whole(s, &head, sizeof(head),
 			   size - length - sizeof(head));
 	if (error)
 		return error;
@@ -355,7 +334,7 @@ static int table_read(int fd, uint64_t size, struct frame **frames,
 	table = malloc(length);
 	if (!table)
 		return REEL_ENOMEM;
-	error = read_whole(fd, table, length, size - length);
+	error = read_whole(s, table, length, size - length);
 	if (!error)
 		error = table_frames(table, n, size - length - sizeof(head),
 				     frames);
@@ -368,7 +347,7 @@ static int table_read(int fd, uint64_t size, struct frame **frames,
 /* ---- walking a volume whose table is damaged ---- */
 
 struct walk_state {
-	int fd;
+	const struct frame_source *source;
 	uint64_t size;
 	uint64_t at;
 	uint64_t stream;
@@ -404,7 +383,8 @@ static int window_get(struct walk_state *w, size_t want, const uint8_t **data,
 				return REEL_ENOMEM;
 			w->room = chunk;
 		}
-		n = read_at(w->fd, w->window, chunk, w->at);
+		n = w->source->read(w->source->context, w->at, w->window,
+				    chunk);
 		if (n < 0)
 			return (int)n;
 		w->base = w->at;
@@ -545,9 +525,10 @@ static int walk_step(struct walk_state *w)
 	return walk_frame(w, data, stored);
 }
 
-static int walk(int fd, uint64_t size, struct frame **frames, size_t *count)
+static int walk(const struct frame_source *s, struct frame **frames,
+		size_t *count)
 {
-	struct walk_state w = {.fd = fd, .size = size};
+	struct walk_state w = {.source = s, .size = s->size};
 	int error = frame_codec_new(COMPRESSION_ZSTD, PACK_LEVEL, &w.codec);
 	int step = 1;
 
@@ -574,29 +555,23 @@ out:
 	return error;
 }
 
-int seek_table_read(int fd, struct frame **frames, size_t *count, bool *rebuilt)
+int seek_table_read(const struct frame_source *s, struct frame **frames,
+		    size_t *count, bool *rebuilt)
 {
-	struct stat st;
-	int error;
+	int error = table_read(s, frames, count);
 
-	if (fstat(fd, &st))
-		return error_from_errno(errno);
-	error = table_read(fd, (uint64_t)st.st_size, frames, count);
 	if (error != REEL_EDAMAGED) {
 		*rebuilt = false;
 		return error;
 	}
-	error = walk(fd, (uint64_t)st.st_size, frames, count);
+	error = walk(s, frames, count);
 	if (!error)
 		*rebuilt = true;
 	return error;
 }
 
-int seek_table_find(int fd, struct frame **frames, size_t *count)
+int seek_table_find(const struct frame_source *s, struct frame **frames,
+		    size_t *count)
 {
-	struct stat st;
-
-	if (fstat(fd, &st))
-		return error_from_errno(errno);
-	return table_read(fd, (uint64_t)st.st_size, frames, count);
+	return table_read(s, frames, count);
 }

@@ -59,15 +59,23 @@ int frame_unpack(const void *data, size_t length, uint64_t limit,
 /* The seek table as it stands at the end of a volume. */
 int seek_table_encode(const struct frame *frames, size_t count,
 		      struct buffer *out);
-/* Reads the table at the end of an open volume file; *frames (heap) get
+/* A volume's bytes: bytes read, fewer only at its end, or an error. */
+struct frame_source {
+	int64_t (*read)(void *context, uint64_t at, void *to, size_t length);
+	void *context;
+	uint64_t size;
+};
+
+/* Reads the table at the end of a volume; *frames (heap) get
  * position, stored, length, checksum and stream offsets counted from 0. A
  * table that is damaged, missing or without checksums is rebuilt by walking
  * the frames, where a place that is none counts as one damaged frame (with
  * the usual length when its header is damaged): *rebuilt says so.
  * REEL_EDAMAGED when not one frame is found. For zstd volumes only. */
-int seek_table_read(int fd, struct frame **frames, size_t *count,
-		    bool *rebuilt);
+int seek_table_read(const struct frame_source *s, struct frame **frames,
+		    size_t *count, bool *rebuilt);
 /* The table alone: REEL_EDAMAGED also where there is none. */
-int seek_table_find(int fd, struct frame **frames, size_t *count);
+int seek_table_find(const struct frame_source *s, struct frame **frames,
+		    size_t *count);
 
 #endif

@@ -6,16 +6,18 @@
  * elsewhere is the same volume, and a place in it (volume, byte) stays true.
  *
  * Safe for any number of threads. Functions return 0 or an error; a volume that
- * is not there is REEL_EMEDIUM (said once, with its name and what to do). */
+ * is not there is REEL_EMEDIUM: of a directory the caller says so (it knows
+ * what it wanted), of a tape it was said, with the cartridge and what to do. */
 #ifndef REEL_TAPE_MEDIUM_H
 #define REEL_TAPE_MEDIUM_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "tape/error.h"
 #include "tape/frame.h"
 
-#define MEDIUM_NAME 96 /* of a volume in messages, with NUL */
+#define MEDIUM_NAME 128 /* of a volume in messages, with NUL */
 
 struct medium_volume {
 	uint32_t number;
@@ -40,6 +42,8 @@ struct medium_ops {
 			void *to, size_t length, const volatile int *stop);
 	/* For messages: "000003.tar.zst", "daily-0002 (barcode REEL02L8)". */
 	void (*name)(struct medium *m, uint32_t volume, char *name);
+	/* Volumes were removed or replaced: what was kept of them goes. */
+	void (*forget)(struct medium *m);
 	void (*close)(struct medium *m);
 };
 
@@ -49,11 +53,52 @@ struct medium {
 	bool tape; /* reading may take minutes and a person's hand */
 };
 
+/* The files NNNNNN.tar[.zst] of a directory (borrowed). Keeps descriptors of
+ * those read last, so that a read is one system call. */
+int medium_dir_new(int directory, enum compression c, struct medium **out);
+
+static inline void medium_close(struct medium *m)
+{
+	if (m)
+		m->ops->close(m);
+}
+
 static inline int64_t medium_read(struct medium *m, uint32_t volume,
 				  uint64_t at, void *to, size_t length,
 				  const volatile int *stop)
 {
 	return m->ops->read(m, volume, at, to, length, stop);
 }
+
+/* Exactly `length` bytes: REEL_EDAMAGED when the volume ends before. */
+static inline int medium_read_all(struct medium *m, uint32_t volume,
+				  uint64_t at, void *to, size_t length,
+				  const volatile int *stop)
+{
+	int64_t n = m->ops->read(m, volume, at, to, length, stop);
+
+	return n < 0 ? (int)n : (size_t)n < length ? REEL_EDAMAGED : 0;
+}
+
+static inline int medium_list(struct medium *m, struct medium_volume **out,
+			      size_t *count)
+{
+	return m->ops->list(m, out, count);
+}
+
+static inline int medium_size(struct medium *m, uint32_t volume, uint64_t *size)
+{
+	return m->ops->size(m, volume, size);
+}
+
+static inline void medium_name(struct medium *m, uint32_t volume,
+			       char name[MEDIUM_NAME])
+{
+	m->ops->name(m, volume, name);
+}
+
+/* seek_table_read of a volume. */
+int medium_seek_table(struct medium *m, uint32_t volume, struct frame **frames,
+		      size_t *count, bool *rebuilt);
 
 #endif

@@ -13,26 +13,19 @@
  * R1 An entry that someone holds is never freed; `bytes` counts all entries,
  *    and may be beyond options.cache only by those that are held.
  * R2 Data of a ready entry never change.
- * R3 Nothing is read, decoded or searched for under `lock`.
- *
- * Lock order: `lock` and `volumes_lock` are never held together. */
-#include <errno.h>
-#include <fcntl.h>
+ * R3 Nothing is read, decoded or searched for under `lock`. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/recall.h"
-#include "tape/stream.h"
 
-#define BUCKETS_MIN  64
-#define BUCKETS_MAX  (1u << 20)
-#define OPEN_VOLUMES 16
-#define SPARE_LIMIT  8
-#define AHEAD_DEPTH  32
-#define SAID_LIMIT   256
+#define BUCKETS_MIN 64
+#define BUCKETS_MAX (1u << 20)
+#define SPARE_LIMIT 8
+#define AHEAD_DEPTH 32
+#define SAID_LIMIT  256
 
 enum entry_state {
 	ENTRY_LOADING,
@@ -59,13 +52,6 @@ struct loader {
 	struct frame_codec *codec;
 	uint8_t *stored;
 	size_t room;
-};
-
-struct open_volume {
-	uint32_t volume;
-	int fd; /* -1: empty */
-	unsigned references;
-	uint64_t used;
 };
 
 /* What was complained about already. */
@@ -98,19 +84,14 @@ struct recall {
 	pthread_t helper;
 	bool helping;
 	bool stop;
-
-	pthread_mutex_t volumes_lock; /* of all below */
-	struct open_volume volumes[OPEN_VOLUMES];
-	uint64_t clock;
 };
-
-/* ---- volumes ---- */
 
 static void say(struct recall *r, uint32_t volume, uint64_t position, int error,
 		const struct entry *e)
 {
-	bool again = false;
-	char name[32];
+	struct medium *m = r->options.medium;
+	char name[MEDIUM_NAME];
+	bool again = error == REEL_EMEDIUM && m->tape;
 
 	pthread_mutex_lock(&r->lock);
 	for (unsigned i = 0; i < SAID_LIMIT && i < r->said_count; i++)
@@ -122,7 +103,7 @@ static void say(struct recall *r, uint32_t volume, uint64_t position, int error,
 	pthread_mutex_unlock(&r->lock);
 	if (again)
 		return;
-	volume_name(volume, r->options.compression, name);
+	medium_name(m, volume, name);
 	if (error == REEL_EMEDIUM)
 		log_error("volume %s is missing; put it back into the set's "
 			  "volumes/ and try again",
@@ -135,83 +116,7 @@ static void say(struct recall *r, uint32_t volume, uint64_t position, int error,
 			  (unsigned long long)e->frame.stream);
 }
 
-static int open_volume(struct recall *r, uint32_t volume)
-{
-	char name[32];
-	int fd;
-
-	volume_name(volume, r->options.compression, name);
-	fd = openat(r->options.directory, name,
-		    O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
-	return errno == ENOENT ? REEL_EMEDIUM : error_from_errno(errno);
-}
-
-/* An open volume by its number. *slot is -1 when it found no place among the
- * open ones and is to be closed after use. */
-static int volume_get(struct recall *r, uint32_t volume, int *slot)
-{
-	struct open_volume *free_one = NULL;
-	int fd;
-
-	pthread_mutex_lock(&r->volumes_lock);
-	for (int i = 0; i < OPEN_VOLUMES; i++) {
-		struct open_volume *v = &r->volumes[i];
-
-		if (v->fd >= 0 && v->volume == volume) {
-			v->references++;
-			v->used = ++r->clock;
-			*slot = i;
-			fd = v->fd;
-			goto out;
-		}
-		if (!v->references && (!free_one || v->used < free_one->used))
-			free_one = v;
-	}
-	*slot = -1;
-	fd = open_volume(r, volume);
-	if (fd < 0 || !free_one)
-		goto out;
-	if (free_one->fd >= 0)
-		close(free_one->fd);
-	*free_one = (struct open_volume){volume, fd, 1, ++r->clock};
-	*slot = (int)(free_one - r->volumes);
-out:
-	pthread_mutex_unlock(&r->volumes_lock);
-	return fd;
-}
-
-static void volume_put(struct recall *r, int fd, int slot)
-{
-	if (slot < 0) {
-		close(fd);
-		return;
-	}
-	pthread_mutex_lock(&r->volumes_lock);
-	r->volumes[slot].references--;
-	pthread_mutex_unlock(&r->volumes_lock);
-}
-
 /* ---- loading ---- */
-
-static int read_stored(int fd, uint64_t at, uint8_t *to, size_t length)
-{
-	while (length) {
-		ssize_t n = pread(fd, to, length, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_from_errno(errno);
-		if (n == 0)
-			return REEL_EDAMAGED;
-		to += n;
-		length -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
 
 static int loader_room(struct loader *l, size_t want)
 {
@@ -230,11 +135,11 @@ static int loader_room(struct loader *l, size_t want)
 /* Fills e->data. */
 static int load(struct recall *r, struct loader *l, struct entry *e)
 {
-	bool plain = r->options.compression == COMPRESSION_NONE;
+	struct medium *m = r->options.medium;
+	bool plain = m->compression == COMPRESSION_NONE;
 	const struct frame *f = &e->frame;
 	uint8_t *stored = e->data;
 	int error = 0;
-	int fd, slot;
 
 	if (plain && f->stored != f->length)
 		error = REEL_EDAMAGED;
@@ -244,13 +149,8 @@ static int load(struct recall *r, struct loader *l, struct entry *e)
 	}
 	if (error)
 		goto out;
-	fd = volume_get(r, f->volume, &slot);
-	if (fd < 0) {
-		error = fd;
-		goto out;
-	}
-	error = read_stored(fd, f->position, stored, f->stored);
-	volume_put(r, fd, slot);
+	error = medium_read_all(m, f->volume, f->position, stored, f->stored,
+				NULL);
 	if (!error && !(plain && r->options.unchecked))
 		error = frame_decode(l->codec, f, stored, e->data);
 out:
@@ -434,7 +334,7 @@ static void fill(struct recall *r, struct entry *e)
 		r->loaders = l->next;
 	pthread_mutex_unlock(&r->lock);
 	if (!l)
-		l = loader_new(r->options.compression);
+		l = loader_new(r->options.medium->compression);
 	error = l ? load(r, l, e) : REEL_ENOMEM;
 	pthread_mutex_lock(&r->lock);
 	if (l) {
@@ -606,10 +506,7 @@ int recall_new(const struct recall_options *o, struct recall **out)
 		free(r);
 		return REEL_ENOMEM;
 	}
-	for (int i = 0; i < OPEN_VOLUMES; i++)
-		r->volumes[i].fd = -1;
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_mutex_init(&r->volumes_lock, NULL);
 	pthread_cond_init(&r->wished, NULL);
 	*out = r;
 	return 0;
@@ -646,12 +543,7 @@ void recall_free(struct recall *r)
 	}
 	while (r->spare_count)
 		free(r->spare[--r->spare_count]);
-	for (int i = 0; i < OPEN_VOLUMES; i++) {
-		if (r->volumes[i].fd >= 0)
-			close(r->volumes[i].fd);
-	}
 	pthread_mutex_destroy(&r->lock);
-	pthread_mutex_destroy(&r->volumes_lock);
 	pthread_cond_destroy(&r->wished);
 	free(r->buckets);
 	free(r);

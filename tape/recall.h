@@ -1,4 +1,4 @@
-/* Reading a set's streams: frames from volume files through a bounded cache.
+/* Reading a set's streams: frames from its volumes through a bounded cache.
  * Safe for any number of threads. */
 #ifndef REEL_TAPE_RECALL_H
 #define REEL_TAPE_RECALL_H
@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "tape/frame.h"
+#include "tape/medium.h"
 
 struct recall;
 
@@ -16,10 +16,9 @@ typedef int (*recall_find)(void *context, uint32_t session, uint64_t offset,
 			   struct frame *out);
 
 struct recall_options {
-	int directory; /* fd of volumes/; borrowed */
-	enum compression compression;
-	size_t cache;	/* bytes of decoded frames kept */
-	bool unchecked; /* uncompressed frames have no checksum */
+	struct medium *medium; /* borrowed */
+	size_t cache;	       /* bytes of decoded frames kept */
+	bool unchecked;	       /* uncompressed frames have no checksum */
 	recall_find find;
 	void *context;
 };
@@ -28,7 +27,7 @@ int recall_new(const struct recall_options *o, struct recall **out);
 void recall_free(struct recall *r);
 /* `length` bytes at `offset` of a session's stream; every frame they touch is
  * checked first. REEL_EDAMAGED (logged with volume and offset),
- * REEL_EMEDIUM when the volume file is missing (logged, named). */
+ * REEL_EMEDIUM when the volume is missing (logged, named). */
 int recall_read(struct recall *r, uint32_t session, uint64_t offset, void *to,
 		size_t length);
 

@@ -243,14 +243,14 @@ static void path_json(const struct place_on_medium *p, struct json *j)
 
 static void path_text(struct info *i, const struct place_on_medium *p)
 {
-	char volume[32];
+	struct medium *m = i->target.set->medium;
+	char volume[MEDIUM_NAME];
 
-	volume_name(p->first.volume, i->target.set->config.compression, volume);
+	medium_name(m, p->first.volume, volume);
 	line_number("stored in session", p->content.session);
 	line_text("volume", volume);
 	if (p->last.volume != p->first.volume) {
-		volume_name(p->last.volume, i->target.set->config.compression,
-			    volume);
+		medium_name(m, p->last.volume, volume);
 		line_text("  up to", volume);
 	}
 	line_number("frame at byte", p->first.position);

@@ -218,7 +218,7 @@ static int open_foreign(struct mounting *m)
 
 static int open_set(struct mounting *m)
 {
-	int error = foreign_is_file(m->name)
+	int error = foreign_is_archive(m->name)
 			    ? open_foreign(m)
 			    : set_open(m->name, SET_READ, false, &m->set);
 
@@ -355,7 +355,7 @@ static int name_set(struct mounting *m, const char *text)
 	if (!m->name)
 		return EXIT_FAILED;
 	at = strrchr(m->name, '@');
-	if (!at || target_is_set(text) || foreign_is_file(text))
+	if (!at || target_is_set(text) || foreign_is_archive(text))
 		return 0;
 	*at = '\0';
 	if (!target_is_set(m->name)) {

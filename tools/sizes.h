@@ -6,14 +6,9 @@
 #include <stdint.h>
 #include "catalog/set.h"
 
-struct volume_size {
-	uint32_t volume;
-	uint64_t bytes;
-};
-
 struct sizes {
-	struct volume_size *volumes; /* ascending */
-	size_t count, room;
+	struct medium_volume *volumes; /* ascending */
+	size_t count;
 };
 
 int sizes_read(struct sizes *s, const struct set *set);

@@ -6,6 +6,23 @@
 #include "tape/frame.h"
 #include "tests/fuzz/fuzz.h"
 
+static int64_t read_file(void *context, uint64_t at, void *to, size_t length)
+{
+	return pread(*(int *)context, to, length, (off_t)at);
+}
+
+static int read_table(int fd, struct frame **frames, size_t *count,
+		      bool *rebuilt)
+{
+	struct frame_source s = {
+		.read = read_file,
+		.context = &fd,
+		.size = (uint64_t)lseek(fd, 0, SEEK_END),
+	};
+
+	return seek_table_read(&s, frames, count, rebuilt);
+}
+
 static void check_frames(const struct frame *f, size_t count, size_t size)
 {
 	uint64_t position = 0, stream = 0;
@@ -48,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fd < 0 || ftruncate(fd, 0) ||
 	    pwrite(fd, data, size, 0) != (ssize_t)size)
 		return 0;
-	error = seek_table_read(fd, &frames, &count, &rebuilt);
+	error = read_table(fd, &frames, &count, &rebuilt);
 	FUZZ_CHECK(!error || error == REEL_EDAMAGED);
 	if (!error) {
 		check_frames(frames, count, size);

@@ -7,6 +7,23 @@
 #include "tape/error.h"
 #include "tape/frame.h"
 
+static int64_t read_file(void *context, uint64_t at, void *to, size_t length)
+{
+	return pread(*(int *)context, to, length, (off_t)at);
+}
+
+static int read_table(int fd, struct frame **frames, size_t *count,
+		      bool *rebuilt)
+{
+	struct frame_source s = {
+		.read = read_file,
+		.context = &fd,
+		.size = (uint64_t)lseek(fd, 0, SEEK_END),
+	};
+
+	return seek_table_read(&s, frames, count, rebuilt);
+}
+
 #define FRAMES 5
 #define LENGTH 3000
 
@@ -206,7 +223,7 @@ static void table(void)
 
 	make_volume(&volume, want);
 	fd = file_of(volume.data, volume.length);
-	CU_ASSERT_EQUAL_FATAL(seek_table_read(fd, &got, &count, &rebuilt), 0);
+	CU_ASSERT_EQUAL_FATAL(read_table(fd, &got, &count, &rebuilt), 0);
 	CU_ASSERT_FALSE(rebuilt);
 	CU_ASSERT_EQUAL_FATAL(count, FRAMES);
 	check_frames(got, want, count);
@@ -228,7 +245,7 @@ static void cut_tables(void)
 		int fd = file_of(volume.data, n);
 		bool rebuilt = false;
 		size_t count = 0, whole = 0;
-		int error = seek_table_read(fd, &got, &count, &rebuilt);
+		int error = read_table(fd, &got, &count, &rebuilt);
 
 		while (whole < FRAMES &&
 		       want[whole].position + want[whole].stored <= n)
@@ -261,7 +278,7 @@ static void damaged_tables(void)
 
 		volume.data[at] ^= 0x81;
 		fd = file_of(volume.data, volume.length);
-		if (!seek_table_read(fd, &got, &count, &rebuilt)) {
+		if (!read_table(fd, &got, &count, &rebuilt)) {
 			CU_ASSERT_EQUAL(count, FRAMES);
 			if (rebuilt)
 				check_frames(got, want, count);
@@ -288,8 +305,8 @@ static void gaps(void)
 
 		volume.data[at] ^= 0x10;
 		fd = file_of(volume.data, volume.length - 9);
-		CU_ASSERT_EQUAL_FATAL(
-			seek_table_read(fd, &got, &count, &rebuilt), 0);
+		CU_ASSERT_EQUAL_FATAL(read_table(fd, &got, &count, &rebuilt),
+				      0);
 		CU_ASSERT_TRUE(rebuilt);
 		CU_ASSERT_EQUAL_FATAL(count, FRAMES);
 		check_frames(got, want, 2);
@@ -333,7 +350,7 @@ static void hostile_tables(void)
 		size_t count;
 		bool rebuilt;
 
-		CU_ASSERT_EQUAL(seek_table_read(fd, &got, &count, &rebuilt),
+		CU_ASSERT_EQUAL(read_table(fd, &got, &count, &rebuilt),
 				REEL_EDAMAGED);
 		close(fd);
 	}

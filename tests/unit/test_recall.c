@@ -17,6 +17,7 @@
 struct fixture {
 	char place[64];
 	int directory;
+	struct medium *medium;
 	enum compression compression;
 	uint8_t *content;
 	struct frame *frames;
@@ -62,6 +63,7 @@ static void fixture_init(struct fixture *x, enum compression c,
 	snprintf(x->place, sizeof(x->place), "/tmp/test_recall.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(x->place));
 	x->directory = open(x->place, O_RDONLY | O_DIRECTORY);
+	CU_ASSERT_EQUAL_FATAL(medium_dir_new(x->directory, c, &x->medium), 0);
 	o.directory = x->directory;
 	x->content = malloc(LENGTH);
 	for (size_t i = 0; i < LENGTH; i++) {
@@ -89,6 +91,7 @@ static void fixture_release(struct fixture *x)
 		volume_name(x->frames[i].volume, x->compression, name);
 		unlinkat(x->directory, name, 0);
 	}
+	medium_close(x->medium);
 	close(x->directory);
 	CU_ASSERT_EQUAL(rmdir(x->place), 0);
 	free(x->content);
@@ -97,8 +100,7 @@ static void fixture_release(struct fixture *x)
 
 static struct recall *fixture_recall(struct fixture *x, size_t cache)
 {
-	struct recall_options o = {.directory = x->directory,
-				   .compression = x->compression,
+	struct recall_options o = {.medium = x->medium,
 				   .cache = cache,
 				   .find = find,
 				   .context = x};

@@ -1,0 +1,343 @@
+#include "catalog/places.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "catalog/database.h"
+#include "tape/error.h"
+
+#define CARTRIDGE_COLUMNS "number, uuid, name, barcode, block_size, time"
+#define PLACE_COLUMNS                                                          \
+	"volume, cartridge, object, file, block_size, size, session, "         \
+	"session_time, last"
+
+/* Catalogues from before tape sets have no such tables. */
+static const char make_tables[] =
+	"CREATE TABLE IF NOT EXISTS cartridge (number INTEGER PRIMARY KEY, "
+	"uuid BLOB NOT NULL, name TEXT NOT NULL, barcode TEXT NOT NULL, "
+	"block_size INTEGER NOT NULL, time INTEGER NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS place (volume INTEGER NOT NULL, "
+	"cartridge INTEGER NOT NULL, object INTEGER NOT NULL, "
+	"file INTEGER NOT NULL, block_size INTEGER NOT NULL, "
+	"size INTEGER NOT NULL, session INTEGER NOT NULL, "
+	"session_time INTEGER NOT NULL, last INTEGER NOT NULL, "
+	"PRIMARY KEY (volume, cartridge)) WITHOUT ROWID;";
+
+static int prepare(struct catalog *c, const char *sql, sqlite3_stmt **s)
+{
+	return database_error(c->db, c->path,
+			      sqlite3_prepare_v2(c->db, sql, -1, s, NULL));
+}
+
+static bool has_tables(struct catalog *c)
+{
+	static const char sql[] = "SELECT 1 FROM sqlite_master WHERE "
+				  "type = 'table' AND name = 'place'";
+	int64_t there;
+
+	return !database_integer(c->db, sql, &there);
+}
+
+/* ---- reading ---- */
+
+static int read_text(sqlite3_stmt *s, int column, char *to, size_t room)
+{
+	const char *text = (const char *)sqlite3_column_text(s, column);
+
+	if (!text || strlen(text) >= room)
+		return REEL_EDAMAGED;
+	strcpy(to, text);
+	return 0;
+}
+
+static int read_cartridge(struct catalog *c, sqlite3_stmt *s,
+			  struct cartridge_label *l)
+{
+	const struct set_config *config = &c->set->config;
+	struct column_reader r = {s, 0};
+	const void *uuid;
+	size_t length;
+
+	memset(l, 0, sizeof(*l));
+	l->number = (uint32_t)column_u64(&r, 0, CARTRIDGE_LIMIT);
+	uuid = column_blob(&r, 1, sizeof(l->uuid), &length);
+	l->block_size = (uint32_t)column_u64(&r, 4, CARTRIDGE_BLOCK_LIMIT);
+	l->time = column_time(&r, 5);
+	if (r.error || length != sizeof(l->uuid) ||
+	    l->block_size < CARTRIDGE_BLOCK_MIN ||
+	    read_text(s, 2, l->name, sizeof(l->name)) ||
+	    read_text(s, 3, l->barcode, sizeof(l->barcode)))
+		return REEL_EDAMAGED;
+	memcpy(l->uuid, uuid, sizeof(l->uuid));
+	memcpy(l->set, config->uuid, sizeof(l->set));
+	l->seed = config->seed;
+	l->compression = config->compression;
+	return 0;
+}
+
+static int read_place(sqlite3_stmt *s, struct place *p)
+{
+	struct column_reader r = {s, 0};
+
+	memset(p, 0, sizeof(*p));
+	p->volume = (uint32_t)column_u64(&r, 0, UINT32_MAX);
+	p->cartridge = (uint32_t)column_u64(&r, 1, CARTRIDGE_LIMIT);
+	p->object = column_u64(&r, 2, INT64_MAX);
+	p->file = column_u64(&r, 3, INT64_MAX);
+	p->block_size = (uint32_t)column_u64(&r, 4, CARTRIDGE_BLOCK_LIMIT);
+	p->size = column_u64(&r, 5, INT64_MAX);
+	p->session = (uint32_t)column_u64(&r, 6, UINT32_MAX);
+	p->session_time = column_time(&r, 7);
+	p->last = column_u64(&r, 8, 1);
+	return r.error || p->block_size < CARTRIDGE_BLOCK_MIN ? REEL_EDAMAGED
+							      : 0;
+}
+
+/* All rows of a prepared statement of places; finalizes it. */
+static int gather_places(struct catalog *c, sqlite3_stmt *s, struct place **out,
+			 size_t *count)
+{
+	struct buffer all = {0};
+	int error = 0, result;
+
+	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
+		struct place p;
+
+		error = read_place(s, &p);
+		if (!error)
+			error = buffer_append(&all, &p, sizeof(p));
+	}
+	if (!error)
+		error = database_error(c->db, c->path, result);
+	else
+		catalog_damaged(c, error);
+	sqlite3_finalize(s);
+	if (error) {
+		buffer_release(&all);
+		return error;
+	}
+	*out = (struct place *)(void *)all.data;
+	*count = all.length / sizeof(**out);
+	return 0;
+}
+
+static int gather_cartridges(struct catalog *c, struct cartridge_table *t)
+{
+	struct buffer all = {0};
+	sqlite3_stmt *s;
+	int result = SQLITE_DONE;
+	int error = prepare(c,
+			    "SELECT " CARTRIDGE_COLUMNS
+			    " FROM cartridge ORDER BY number",
+			    &s);
+
+	if (error)
+		return error;
+	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
+		struct cartridge_label l;
+
+		error = catalog_damaged(c, read_cartridge(c, s, &l));
+		if (!error)
+			error = buffer_append(&all, &l, sizeof(l));
+	}
+	if (!error)
+		error = database_error(c->db, c->path, result);
+	sqlite3_finalize(s);
+	t->cartridges = (struct cartridge_label *)(void *)all.data;
+	t->cartridge_count = error ? 0 : all.length / sizeof(*t->cartridges);
+	if (t->cartridge_count) {
+		char *name = strdup(c->set->config.name);
+
+		error = name ? 0 : REEL_ENOMEM;
+		for (size_t n = 0; n < t->cartridge_count; n++)
+			t->cartridges[n].set_name = name;
+	}
+	return error;
+}
+
+int places_table(struct catalog *c, struct cartridge_table *out)
+{
+	struct cartridge_table t = {0};
+	sqlite3_stmt *s;
+	int error = 0;
+
+	if (has_tables(c)) {
+		error = gather_cartridges(c, &t);
+		if (!error)
+			error = prepare(c,
+					"SELECT " PLACE_COLUMNS " FROM place "
+					"ORDER BY volume, cartridge",
+					&s);
+		if (!error)
+			error = gather_places(c, s, &t.places, &t.place_count);
+	}
+	if (error)
+		cartridge_table_release(&t);
+	else
+		*out = t;
+	return error;
+}
+
+int places_of(struct catalog *c, uint32_t volume, struct place **out,
+	      size_t *count)
+{
+	sqlite3_stmt *s;
+	int error;
+
+	if (!has_tables(c))
+		return REEL_ENOENT;
+	error = prepare(c,
+			"SELECT " PLACE_COLUMNS " FROM place WHERE volume = ?1 "
+			"ORDER BY cartridge",
+			&s);
+	if (error)
+		return error;
+	sqlite3_bind_int64(s, 1, volume);
+	error = gather_places(c, s, out, count);
+	if (!error && !*count) {
+		free(*out);
+		return REEL_ENOENT;
+	}
+	return error;
+}
+
+int places_cartridge(struct catalog *c, uint32_t number,
+		     struct cartridge_label *out)
+{
+	sqlite3_stmt *s;
+	int result, error;
+
+	if (!has_tables(c))
+		return REEL_ENOENT;
+	error = prepare(c,
+			"SELECT " CARTRIDGE_COLUMNS
+			" FROM cartridge WHERE number = ?1",
+			&s);
+	if (error)
+		return error;
+	sqlite3_bind_int64(s, 1, number);
+	result = sqlite3_step(s);
+	error = result == SQLITE_ROW
+			? catalog_damaged(c, read_cartridge(c, s, out))
+		: result == SQLITE_DONE
+			? REEL_ENOENT
+			: database_error(c->db, c->path, result);
+	sqlite3_finalize(s);
+	if (!error) {
+		out->set_name = strdup(c->set->config.name);
+		error = out->set_name ? 0 : REEL_ENOMEM;
+	}
+	return error;
+}
+
+/* ---- writing ---- */
+
+static int step(struct catalog *c, sqlite3_stmt *s)
+{
+	int error = database_error(c->db, c->path, sqlite3_step(s));
+
+	sqlite3_reset(s);
+	return error;
+}
+
+static int put_cartridges(struct catalog *c, const struct cartridge_table *t)
+{
+	sqlite3_stmt *s;
+	int error = prepare(c,
+			    "INSERT OR REPLACE INTO cartridge "
+			    "(" CARTRIDGE_COLUMNS ") "
+			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+			    &s);
+
+	if (error)
+		return error;
+	for (size_t n = 0; !error && n < t->cartridge_count; n++) {
+		const struct cartridge_label *l = &t->cartridges[n];
+
+		sqlite3_bind_int64(s, 1, l->number);
+		sqlite3_bind_blob(s, 2, l->uuid, sizeof(l->uuid),
+				  SQLITE_STATIC);
+		sqlite3_bind_text(s, 3, l->name, -1, SQLITE_STATIC);
+		sqlite3_bind_text(s, 4, l->barcode, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(s, 5, l->block_size);
+		sqlite3_bind_int64(s, 6, l->time);
+		error = step(c, s);
+	}
+	sqlite3_finalize(s);
+	return error;
+}
+
+static int put_places(struct catalog *c, const struct cartridge_table *t)
+{
+	sqlite3_stmt *s;
+	int error = prepare(c,
+			    "INSERT OR REPLACE INTO place (" PLACE_COLUMNS ") "
+			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+			    &s);
+
+	if (error)
+		return error;
+	for (size_t n = 0; !error && n < t->place_count; n++) {
+		const struct place *p = &t->places[n];
+
+		sqlite3_bind_int64(s, 1, p->volume);
+		sqlite3_bind_int64(s, 2, p->cartridge);
+		sqlite3_bind_int64(s, 3, (int64_t)p->object);
+		sqlite3_bind_int64(s, 4, (int64_t)p->file);
+		sqlite3_bind_int64(s, 5, p->block_size);
+		sqlite3_bind_int64(s, 6, (int64_t)p->size);
+		sqlite3_bind_int64(s, 7, p->session);
+		sqlite3_bind_int64(s, 8, p->session_time);
+		sqlite3_bind_int64(s, 9, p->last);
+		error = step(c, s);
+	}
+	sqlite3_finalize(s);
+	return error;
+}
+
+static int begin(struct catalog *c)
+{
+	int error = database_run(c->db, c->path, "BEGIN IMMEDIATE");
+
+	return error ? error : database_run(c->db, c->path, make_tables);
+}
+
+static int end(struct catalog *c, int error)
+{
+	if (!error)
+		error = database_run(c->db, c->path, "COMMIT");
+	if (error)
+		sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+	return error;
+}
+
+int places_add(struct catalog *c, const struct cartridge_table *t)
+{
+	int error = begin(c);
+
+	if (!error)
+		error = put_cartridges(c, t);
+	if (!error)
+		error = put_places(c, t);
+	return end(c, error);
+}
+
+int places_forget(struct catalog *c, uint32_t number)
+{
+	static const char *const texts[] = {
+		"DELETE FROM place WHERE cartridge = ?1",
+		"DELETE FROM cartridge WHERE number = ?1",
+	};
+	int error = begin(c);
+
+	for (int n = 0; !error && n < 2; n++) {
+		sqlite3_stmt *s;
+
+		error = prepare(c, texts[n], &s);
+		if (error)
+			break;
+		sqlite3_bind_int64(s, 1, number);
+		error = step(c, s);
+		sqlite3_finalize(s);
+	}
+	return end(c, error);
+}

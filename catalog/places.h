@@ -1,0 +1,27 @@
+/* Where a tape set's volumes lie: the tables `cartridge` and `place`. They are
+ * as rebuildable as the rest: the last table of the newest cartridge has all
+ * their rows (tape/cartridge.h). */
+#ifndef REEL_CATALOG_PLACES_H
+#define REEL_CATALOG_PLACES_H
+
+#include "catalog/catalog.h"
+#include "tape/cartridge.h"
+
+/* All cartridges and places of the set, as a table for a cartridge (has_end
+ * unset); released by the caller. Without any cartridge cartridge_count is 0.
+ */
+int places_table(struct catalog *c, struct cartridge_table *out);
+/* Every copy of a volume: *out (heap) by cartridge; REEL_ENOENT when the
+ * volume lies nowhere (not logged). */
+int places_of(struct catalog *c, uint32_t volume, struct place **out,
+	      size_t *count);
+/* A cartridge by its number; released by the caller. REEL_ENOENT. */
+int places_cartridge(struct catalog *c, uint32_t number,
+		     struct cartridge_label *out);
+/* Adds what the table has and the catalogue lacks, in one transaction. A row
+ * that it has already is replaced. `c` is open for writing. */
+int places_add(struct catalog *c, const struct cartridge_table *t);
+/* The cartridge and all places on it are gone (written over, lost). */
+int places_forget(struct catalog *c, uint32_t number);
+
+#endif
