@@ -9,11 +9,13 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
+#include "catalog/tapes.h"
 #include "fs/change.h"
 #include "fs/stale.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/trailer.h"
+#include "tape/volume.h"
 #include "tape/xattrs.h"
 
 #define LIBRARY_CACHE (32u << 20)
@@ -50,6 +52,24 @@ static int next_volume(struct set *set, struct catalog *c, uint32_t newest,
 	return error;
 }
 
+/* Volumes on cartridges, for the stream to take over. */
+static int open_tape(struct archive *a, uint32_t first)
+{
+	struct cartridge_table table = {0};
+	struct append_options o;
+	struct volumes_tape_options v = {
+		.append = &o,
+		.compression = a->set->config.compression,
+		.first = first,
+		.volume_size = a->set->config.volume_size,
+	};
+	int error = tapes_append_options(a->catalog, first, a->session, a->time,
+					 a->overwrite, &table, &o);
+
+	o.stop = a->stop;
+	return error ? error : volumes_tape_new(&v, &a->volumes);
+}
+
 int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		 bool full)
 {
@@ -74,6 +94,9 @@ int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		a->session = builder_session(a->builder);
 	if (!error)
 		error = next_volume(set, c, newest, &o.first_volume);
+	if (!error && set->config.tape)
+		error = open_tape(a, o.first_volume);
+	o.volumes = a->volumes;
 	if (!error)
 		error = stream_open(&o, &a->stream);
 	if (!error && newest && !full)
@@ -728,8 +751,7 @@ static int put_end(struct archive *a, struct trailer *t)
 	static const uint8_t end[2 * MEMBER_BLOCK];
 	uint8_t block[TRAILER_SIZE];
 	char path[80];
-	int error = stream_flush(a->stream, &(const struct frame *){NULL},
-				 &(size_t){0});
+	int error = stream_drain(a->stream);
 
 	memcpy(t->set, a->set->config.uuid, sizeof(t->set));
 	t->session = a->session;
@@ -767,10 +789,14 @@ int archive_finish(struct archive *a, struct session_row *row)
 	t.first_volume = row->first_volume;
 	if (!error)
 		error = put_end(a, &t);
+	stream_end(a->stream, &t);
 	if (!error)
 		error = stream_publish(a->stream);
 	if (!error)
 		error = builder_ingest(a->builder);
+	if (!error && a->volumes)
+		error = tapes_committed(a->catalog,
+					volumes_tape_table(a->volumes));
 	session_row_release(row);
 	if (!error)
 		return catalog_session(a->catalog, a->session, row);

@@ -38,6 +38,9 @@ struct archive {
 	struct catalog *catalog;
 	struct builder *builder;
 	struct stream_writer *stream;
+	struct volumes *volumes;   /* of a tape set; the stream's */
+	const volatile int *stop;  /* ends waits for cartridges */
+	const char *overwrite;	   /* label of a cartridge to be begun anew */
 	struct library *library;   /* contents of earlier sessions */
 	struct link_groups groups; /* hard links of this walk */
 	uint32_t session;
@@ -70,6 +73,7 @@ struct archive {
 
 #define ARCHIVE_BLOCK (1u << 20)
 
+/* `overwrite` and `stop` are set before, when wanted. */
 int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		 bool full);
 void archive_close(struct archive *a);

@@ -207,6 +207,8 @@ static int run(const struct command *self, int argc, char **argv)
 		 "leave out what fits, as a rule behind the set's"},
 		{"rules", 0, OPTION_TEXT, &b.rules_file, "FILE",
 		 "the rules of this file instead of the set's"},
+		{"overwrite", 0, OPTION_TEXT, &c->overwrite, "NAME",
+		 "begin the cartridge that now has this name anew"},
 		{"wait", 0, OPTION_FLAG, &b.wait, NULL,
 		 "wait while the set is locked"},
 		{"json", 0, OPTION_FLAG, &b.json, NULL,
