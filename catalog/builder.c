@@ -809,7 +809,7 @@ int builder_finish(struct builder *b, const struct session_row *row,
 		error = database_run(b->db, b->path, "DROP INDEX spilled");
 	if (!error)
 		error = database_run(b->db, b->path, "COMMIT");
-	if (!error)
+	if (!error && packed)
 		error = index_pack(b->db, b->path, packed);
 	sqlite3_close(b->db);
 	b->db = NULL;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "catalog/member_row.h"
 #include "catalog/scan_state.h"
 #include "tape/error.h"
 
@@ -96,7 +97,7 @@ int scan_file(struct scan *s, struct member_decoder *d, const struct member *m)
 	struct content_row c = {.runs = NULL};
 	struct inode_row row;
 	uint64_t damaged = s->source.damaged;
-	int err = scan_row(s, m, &row);
+	int err = member_row(s->builder, m, &row);
 
 	if (!err && m->size)
 		err = hash_data(s, d, m, &c);
@@ -219,7 +220,7 @@ int scan_copy(struct scan *s, const struct member *m)
 		return 0;
 	}
 	if (!err)
-		err = scan_row(s, m, &row);
+		err = member_row(s->builder, m, &row);
 	if (err)
 		return err;
 	p = scan_paths_find(&s->paths, scan_hash(s, m->path, m->path_length));

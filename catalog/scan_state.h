@@ -122,9 +122,6 @@ int scan_old(struct scan *s, const char *path, size_t length,
 /* The directory that holds a path; made up when its member was lost. */
 int scan_parent(struct scan *s, const char *path, size_t length,
 		uint64_t *parent, const char **name, size_t *name_length);
-/* Metadata as the header has them. ctime and the inode's number at the source
- * are nowhere in the archive. */
-int scan_row(struct scan *s, const struct member *m, struct inode_row *row);
 /* The path now stands for a new inode with this row. */
 int scan_enter(struct scan *s, const char *path, size_t length,
 	       struct inode_row *row, uint64_t node);

@@ -37,6 +37,8 @@ struct set {
 	struct tapes *tapes;   /* of a tape set, tapes.h */
 	int lock;	       /* fd of SET/lock when held, else -1 */
 	bool read_only;	       /* SET cannot be written */
+	bool foreign; /* made of a foreign archive (foreign.h): contents
+			 have no digest, uncompressed frames no checksum */
 	struct set_config config;
 	char reserved[16]; /* ".reel-XXXXXXXX": the reserved name */
 };

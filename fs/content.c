@@ -127,6 +127,7 @@ int library_open(struct set *set, size_t cache, struct library **out)
 	error = catalog_open_reader(set, &f->catalog);
 	struct recall_options o = {.medium = set->medium,
 				   .cache = cache,
+				   .unchecked = set->foreign,
 				   .find = find,
 				   .context = f};
 	if (!error)

@@ -39,7 +39,7 @@ static int get_uuid(struct asked *a, struct buffer *out)
 
 static int get_hash(struct asked *a, struct buffer *out)
 {
-	int error = 0;
+	int error = a->set->foreign ? REEL_ENOENT : 0;
 
 	for (int n = 0; !error && n < DIGEST_SIZE; n++)
 		error = buffer_printf(out, "%02x", a->content.digest.b[n]);

@@ -569,3 +569,9 @@ int seek_table_read(const struct frame_source *s, struct frame **frames,
 		*rebuilt = true;
 	return error;
 }
+
+int seek_table_find(const struct frame_source *s, struct frame **frames,
+		    size_t *count)
+{
+	return table_read(s, frames, count);
+}

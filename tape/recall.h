@@ -3,6 +3,7 @@
 #ifndef REEL_TAPE_RECALL_H
 #define REEL_TAPE_RECALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "tape/medium.h"
@@ -17,6 +18,7 @@ typedef int (*recall_find)(void *context, uint32_t session, uint64_t offset,
 struct recall_options {
 	struct medium *medium; /* borrowed */
 	size_t cache;	       /* bytes of decoded frames kept */
+	bool unchecked;	       /* uncompressed frames have no checksum */
 	recall_find find;
 	void *context;
 };

@@ -144,6 +144,8 @@ step restore-hostile 1600 python3 tests/restore/hostile.py "$reel" \
 	"$build/release/tests/racer" "$work/hostile" $races
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
+step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"
+step copy 300 bash tests/copy/copy_test.sh "$asan" "$work/copy"
 step backup-threads 300 bash tests/set/threads_test.sh \
 	"$build/tsan/tools/reel" "$work/threads"
 step delayed 300 bash tests/delayed/delayed_test.sh "$asan" \

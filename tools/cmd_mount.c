@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "catalog/foreign.h"
 #include "fs/mount.h"
 #include "tape/buffer.h"
 #include "tape/error.h"
@@ -27,7 +28,8 @@
 struct mounting {
 	struct mount_options mount;
 	struct set *set;
-	struct buffer rest; /* options for libfuse, NUL at the end */
+	struct foreign *foreign; /* whose set it is; NULL: a real one */
+	struct buffer rest;	 /* options for libfuse, NUL at the end */
 	char *snapshot;
 	char *name; /* of the set */
 	char *mountpoint;
@@ -196,13 +198,34 @@ static void *hand_over(void *context)
 	return NULL;
 }
 
+/* An archive that belongs to no set: its tree is the root. */
+static int open_foreign(struct mounting *m)
+{
+	int error;
+
+	if (m->snapshot || m->mount.alone) {
+		log_error("%s is no set: it has no snapshots and no current/",
+			  m->name);
+		return REEL_EINVAL;
+	}
+	error = foreign_open(m->name, signals_flag(), &m->foreign);
+	if (error)
+		return error;
+	m->set = foreign_set(m->foreign);
+	m->mount.snapshot = "1";
+	return 0;
+}
+
 static int open_set(struct mounting *m)
 {
-	int error = set_open(m->name, SET_READ, false, &m->set);
+	int error = foreign_is_archive(m->name)
+			    ? open_foreign(m)
+			    : set_open(m->name, SET_READ, false, &m->set);
 
 	if (error)
 		return error;
-	m->mount.snapshot = m->snapshot;
+	if (!m->foreign)
+		m->mount.snapshot = m->snapshot;
 	m->mount.fuse_options = (const char *)m->rest.data;
 	return 0;
 }
@@ -332,7 +355,7 @@ static int name_set(struct mounting *m, const char *text)
 	if (!m->name)
 		return EXIT_FAILED;
 	at = strrchr(m->name, '@');
-	if (!at || target_is_set(text))
+	if (!at || target_is_set(text) || foreign_is_archive(text))
 		return 0;
 	*at = '\0';
 	if (!target_is_set(m->name)) {
@@ -376,7 +399,9 @@ static int run(const struct command *self, int argc, char **argv)
 	status = name_set(&m, argv[0]);
 	if (!status)
 		status = mount_it(self, &m, text);
-	set_close(m.set);
+	if (!m.foreign)
+		set_close(m.set);
+	foreign_close(m.foreign);
 	buffer_release(&m.rest);
 	free(m.snapshot);
 	free(m.name);
@@ -386,9 +411,11 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_mount = {
 	.name = "mount",
-	.synopsis = "SET[@SNAP] MNT [-o OPTIONS] [-f]",
+	.synopsis = "SET[@SNAP]|ARCHIVE MNT [-o OPTIONS] [-f]",
 	.summary = "show a set as a filesystem",
-	.details = "mount options:\n"
+	.details = "ARCHIVE is a tar or tar.zst of any making; its tree is "
+		   "the root.\n"
+		   "mount options:\n"
 		   "  snapshot=SNAP    that snapshot alone, at the root\n"
 		   "  cache=SIZE       memory for unpacked data (default 16M)\n"
 		   "  current          current/ alone, at the root, to be "

@@ -1,0 +1,107 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "catalog/copy.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tools/figures.h"
+#include "tools/options.h"
+#include "tools/progress.h"
+#include "tools/signals.h"
+#include "tools/target.h"
+
+struct copying {
+	struct target from;
+	struct set *set; /* the other one */
+	struct catalog *catalog;
+	struct progress progress;
+};
+
+static void show(void *context, const struct copy_progress *p)
+{
+	const struct progress_state s = {
+		.done = p->done, .total = p->total, .bytes = p->done};
+
+	progress_update(context, &s);
+}
+
+/* The other set: there, or made like this one. */
+static int open_other(struct copying *m, const char *path)
+{
+	const struct set_config *like = &m->from.set->config;
+	int error = 0;
+
+	if (!target_is_set(path))
+		error = set_create(path, like);
+	if (!error)
+		error = set_open(path, SET_WRITE, false, &m->set);
+	if (!error && memcmp(m->set->config.uuid, like->uuid, 16)) {
+		log_error("%s is another set than %s; only copies of one set "
+			  "are added to",
+			  path, m->from.name);
+		error = REEL_EINVAL;
+	}
+	return error ? error : catalog_open(m->set, &m->catalog);
+}
+
+static int say(const char *path, const struct copy_found *found)
+{
+	char bytes[FIGURE_SIZE];
+
+	printf("%s: %u %s copied, %s in %u %s\n", path,
+	       (unsigned)found->sessions,
+	       found->sessions == 1 ? "snapshot" : "snapshots",
+	       figure_human(found->bytes, bytes), (unsigned)found->volumes,
+	       found->volumes == 1 ? "volume" : "volumes");
+	if (!found->damaged)
+		return 0;
+	log_error("%llu damaged places were copied as they are; `reel verify` "
+		  "names what they hold",
+		  (unsigned long long)found->damaged);
+	return error_exit(REEL_EDAMAGED);
+}
+
+static int copy(struct copying *m, const char *path, bool quiet)
+{
+	const struct copy_options o = {.stop = signals_flag(),
+				       .progress = show,
+				       .context = &m->progress};
+	struct copy_found found;
+	int error = open_other(m, path);
+
+	progress_init(&m->progress, quiet);
+	if (!error)
+		error = copy_set(m->from.catalog, m->catalog, &o, &found);
+	progress_end(&m->progress);
+	return error ? error_exit(error) : say(path, &found);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct copying m = {.set = NULL};
+	bool quiet = false;
+	const struct option_spec specs[] = {
+		{"quiet", 'q', OPTION_FLAG, &quiet, NULL, "no progress"}, {0}};
+	int status, error;
+
+	if (!options_parse(self, specs, 2, 2, &argc, &argv, &status))
+		return status;
+	error = target_open_whole(&m.from, argv[0], SET_READ, false);
+	status = error ? error_exit(error) : copy(&m, argv[1], quiet);
+	catalog_close(m.catalog);
+	set_close(m.set);
+	target_close(&m.from);
+	return status;
+}
+
+const struct command command_copy = {
+	.name = "copy",
+	.synopsis = "SET DEST [-q]",
+	.summary = "the snapshots of a set into another place",
+	.details =
+		"DEST is a copy of SET, or comes to be one: its snapshots keep "
+		"their numbers. What\nit has already is not copied again, so "
+		"that an interrupted copy goes on. Each byte\nis checked on "
+		"its way.\n",
+	.run = run,
+};
