@@ -92,6 +92,15 @@ static int number(struct scan *s, const struct member *m,
 	return builder_content(s->builder, c, m->path, m->path_length, id);
 }
 
+/* A reading that was withdrawn has a content's number, and that is all. */
+static bool is_withdrawn(const struct scan *s, const struct member *m)
+{
+	const struct scan_path *p = scan_paths_find(
+		&s->paths, scan_hash(s, m->path, m->path_length));
+
+	return p && p->again && !member_is_again(m);
+}
+
 int scan_file(struct scan *s, struct member_decoder *d, const struct member *m)
 {
 	struct content_row c = {.runs = NULL};
@@ -103,6 +112,10 @@ int scan_file(struct scan *s, struct member_decoder *d, const struct member *m)
 		err = hash_data(s, d, m, &c);
 	if (!err && m->size)
 		err = number(s, m, &c, &row.content);
+	if (is_withdrawn(s, m)) {
+		content_row_release(&c);
+		return err;
+	}
 	if (c.sparse) {
 		uint64_t bytes = 0;
 

@@ -53,6 +53,7 @@ struct scan_path {
 	uint64_t size;
 	bool linked; /* some link needs it */
 	bool copy;   /* entered by a link that is a copy */
+	bool again;  /* its first member stands for nothing */
 	bool timed;  /* a copy whose time stands in its line */
 	int64_t mtime;
 	bool gone; /* in `replaced`: what was there does not count */

@@ -511,7 +511,7 @@ int archive_put_gap(struct archive *a, struct item *i, uint64_t content)
 /* A file whose content the set has: no member, a link member, or its bytes
  * again (A4). */
 static int put_copy(struct archive *a, struct item *i, struct member *m,
-		    const struct inode_row *row, struct link_group *g)
+		    struct inode_row *row, struct link_group *g)
 {
 	struct buffer target = {0};
 	struct member carrier = *m;
@@ -520,7 +520,7 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	int error;
 
 	if (row->size < ARCHIVE_COPY_LEAST)
-		return archive_store_again(a, i, m, row->content);
+		return archive_store_again(a, i, m, &row->content);
 	/* the recipe can add xattrs and special bits, and only lose them with
 	 * the file */
 	g->separated = !stays || i->old.source != row->source ||
@@ -532,7 +532,7 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	error = find_target(a, row->content, &target, &home_look);
 	if (!error && !target.length) {
 		g->separated = false;
-		error = archive_store_again(a, i, m, row->content);
+		error = archive_store_again(a, i, m, &row->content);
 		goto out;
 	}
 	/* bare: its line or its carrier has what is missing */
@@ -600,6 +600,12 @@ static int put_file(struct archive *a, struct item *i, struct member *m,
 	error = archive_content(a, i, m, &stored);
 	if (error)
 		return error;
+	if (i->again) {
+		uint64_t xattrs = row->xattrs;
+
+		archive_row(row, i, a->atime);
+		row->xattrs = xattrs;
+	}
 	row->content = stored.id;
 	if (i->racy || i->changed)
 		row->flags |= INODE_RACY;

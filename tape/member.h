@@ -112,6 +112,21 @@ static inline bool member_is_gap(const struct member *m)
 /* Whether an archive may begin with this block. */
 bool member_begins(const uint8_t block[MEMBER_BLOCK]);
 
+/* A file's second member, right behind its first: the file changed while it
+ * was read, and was read once more. The first stands for nothing. Other
+ * records may follow in the comment. */
+#define MEMBER_AGAIN "REEL again"
+
+static inline bool member_is_again(const struct member *m)
+{
+	const size_t length = sizeof(MEMBER_AGAIN) - 1;
+
+	return m->type == MEMBER_FILE && m->comment &&
+	       m->comment_length >= length &&
+	       !memcmp(m->comment, MEMBER_AGAIN, length) &&
+	       (m->comment_length == length || m->comment[length] == ' ');
+}
+
 struct member_decoder;
 
 int member_decoder_new(member_source source, void *context,
