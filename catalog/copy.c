@@ -36,7 +36,6 @@ static int pass(struct copy *k, const void *data, size_t length)
 
 	if (!error)
 		error = k->sink->ops->write(k->sink, data, length);
-	k->found->bytes += error ? 0 : length;
 	k->progress.done += length;
 	if (!error && k->options->progress)
 		k->options->progress(k->options->context, &k->progress);
@@ -95,16 +94,14 @@ static int copy_frame(struct copy *k, const struct frame *f)
 	return pass(k, k->stored, f->stored);
 }
 
-static int copy_volume(struct copy *k, uint32_t volume,
-		       const struct media_session *end)
+/* Begins the volume anew where it did not fit. */
+static int write_volume(struct copy *k, const struct session_row *row,
+			uint32_t volume, uint64_t size,
+			const struct media_session *end)
 {
-	uint64_t size = 0, at = 0;
-	int error = fetch(k, volume, 0, 1);
+	uint64_t at = 0;
+	int error = k->sink->ops->begin(k->sink, row, volume, size);
 
-	if (!error)
-		error = medium_size(k->source->medium, volume, &size);
-	if (!error)
-		error = k->sink->ops->begin(k->sink, volume, size);
 	for (size_t n = 0; !error && n < k->count; n++) {
 		const struct frame *f = &k->frames[n];
 
@@ -121,9 +118,30 @@ static int copy_volume(struct copy *k, uint32_t volume,
 	}
 	if (!error)
 		error = copy_plain(k, volume, at, size);
+	return error ? error : k->sink->ops->end(k->sink, end);
+}
+
+static int copy_volume(struct copy *k, const struct session_row *row,
+		       uint32_t volume, const struct media_session *end)
+{
+	const struct copy_sink_ops *ops = k->sink->ops;
+	const uint64_t done = k->progress.done;
+	uint64_t size = 0;
+	int error = fetch(k, volume, 0, 1);
+
 	if (!error)
-		error = k->sink->ops->end(k->sink, end);
+		error = medium_size(k->source->medium, volume, &size);
+	if (!error)
+		error = write_volume(k, row, volume, size, end);
+	while (error == REEL_ENOSPC && ops->again) {
+		error = ops->again(k->sink);
+		if (error)
+			return error;
+		k->progress.done = done;
+		error = write_volume(k, row, volume, size, end);
+	}
 	k->found->volumes += !error;
+	k->found->bytes += error ? 0 : size;
 	return error;
 }
 
@@ -194,11 +212,13 @@ static int copy_session(struct copy *k, const struct session_row *row)
 	if (!error)
 		error = find_end(k, row, &m);
 	for (uint32_t v = row->first_volume; !error && v <= m.last_volume; v++)
-		error = copy_volume(k, v, v == m.last_volume ? &m : NULL);
-	if (!error)
+		error = copy_volume(k, row, v, v == m.last_volume ? &m : NULL);
+	if (!error && k->sink->ops->commit)
 		error = k->sink->ops->commit(k->sink);
 	if (!error)
 		error = take_in(k, &m);
+	if (!error && k->sink->ops->taken)
+		error = k->sink->ops->taken(k->sink);
 	k->found->sessions += !error;
 	return error;
 }
@@ -270,7 +290,11 @@ static int prepare(struct copy *k)
 	k->plain = malloc(FRAME_LIMIT);
 	if (!error && (!k->stored || !k->plain))
 		error = REEL_ENOMEM;
-	return error ? error : copy_dir_open(k->to->set, &k->sink);
+	if (error)
+		return error;
+	return k->to->set->config.tape
+		       ? copy_tape_open(k->to, k->options->stop, &k->sink)
+		       : copy_dir_open(k->to->set, &k->sink);
 }
 
 int copy_set(struct catalog *from, struct catalog *to,

@@ -38,11 +38,13 @@ static void partial_name(const struct copy_dir *d, uint32_t volume,
 	strcat(name, ".partial");
 }
 
-static int dir_begin(struct copy_sink *k, uint32_t volume, uint64_t size)
+static int dir_begin(struct copy_sink *k, const struct session_row *row,
+		     uint32_t volume, uint64_t size)
 {
 	struct copy_dir *d = of(k);
 	char name[MEDIUM_NAME];
 
+	(void)row;
 	(void)size;
 	partial_name(d, volume, name);
 	d->fd = openat(d->set->volumes, name,

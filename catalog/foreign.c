@@ -1,6 +1,5 @@
 #include "catalog/foreign.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,11 +8,15 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "catalog/discard.h"
 #include "catalog/foreign_state.h"
+#include "catalog/import.h"
+#include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
 #define NS	     1000000000
+#define LEVELS	     3	   /* of directories: ours, the set, what is in it */
 #define LOAD_SECONDS 10800 /* LTO-9 looks a new cartridge over for hours */
 
 struct foreign {
@@ -22,6 +25,7 @@ struct foreign {
 	int fd;		       /* the archive; volume 1 leads to it */
 	struct medium *medium; /* the tape; the set's at last */
 	struct set *set;
+	bool is_set; /* of cartridges of reel */
 };
 
 static bool is_drive(const char *name)
@@ -36,6 +40,11 @@ bool foreign_is_archive(const char *name)
 	struct stat st;
 
 	return is_drive(name) || (!stat(name, &st) && S_ISREG(st.st_mode));
+}
+
+bool foreign_is_set(const struct foreign *f)
+{
+	return f->is_set;
 }
 
 struct set *foreign_set(struct foreign *f)
@@ -68,38 +77,6 @@ static int make_directory(struct foreign *f)
 		return REEL_ENOMEM;
 	}
 	return 0;
-}
-
-/* Files and directories, two levels: a set has no more. */
-static void empty_directory(int fd, int levels)
-{
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	while (dir && (e = readdir(dir))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		if (!unlinkat(fd, e->d_name, 0) || !levels)
-			continue;
-		empty_directory(
-			openat(fd, e->d_name,
-			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-			levels - 1);
-		unlinkat(fd, e->d_name, AT_REMOVEDIR);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static void remove_directory(struct foreign *f)
-{
-	if (!f->directory)
-		return;
-	empty_directory(open(f->directory,
-			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-			2);
-	if (rmdir(f->directory))
-		log_warning("%s is left: %s", f->directory, strerror(errno));
 }
 
 /* ---- the set ---- */
@@ -381,36 +358,53 @@ static int scan_tape(struct foreign *f, struct catalog *c, const char *name,
 	return error;
 }
 
-static int open_drive(struct foreign *f, const char *name,
-		      const volatile int *stop)
+static int open_drive(const char *name, const volatile int *stop,
+		      struct drive **d)
 {
 	const struct drive_options o = {
 		.read_only = true, .wait = LOAD_SECONDS, .stop = stop};
 	struct drive_status status;
-	struct drive *d;
-	int error = drive_open(name, &o, &d);
+	int error = drive_open(name, &o, d);
 
 	if (error)
 		return error;
-	error = drive_status(d, &status);
+	error = drive_status(*d, &status);
 	if (!error && status.state != DRIVE_READY) {
 		log_error("%s: there is no cartridge in it", name);
 		error = REEL_EMEDIUM;
 	}
-	if (!error)
-		return medium_blocks_new(d, &f->medium);
-	drive_close(d);
+	if (error)
+		drive_close(*d);
 	return error;
 }
 
-static int open_tape(struct foreign *f, const char *name,
-		     const volatile int *stop)
+/* A cartridge of reel: the set that it tells of, as far as it does. */
+static int open_cartridge(struct foreign *f, const char *name, struct drive *d)
 {
-	struct catalog *c = NULL;
-	int error = open_drive(f, name, stop);
+	char *drives[] = {(char *)name};
+	const struct set_config media = {
+		.tape = true, .drives = drives, .drive_count = 1};
+	struct import_found found;
+	struct import *i = NULL;
+	int error = import_new(f->path, &media, &i);
 
 	if (!error)
-		error = make_directory(f);
+		error = import_cartridge(i, d);
+	drive_close(d);
+	if (!error)
+		error = import_finish(i, &found);
+	import_free(i);
+	f->is_set = true;
+	return error ? error : set_open(f->path, SET_READ, false, &f->set);
+}
+
+/* Any other tape. */
+static int open_blocks(struct foreign *f, const char *name, struct drive *d,
+		       const volatile int *stop)
+{
+	struct catalog *c = NULL;
+	int error = medium_blocks_new(d, &f->medium);
+
 	if (!error)
 		error = make_set(f, name, false);
 	if (!error)
@@ -419,6 +413,28 @@ static int open_tape(struct foreign *f, const char *name,
 		error = scan_tape(f, c, name, stop);
 	catalog_close(c);
 	return error ? error : reopen(f);
+}
+
+static int open_tape(struct foreign *f, const char *name,
+		     const volatile int *stop)
+{
+	struct cartridge_label l;
+	struct drive *d;
+	int error = open_drive(name, stop, &d);
+
+	if (error)
+		return error;
+	error = make_directory(f);
+	if (!error)
+		error = cartridge_read_label(d, &l);
+	if (error && error != REEL_ENOENT) {
+		drive_close(d);
+		return error;
+	}
+	if (error)
+		return open_blocks(f, name, d, stop);
+	cartridge_label_release(&l);
+	return open_cartridge(f, name, d);
 }
 
 int foreign_open(const char *name, const volatile int *stop,
@@ -446,7 +462,8 @@ void foreign_close(struct foreign *f)
 		return;
 	set_close(f->set);
 	medium_close(f->medium);
-	remove_directory(f);
+	if (f->directory)
+		discard(f->directory, LEVELS);
 	if (f->fd >= 0)
 		close(f->fd);
 	free(f->path);

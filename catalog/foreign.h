@@ -24,6 +24,9 @@ int foreign_open(const char *name, const volatile int *stop,
 		 struct foreign **out);
 /* Opened for reading; its `foreign` is set. Borrowed. */
 struct set *foreign_set(struct foreign *f);
+/* It is a cartridge of reel in a drive, and the set is what that tells: with
+ * snapshots, contents of this cartridge alone. `foreign` is not set then. */
+bool foreign_is_set(const struct foreign *f);
 void foreign_close(struct foreign *f);
 
 #endif

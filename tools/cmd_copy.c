@@ -2,9 +2,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "catalog/copy.h"
+#include "tape/cartridge.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tools/figures.h"
+#include "tools/media_option.h"
 #include "tools/options.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
@@ -15,6 +17,7 @@ struct copying {
 	struct set *set; /* the other one */
 	struct catalog *catalog;
 	struct progress progress;
+	struct set_config like; /* of a new one */
 };
 
 static void show(void *context, const struct copy_progress *p)
@@ -25,6 +28,26 @@ static void show(void *context, const struct copy_progress *p)
 	progress_update(context, &s);
 }
 
+/* Media are the other set's own, all else is this one's. */
+static int make_other(struct copying *m, const char *path)
+{
+	struct set_config c = m->from.set->config;
+	int error;
+
+	c.tape = m->like.tape;
+	c.drives = m->like.drives;
+	c.drive_count = m->like.drive_count;
+	c.changers = m->like.changers;
+	c.changer_count = m->like.changer_count;
+	if (m->like.block_size || !c.block_size)
+		c.block_size = m->like.block_size ? m->like.block_size
+						  : CARTRIDGE_BLOCK;
+	error = media_option_check(&c);
+	if (!error)
+		error = set_create(path, &c);
+	return error ? error : media_option_make(&c);
+}
+
 /* The other set: there, or made like this one. */
 static int open_other(struct copying *m, const char *path)
 {
@@ -32,7 +55,7 @@ static int open_other(struct copying *m, const char *path)
 	int error = 0;
 
 	if (!target_is_set(path))
-		error = set_create(path, like);
+		error = make_other(m, path);
 	if (!error)
 		error = set_open(path, SET_WRITE, false, &m->set);
 	if (!error && memcmp(m->set->config.uuid, like->uuid, 16)) {
@@ -80,23 +103,39 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct copying m = {.set = NULL};
 	bool quiet = false;
+	const char *media = "dir";
+	uint64_t block = 0;
 	const struct option_spec specs[] = {
-		{"quiet", 'q', OPTION_FLAG, &quiet, NULL, "no progress"}, {0}};
+		{"media", 0, OPTION_TEXT, &media, "MEDIA",
+		 "of a new DEST: dir (default), or drives NAME[,NAME...]"},
+		{"block-size", 0, OPTION_SIZE, &block, "SIZE",
+		 "of a new DEST on tape (default 256K)"},
+		{"quiet", 'q', OPTION_FLAG, &quiet, NULL, "no progress"},
+		{0}};
 	int status, error;
 
 	if (!options_parse(self, specs, 2, 2, &argc, &argv, &status))
 		return status;
+	if (block &&
+	    (block < CARTRIDGE_BLOCK_MIN || block > CARTRIDGE_BLOCK_LIMIT))
+		return options_misuse(self, "--block-size: 512 to 16M");
+	m.like.block_size = (uint32_t)block;
+	m.like.tape = strcmp(media, "dir") != 0;
+	if (m.like.tape && media_option_add(media, false, &m.like))
+		return EXIT_FAILED;
 	error = target_open_whole(&m.from, argv[0], SET_READ, false);
 	status = error ? error_exit(error) : copy(&m, argv[1], quiet);
 	catalog_close(m.catalog);
 	set_close(m.set);
 	target_close(&m.from);
+	set_config_release(&m.like);
 	return status;
 }
 
 const struct command command_copy = {
 	.name = "copy",
-	.synopsis = "SET DEST [-q]",
+	.synopsis =
+		"SET DEST [--media dir|NAME[,NAME...]] [--block-size N] [-q]",
 	.summary = "the snapshots of a set into another place",
 	.details =
 		"DEST is a copy of SET, or comes to be one: its snapshots keep "

@@ -16,8 +16,10 @@
 #include "catalog/foreign.h"
 #include "fs/mount.h"
 #include "tape/buffer.h"
+#include "tape/drive.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tools/media_option.h"
 #include "tools/options.h"
 #include "tools/signals.h"
 #include "tools/target.h"
@@ -198,20 +200,36 @@ static void *hand_over(void *context)
 	return NULL;
 }
 
-/* An archive that belongs to no set: its tree is the root. */
+/* An archive that belongs to no set: its tree is the root. Or a cartridge of
+ * reel, with the views of a set. */
 static int open_foreign(struct mounting *m)
 {
 	int error;
 
-	if (m->snapshot || m->mount.alone) {
-		log_error("%s is no set: it has no snapshots and no current/",
-			  m->name);
+	if (m->mount.alone) {
+		log_error("%s is no set: it has no current/", m->name);
 		return REEL_EINVAL;
+	}
+	if (drive_is_name(m->name)) {
+		char *full = media_option_full(m->name);
+
+		free(m->name);
+		m->name = full;
+		if (!full)
+			return REEL_EINVAL;
 	}
 	error = foreign_open(m->name, signals_flag(), &m->foreign);
 	if (error)
 		return error;
 	m->set = foreign_set(m->foreign);
+	m->mount.read_only = true;
+	m->mount.snapshot = m->snapshot;
+	if (foreign_is_set(m->foreign))
+		return 0;
+	if (m->snapshot) {
+		log_error("%s is no set: it has no snapshots", m->name);
+		return REEL_EINVAL;
+	}
 	m->mount.snapshot = "1";
 	return 0;
 }

@@ -75,6 +75,17 @@ int media_option_add(const char *text, bool changers, struct set_config *c)
 	return error;
 }
 
+char *media_option_full(const char *name)
+{
+	struct set_config c = {0};
+	char *full = NULL;
+
+	if (!add_one(name, strlen(name), false, &c))
+		full = strdup(c.drives[0]);
+	set_config_release(&c);
+	return full;
+}
+
 static bool is_missing_image(const char *name)
 {
 	size_t length = image_length(name);
