@@ -46,8 +46,10 @@ static int hash_data(struct scan *s, struct member_decoder *d,
 	uint64_t at = member_data_offset(d);
 	uint8_t *block = malloc(BLOCK);
 	int64_t n;
-	int err = block ? digester_new(s->set->config.seed, &digester)
-			: REEL_ENOMEM;
+	bool sha256 = s->set->config.sha256;
+	int err = !block   ? REEL_ENOMEM
+		  : sha256 ? digester_new_sha256(s->set->config.seed, &digester)
+			   : digester_new(s->set->config.seed, &digester);
 
 	if (err) {
 		free(block);
@@ -65,6 +67,9 @@ static int hash_data(struct scan *s, struct member_decoder *d,
 			digester_add(digester, block, (size_t)n);
 	}
 	digester_result(digester, &c->digest);
+	if (!err && sha256)
+		err = digester_sha256(digester, &c->sha256);
+	c->has_sha256 = !err && sha256;
 	digester_free(digester);
 	free(block);
 	return err;

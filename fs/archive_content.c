@@ -27,6 +27,8 @@ struct source {
 	uint64_t run_start; /* stored offset of that run */
 	bool shrank;
 	struct content_row stored_row; /* a content of the set; id 0: none */
+	bool has_sha256;
+	struct sha256 sha256; /* of the stored bytes */
 };
 
 static void source_release(struct source *s)
@@ -166,11 +168,27 @@ static int source_read(struct archive *a, struct source *s, uint64_t at,
 	return 0;
 }
 
+static int new_digester(struct archive *a, struct digester **out)
+{
+	const struct set_config *c = &a->set->config;
+
+	return c->sha256 ? digester_new_sha256(c->seed, out)
+			 : digester_new(c->seed, out);
+}
+
+static int take_digests(struct archive *a, struct source *s, struct digester *d,
+			struct digest *out)
+{
+	digester_result(d, out);
+	s->has_sha256 = a->set->config.sha256;
+	return s->has_sha256 ? digester_sha256(d, &s->sha256) : 0;
+}
+
 static int digest_source(struct archive *a, struct source *s,
 			 struct digest *out)
 {
 	struct digester *d;
-	int error = digester_new(a->set->config.seed, &d);
+	int error = new_digester(a, &d);
 
 	if (error)
 		return error;
@@ -184,9 +202,20 @@ static int digest_source(struct archive *a, struct source *s,
 			digester_add(d, a->block, n);
 		at += n;
 	}
-	digester_result(d, out);
+	if (!error)
+		error = take_digests(a, s, d, out);
 	digester_free(d);
 	return error;
+}
+
+/* What cannot be read back without moving a tape has this as proof. */
+static bool same_sha256(const struct content_row *row, struct source *s)
+{
+	if (!s->has_sha256 && s->data)
+		s->has_sha256 =
+			!sha256_bytes(s->data, (size_t)s->stored, &s->sha256);
+	return row->has_sha256 && s->has_sha256 &&
+	       !memcmp(&row->sha256, &s->sha256, sizeof(s->sha256));
 }
 
 /* Whether a stored content has exactly these bytes. Content that cannot be
@@ -197,6 +226,8 @@ static bool same_bytes(struct archive *a, const struct content_row *row,
 	if (content_stored(row) != s->stored || row->sparse != !!s->map ||
 	    (s->map && row->map_bytes != s->map_bytes))
 		return false;
+	if (a->set->medium->tape)
+		return same_sha256(row, s);
 	for (uint64_t at = 0; at < s->stored;) {
 		size_t n = s->stored - at < ARCHIVE_BLOCK
 				   ? (size_t)(s->stored - at)
@@ -272,7 +303,7 @@ static int put_source(struct archive *a, struct source *s,
 
 	*offset = stream_offset(a->stream) - s->map_bytes;
 	if (!error && digest)
-		error = digester_new(a->set->config.seed, &d);
+		error = new_digester(a, &d);
 	if (!error && d)
 		digester_add(d, s->map, s->map_bytes);
 	if (!error && s->data && !d) {
@@ -283,7 +314,10 @@ static int put_source(struct archive *a, struct source *s,
 		error = copy_source(a, s, s->map_bytes, d);
 	}
 	if (!error && d)
-		digester_result(d, digest);
+		error = take_digests(a, s, d, digest);
+	else if (!error && s->data && a->set->config.sha256 && !s->has_sha256)
+		error = sha256_bytes(s->data, (size_t)s->stored, &s->sha256);
+	s->has_sha256 = !error && a->set->config.sha256;
 	digester_free(d);
 	return error;
 }
@@ -408,7 +442,9 @@ static int add_again(struct archive *a, const struct member *m,
 		     const struct source *s, const struct content_row *row,
 		     uint64_t *id)
 {
-	struct source written = {.stored_row = *row,
+	struct source written = {.has_sha256 = row->has_sha256,
+				 .sha256 = row->sha256,
+				 .stored_row = *row,
 				 .stored = s->stored,
 				 .map = s->map,
 				 .map_bytes = s->map_bytes};
@@ -438,6 +474,8 @@ static int store_new(struct archive *a, struct item *i, struct member *m,
 	error = put_source(a, s, known ? NULL : &row.digest, &row.offset);
 	if (error)
 		return error;
+	row.has_sha256 = s->has_sha256;
+	row.sha256 = s->sha256;
 	a->unique_bytes += m->size;
 	error = i->again ? add_again(a, m, s, &row, id)
 			 : builder_content(a->builder, &row, m->path,

@@ -9,8 +9,20 @@
 
 #define PIECE (256u << 10)
 
+/* What cannot be read without moving a tape has this as proof. */
+static bool same_sha256(const struct content_row *row, int fd)
+{
+	struct sha256 mine;
+
+	return row->has_sha256 && !sha256_file(fd, row->size, &mine) &&
+	       !memcmp(&mine, &row->sha256, sizeof(mine));
+}
+
 static bool same_bytes(struct live *l, const struct content_row *row, int fd)
 {
+	if (l->set->medium->tape)
+		return same_sha256(row, fd);
+
 	uint8_t *a = malloc(PIECE), *b = malloc(PIECE);
 	bool same = a && b;
 

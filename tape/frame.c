@@ -498,7 +498,7 @@ static int walk_step(struct walk_state *w)
 {
 	const uint8_t *data;
 	struct seek_head head;
-	size_t stored, length;
+	size_t stored, length = 0;
 	int error;
 
 	if (w->at >= w->size)
