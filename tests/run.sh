@@ -127,6 +127,8 @@ step writeback 900 bash tests/writeback/writeback_test.sh "$reel" \
 	"$work/writeback" $long
 step writeback-commit 300 bash tests/writeback/commit_test.sh "$asan" \
 	"$work/writeback-commit"
+step writeback-spool 300 bash tests/writeback/spool_test.sh "$asan" \
+	"$work/wb-spool"
 step writeback-trouble 300 bash tests/writeback/trouble_test.sh "$reel" \
 	"$work/wb-trouble"
 step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \

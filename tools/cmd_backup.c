@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "catalog/rules_file.h"
+#include "catalog/spool.h"
 #include "fs/capture.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -125,6 +126,10 @@ static int report(struct backup *b, struct target *t,
 		say_json(r, name, b->capture.dry_run);
 	else
 		say_text(r, name, b->capture.dry_run);
+	if (r->session.id && spool_pending(t->set))
+		log_note("%s: what waits in current/ is not in this snapshot; "
+			 "the next commit lays it over it",
+			 t->name);
 	if (r->problems)
 		log_note("%s: %" PRIu64 " %s left out or changed while read",
 			 t->name, r->problems,
