@@ -108,9 +108,12 @@ static int with(const struct cartridge_table *t,
 	more.cartridges = malloc(more.cartridge_count * sizeof(*l));
 	more.places = malloc(more.place_count * sizeof(*p));
 	if (more.cartridges && more.places) {
-		memcpy(more.cartridges, t->cartridges,
-		       t->cartridge_count * sizeof(*l));
-		memcpy(more.places, t->places, t->place_count * sizeof(*p));
+		if (t->cartridge_count)
+			memcpy(more.cartridges, t->cartridges,
+			       t->cartridge_count * sizeof(*l));
+		if (t->place_count)
+			memcpy(more.places, t->places,
+			       t->place_count * sizeof(*p));
 		more.cartridges[t->cartridge_count] = *l;
 		more.places[t->place_count] = *p;
 		more.places[t->place_count].cartridge = l->number;

@@ -26,7 +26,7 @@ ok() # NAME, status
 	else
 		failed=$((failed + 1))
 		echo "set on tape: FAILED: $1"
-		sed 's/^/    /' "$work/log" 2>/dev/null | tail -n 8
+		sed 's/^/    /' "$work/log" 2>/dev/null | tail -n ${TAIL:-8}
 	fi
 }
 
@@ -107,8 +107,12 @@ by_hand() # NAME DEVICE: every session with tar alone
 		/dev/nst*)
 			mt -f "$d" rewind && mt -f "$d" setblk 0 &&
 				mt -f "$d" fsf "$(file_of "$n")" &&
+				tar -b 512 -tf "$d" >"$work/log" 2>&1 &&
+				mt -f "$d" rewind &&
+				mt -f "$d" fsf "$(file_of "$n")" &&
 				tar -b 512 -xf "$d" -C "$work/hand" \
 					>"$work/log" 2>&1
+			ok "$1: session $n, tar -tf and -xf" $?
 			;;
 		*)
 			"$reel" tape seek "$d" --file "$(file_of "$n")" \
@@ -188,7 +192,14 @@ export TMPDIR=$work/tmp
 trap finish EXIT
 
 if [ -n "${STAGE:-}" ]; then
+	[ -z "${SEEN:-}" ] || {
+		cp -a "$SEEN/set" "$SEEN/src" "$work/"
+		import_it "iscsi to st" "$STAGE"
+		"$reel" tape erase "$STAGE" --yes >/dev/null 2>&1 ||
+			mt -f "$STAGE" rewind && mt -f "$STAGE" weof 2
+	}
 	life st "$STAGE"
+	cp -a "$work/again" "$work/src" "$SHARE/"
 	exit
 fi
 [ -c /dev/fuse ] && [ -w /dev/fuse ] || {
@@ -197,9 +208,14 @@ fi
 	exit 0
 }
 
+wanted() # PART: PARTS, when it is set, names those that are run
+{
+	case " ${PARTS:-$1} " in *" $1 "*) true ;; *) false ;; esac
+}
+
 # ---- images ----
 
-life image "$work/a.tap"
+! wanted image || life image "$work/a.tap"
 
 # ---- several cartridges ----
 
@@ -228,60 +244,65 @@ span() # NAME MEDIA-OPTIONS...
 	do_it "$name: umount" "$reel" umount "$mnt"
 }
 
-images=
-for i in 1 2 3 4 5; do
-	images=$images,$work/c$i.tap?capacity=10M\&early=1M
-done
-span "five images" --media "${images#,}"
-names=$(ls "$work"/c*.tap | wc -l)
-[ "$names" = 5 ]
-ok "five images were made" $?
-shuffled=$(printf '%s\n' "$work"/c*.tap | sort -R)
-# shellcheck disable=SC2086
-do_it "import in any order" "$reel" import $shuffled "$work/again"
-answers "$work/set" >"$work/one" 2>&1
-answers "$work/again" >"$work/two" 2>&1
-diff "$work/one" "$work/two" >"$work/log" 2>&1
-ok "the same answers" $?
-# one is lost: whatever is not on it reads
-mv "$work/c2.tap" "$work/lost"
-rm -rf "$work/again"
-# shellcheck disable=SC2046
-"$reel" import $(ls "$work"/c*.tap) "$work/again" >"$work/log" 2>&1
-case $? in 0 | 1) grep -q -- "-0002 was not looked at" "$work/log" ;; *) false ;; esac
-ok "import without one of them" $?
-do_it "mount without it" "$reel" mount "$work/set" "$mnt" -o offline=fail
-failures=0
-right=0
-for f in "$work"/src/d/file* "$work/src/huge" "$work/src/changes"; do
-	n=${f#"$work/src/"}
-	if cat "$mnt/snapshots/latest/$n" >"$work/got" 2>/dev/null; then
-		cmp -s "$work/got" "$f" && right=$((right + 1))
-	else
-		failures=$((failures + 1))
-	fi
-done
-[ $failures -gt 0 ] && [ $right -gt 0 ] && [ $((right + failures)) = 201 ]
-ok "what is not on the lost one reads ($right files do, $failures do not)" $?
-do_it "umount" "$reel" umount "$mnt"
-mv "$work/lost" "$work/c2.tap"
-do_it "it is back: all is well" "$reel" verify "$work/set"
+several()
+{
+	images=
+	for i in 1 2 3 4 5; do
+		images=$images,$work/c$i.tap?capacity=10M\&early=1M
+	done
+	span "five images" --media "${images#,}"
+	names=$(ls "$work"/c*.tap | wc -l)
+	[ "$names" = 5 ]
+	ok "five images were made" $?
+	shuffled=$(printf '%s\n' "$work"/c*.tap | sort -R)
+	# shellcheck disable=SC2086
+	do_it "import in any order" "$reel" import $shuffled "$work/again"
+	answers "$work/set" >"$work/one" 2>&1
+	answers "$work/again" >"$work/two" 2>&1
+	diff "$work/one" "$work/two" >"$work/log" 2>&1
+	ok "the same answers" $?
+	# one is lost: whatever is not on it reads
+	mv "$work/c2.tap" "$work/lost"
+	rm -rf "$work/again"
+	# shellcheck disable=SC2046
+	"$reel" import $(ls "$work"/c*.tap) "$work/again" >"$work/log" 2>&1
+	case $? in 0 | 1) grep -q -- "-0002 was not looked at" "$work/log" ;; *) false ;; esac
+	ok "import without one of them" $?
+	do_it "mount without it" "$reel" mount "$work/set" "$mnt" -o offline=fail
+	failures=0
+	right=0
+	for f in "$work"/src/d/file* "$work/src/huge" "$work/src/changes"; do
+		n=${f#"$work/src/"}
+		if cat "$mnt/snapshots/latest/$n" >"$work/got" 2>/dev/null; then
+			cmp -s "$work/got" "$f" && right=$((right + 1))
+		else
+			failures=$((failures + 1))
+		fi
+	done
+	[ $failures -gt 0 ] && [ $right -gt 0 ] && [ $((right + failures)) = 201 ]
+	ok "what is not on the lost one reads ($right files do, $failures do not)" $?
+	do_it "umount" "$reel" umount "$mnt"
+	mv "$work/lost" "$work/c2.tap"
+	do_it "it is back: all is well" "$reel" verify "$work/set"
 
-# ---- copies ----
+	# ---- copies ----
 
-rm -rf "$work/disk" "$work/back"
-do_it "copy to disk" "$reel" copy "$work/set" "$work/disk" --media dir
-answers "$work/set" >"$work/one" 2>&1
-answers "$work/disk" >"$work/two" 2>&1
-diff "$work/one" "$work/two" >"$work/log" 2>&1
-ok "copy to disk: the same answers" $?
-do_it "copy to disk: all is well" "$reel" verify "$work/disk"
-do_it "copy to tape" "$reel" copy "$work/disk" "$work/back" \
-	--media "$work/b.tap"
-answers "$work/back" >"$work/two" 2>&1
-diff "$work/one" "$work/two" >"$work/log" 2>&1
-ok "copy to tape: the same answers" $?
-do_it "copy to tape: all is well" "$reel" verify "$work/back"
+	rm -rf "$work/disk" "$work/back"
+	do_it "copy to disk" "$reel" copy "$work/set" "$work/disk" --media dir
+	answers "$work/set" >"$work/one" 2>&1
+	answers "$work/disk" >"$work/two" 2>&1
+	diff "$work/one" "$work/two" >"$work/log" 2>&1
+	ok "copy to disk: the same answers" $?
+	do_it "copy to disk: all is well" "$reel" verify "$work/disk"
+	do_it "copy to tape" "$reel" copy "$work/disk" "$work/back" \
+		--media "$work/b.tap"
+	answers "$work/back" >"$work/two" 2>&1
+	diff "$work/one" "$work/two" >"$work/log" 2>&1
+	ok "copy to tape: the same answers" $?
+	do_it "copy to tape: all is well" "$reel" verify "$work/back"
+}
+
+! wanted several || several
 
 # ---- the plug ----
 
@@ -318,4 +339,85 @@ pull() # NAME DEVICE
 	import_it "$name" "$d"
 }
 rm -f "$work"/*.tap*
-pull "image" "$work/p.tap"
+! wanted plug || pull "image" "$work/p.tap"
+
+# ---- over iSCSI ----
+
+wanted iscsi || exit 0
+if ! command -v tgtd >/dev/null || [ "$(id -u)" != 0 ]; then
+	echo "set on tape: no iSCSI (tgtd, as root): skipped"
+	exit 0
+fi
+if "$reel" tape status iscsi://127.0.0.1:1/x/1 2>&1 | grep -q "without libiscsi"
+then
+	echo "set on tape: built without libiscsi: skipped"
+	exit 0
+fi
+
+emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
+{
+	local number=$((100 + $$ % 9000))
+
+	VTL_PORT=$((20000 + number)) VTL_CTL=$number VTL_DRIVES=${4:-2} \
+		VTL_CARTS=${3:-3} VTL_SIZE_MB=${2:-64} \
+		bash "$rig/vtl.sh" start "$1" >"$work/log" 2>&1 || return 1
+	running=$1
+}
+
+emulate "$work/vtl"
+ok "an emulated library" $?
+[ -n "$running" ] || exit
+drive=$(sed -n 's/^tape //p' "$work/vtl/urls" | head -n 1)
+second=$(sed -n 's/^tape //p' "$work/vtl/urls" | tail -n 1)
+rm -f "$work"/*.tap*
+life iscsi "$drive"
+
+# the same bytes on an image: what one kind wrote the others read
+through() # NAME FROM TO: the tape as it is, block by block
+{
+	local f=0
+
+	"$reel" tape seek "$2" 0 >"$work/log" 2>&1
+	"$reel" tape seek "$3" 0 >>"$work/log" 2>&1
+	while "$reel" tape read "$2" -q >"$work/file" 2>>"$work/log"; do
+		"$reel" tape write "$3" -q <"$work/file" 2>>"$work/log" ||
+			return 1
+		f=$((f + 1))
+	done
+	[ $f -ge 9 ]
+}
+
+: >"$work/t.tap"
+through "iscsi to image" "$drive" "$work/t.tap"
+ok "the tape, written to an image" $?
+"$reel" catalog rebuild "$work/again" >"$work/log" 2>&1
+rm -rf "$work/set"
+cp -a "$work/again" "$work/set"
+echo three >"$work/src/changes"
+import_it "image of it" "$work/t.tap"
+through "image to iscsi" "$work/t.tap" "$second"
+ok "and back to another drive" $?
+rm -rf "$work/set"
+cp -a "$work/again" "$work/set"
+import_it "iscsi again" "$second"
+
+# ---- the kernel's own driver ----
+
+[ "$long" = --long ] || exit 0
+if ! command -v qemu-system-x86_64 >/dev/null; then
+	echo "set on tape: no qemu: the kernel's tape driver is not tried"
+	exit 0
+fi
+mkdir -p "$work/vm/in"
+cp -a "$work/set" "$work/src" "$work/vm/in/"
+bash "$rig/nst-vm.sh" --timeout 900 --mem 2048 --vtl "$second" \
+	--share "$work/vm" -- "STAGE=/dev/nst0 SEEN=$work/vm/in \
+	SHARE=$work/vm TAIL=20 bash '$here/set_test.sh' '$reel' /tmp/set" \
+	>"$work/log" 2>&1
+grep -q "^[1-9][0-9]* passed, 0 failed" "$work/log"
+ok "a set's life on the kernel's driver" $?
+grep -A20 "FAILED" "$work/log" | head -n 100
+rm -rf "$work/set" "$work/src"
+cp -a "$work/vm/again" "$work/set"
+cp -a "$work/vm/src" "$work/src"
+import_it "st to iscsi" "$second"
