@@ -20,13 +20,26 @@ static bool is_within(const char *path, const char *top)
 	       (!path[length] || path[length] == '/');
 }
 
+/* The innermost, unless a filesystem that was named lies further in. */
 static const struct drop_border *border_of(const struct drop *d,
 					   const char *path)
 {
-	for (size_t n = 0; n < d->border_count; n++)
-		if (is_within(path, d->borders[n].path))
-			return &d->borders[n];
-	return NULL;
+	const struct drop_border *found = NULL;
+	size_t depth = 0;
+
+	for (size_t n = 1; n < d->root_count; n++)
+		if (is_within(path, d->roots[n].path) &&
+		    strlen(d->roots[n].path) > depth)
+			depth = strlen(d->roots[n].path);
+	for (size_t n = 0; n < d->border_count; n++) {
+		const struct drop_border *b = &d->borders[n];
+
+		if (is_within(path, b->path) && strlen(b->path) > depth) {
+			depth = strlen(b->path);
+			found = b;
+		}
+	}
+	return found;
 }
 
 /* The opinion about a path, or what a directory above it says for all that is
