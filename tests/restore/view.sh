@@ -112,12 +112,23 @@ view() # [OPTIONS]: mounted
 		>"$work/log" 2>&1 || ok "mount" 1
 }
 
+sound() # no sanitizer complains
+{
+	! grep -q -e 'Sanitizer' -e 'runtime error' "$set/mount.log" || {
+		grep -A 20 -e 'Sanitizer' -e 'runtime error' \
+			"$set/mount.log" >"$work/log"
+		ok "the daemon is sound" 1
+		: >"$set/mount.log"
+	}
+}
+
 down() # its report in $work/report
 {
 	"$reel" umount "$mnt" --no-commit >"$work/report" 2>"$work/log" || {
 		ok "umount" 1
 		gone
 	}
+	sound
 }
 
 # Trees are the same but for the times of directories, into which more came.

@@ -318,7 +318,12 @@ def mount(options=""):
 
 
 def umount():
-    return run(REEL, "umount", MNT, "--no-commit").stdout.decode()
+    said = run(REEL, "umount", MNT, "--no-commit").stdout.decode()
+    with open(SET + "/mount.log", errors="replace") as f:
+        log = f.read()
+    ok("no sanitizer complains", "Sanitizer" not in log and
+       "runtime error" not in log, log[:2000])
+    return said
 
 
 def fresh(*rules):

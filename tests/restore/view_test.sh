@@ -68,6 +68,12 @@ target() # what a system has, some of it unlike the snapshot
 	rm -r "$1/etc/plain/deep"
 	touch "$1/etc/old/f1"
 	ln "$1/etc/old/f2" "$1/outside-name"
+	equally_old "$1"
+}
+
+equally_old()
+{
+	find "$1" -newermt 2022-01-01 -exec touch -h -d 2024-05-06 {} +
 }
 
 more() # what only a tool that deletes can overcome
@@ -81,6 +87,7 @@ more() # what only a tool that deletes can overcome
 	mkdir "$1/etc/plain/more"
 	echo mine >"$1/etc/plain/more/extra"
 	echo mine >"$1/etc/late/extra"
+	equally_old "$1"
 }
 
 drag_rules()
