@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "catalog/beneath.h"
+#include "catalog/delayed.h"
 #include "catalog/rules_file.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -111,16 +111,10 @@ static int open_roots(struct drop *d, const struct drop_options *o)
 
 /* ---- where nothing is restored ---- */
 
-static int add_border(struct drop *d, const char *path, const char *why)
+static int add_place(struct drop *d, const char *place, const char *why)
 {
-	const char *place = below_target(d, path);
 	struct drop_border *all;
 
-	if (!place || !*place)
-		return 0;
-	for (size_t n = 1; n < d->root_count; n++)
-		if (!strcmp(place, d->roots[n].path))
-			return 0;
 	all = realloc(d->borders, (d->border_count + 1) * sizeof(*all));
 	if (!all)
 		return REEL_ENOMEM;
@@ -128,6 +122,36 @@ static int add_border(struct drop *d, const char *path, const char *why)
 	all[d->border_count].path = strdup(place);
 	all[d->border_count].why = why;
 	return all[d->border_count++].path ? 0 : REEL_ENOMEM;
+}
+
+static int add_border(struct drop *d, const char *path, const char *why)
+{
+	const char *place = below_target(d, path);
+
+	if (!place || !*place)
+		return 0;
+	for (size_t n = 1; n < d->root_count; n++)
+		if (!strcmp(place, d->roots[n].path))
+			return 0;
+	return add_place(d, place, why);
+}
+
+/* Its own work is not restored over. */
+static int add_journals(struct drop *d)
+{
+	int error = add_place(d, DELAYED_DIRECTORY, "the delayed operations");
+
+	for (size_t n = 0; !error && n < d->root_count; n++) {
+		const char *top = d->roots[n].path;
+		char *path;
+
+		if (asprintf(&path, "%s%s" DELAYED_AREA, top, *top ? "/" : "") <
+		    0)
+			return REEL_ENOMEM;
+		error = add_place(d, path, "the delayed operations");
+		free(path);
+	}
+	return error;
 }
 
 /* The octal escapes of mountinfo (proc(5)) undone, in place. */
@@ -180,6 +204,8 @@ static int find_borders(struct drop *d, const struct drop_options *o)
 
 	if (!error)
 		error = add_border(d, o->mountpoint, "the mount itself");
+	if (!error)
+		error = add_journals(d);
 	return error ? error : add_mounts(d);
 }
 
@@ -255,6 +281,7 @@ static void node_free(struct drop_node *n)
 		close(f->fd);
 		free(f);
 	}
+	free(n->last);
 	free(n->name);
 	free(n);
 }

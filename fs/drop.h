@@ -151,7 +151,8 @@ int drop_verdict(struct drop *d, uint64_t id, const char *name,
 
 /* flags of open(2); *same: nobody changed it since it was opened last. */
 int drop_file_open(struct drop *d, uint64_t id, int flags,
-		   struct drop_file **out, bool *same);
+		   const struct drop_user *user, struct drop_file **out,
+		   bool *same);
 void drop_file_close(struct drop *d, struct drop_file *f);
 int64_t drop_read(struct drop *d, struct drop_file *f, uint64_t offset,
 		  void *to, size_t length);
@@ -161,13 +162,15 @@ int64_t drop_write(struct drop *d, struct drop_file *f, uint64_t offset,
 		   const struct drop_user *user);
 /* mode of fallocate(2). */
 int drop_allocate(struct drop *d, struct drop_file *f, int mode,
-		  uint64_t offset, uint64_t length);
+		  uint64_t offset, uint64_t length,
+		  const struct drop_user *user);
 /* lseek SEEK_DATA / SEEK_HOLE: the offset, or REEL_ENOENT (ENXIO). */
 int64_t drop_seek(struct drop *d, struct drop_file *f, uint64_t offset,
 		  int whence);
 int64_t drop_copy_range(struct drop *d, struct drop_file *from,
 			uint64_t from_offset, struct drop_file *to,
-			uint64_t to_offset, uint64_t length);
+			uint64_t to_offset, uint64_t length,
+			const struct drop_user *user);
 /* A program closes a descriptor of it (D2). */
 int drop_flush(struct drop *d, struct drop_file *f);
 int drop_sync(struct drop *d, struct drop_file *f, bool data_only);

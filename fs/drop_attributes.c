@@ -30,6 +30,21 @@ static int open_of(struct drop *d, uint64_t id)
 	return fd;
 }
 
+/* A directory that was removed. */
+static int stat_last(struct drop *d, uint64_t id, struct drop_entry *out)
+{
+	const struct drop_node *n = drop_node_of(d, id);
+	int error = REEL_ESTALE;
+
+	pthread_mutex_lock(&d->lock);
+	if (n->last) {
+		*out = (struct drop_entry){.id = id, .st = *n->last};
+		error = 0;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return error;
+}
+
 static int stat_open(struct drop *d, uint64_t id, struct drop_entry *out)
 {
 	int fd = open_of(d, id), error = 0;
@@ -54,6 +69,8 @@ int drop_stat(struct drop *d, uint64_t id, struct drop_entry *out)
 		pthread_mutex_unlock(&d->lock);
 	}
 	drop_survey_release(&s);
+	if (error == REEL_ENOENT)
+		return stat_last(d, id, out);
 	return error == REEL_ESTALE ? stat_open(d, id, out) : error;
 }
 

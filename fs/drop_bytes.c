@@ -66,6 +66,22 @@ static void begin_anew(struct drop *d, struct drop_node *n)
 	drop_redirect(d, n);
 }
 
+/* Who is not root takes the set-id bits away with what they write. */
+static void lose_bits(int fd, const struct drop_user *user)
+{
+	const mode_t group = S_ISGID | S_IXGRP;
+	struct stat st;
+	mode_t lost = 0;
+
+	if (!user->uid || fstat(fd, &st))
+		return;
+	if ((st.st_mode & group) == group)
+		lost = S_ISGID;
+	lost |= st.st_mode & S_ISUID;
+	if (lost)
+		fchmod(fd, st.st_mode & 07777 & ~lost);
+}
+
 /* D5: looked at once it is open, since it may be another by then. */
 static int open_alone(struct drop *d, struct drop_survey *s, int flags)
 {
@@ -153,7 +169,8 @@ static bool unchanged(struct drop *d, struct drop_node *n, int fd)
 }
 
 int drop_file_open(struct drop *d, uint64_t id, int flags,
-		   struct drop_file **out, bool *same)
+		   const struct drop_user *user, struct drop_file **out,
+		   bool *same)
 {
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
 	bool lazy = false;
@@ -168,6 +185,8 @@ int drop_file_open(struct drop *d, uint64_t id, int flags,
 		fd = writes ? open_to_write(d, &s, flags, &lazy)
 			    : open_to_read(d, &s);
 	if (fd >= 0) {
+		if (flags & O_TRUNC)
+			lose_bits(fd, user);
 		*same = unchanged(d, s.node, fd);
 		fd = drop_attach(d, s.node, fd, writes, out);
 	}
@@ -260,7 +279,6 @@ static int prepare(struct drop *d, struct drop_file *f,
 		   const struct drop_user *user)
 {
 	int error = f->lazy ? shade_name(d, f) : 0;
-	struct stat st;
 
 	if (error)
 		return error;
@@ -269,11 +287,7 @@ static int prepare(struct drop *d, struct drop_file *f,
 	if (drop_is_shadow(f->node))
 		drop_owe(d, f->node);
 	pthread_mutex_unlock(&d->lock);
-	if (user && user->uid && !fstat(f->fd, &st) &&
-	    (st.st_mode & S_ISUID ||
-	     (st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)))
-		fchmod(f->fd,
-		       st.st_mode & 07777 & ~(mode_t)(S_ISUID | S_ISGID));
+	lose_bits(f->fd, user);
 	return 0;
 }
 
@@ -305,9 +319,10 @@ int64_t drop_write(struct drop *d, struct drop_file *f, uint64_t offset,
 }
 
 int drop_allocate(struct drop *d, struct drop_file *f, int mode,
-		  uint64_t offset, uint64_t length)
+		  uint64_t offset, uint64_t length,
+		  const struct drop_user *user)
 {
-	int error = prepare(d, f, NULL);
+	int error = prepare(d, f, user);
 
 	if (!error && fallocate(f->fd, mode, (off_t)offset, (off_t)length))
 		error = drop_failed();
@@ -328,10 +343,11 @@ int64_t drop_seek(struct drop *d, struct drop_file *f, uint64_t offset,
 
 int64_t drop_copy_range(struct drop *d, struct drop_file *from,
 			uint64_t from_offset, struct drop_file *to,
-			uint64_t to_offset, uint64_t length)
+			uint64_t to_offset, uint64_t length,
+			const struct drop_user *user)
 {
 	off_t in = (off_t)from_offset, out = (off_t)to_offset;
-	int error = prepare(d, to, NULL);
+	int error = prepare(d, to, user);
 	ssize_t n;
 
 	if (error)
@@ -409,5 +425,5 @@ int drop_sync_directory(struct drop *d, uint64_t id)
 			close(fd);
 	}
 	drop_survey_release(&s);
-	return error;
+	return error == REEL_ENOENT ? 0 : error; /* it was removed */
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "tape/error.h"
@@ -208,8 +209,9 @@ static int link_copy(struct drop *d, const struct drop_survey *a,
 	return drop_bring(d, from, to, true, false);
 }
 
+/* *same: they are names of one file now, not of a copy. */
 static int link_names(struct drop *d, struct drop_survey *a,
-		      struct drop_survey *b)
+		      struct drop_survey *b, bool *same)
 {
 	struct plan_verdict from, to;
 	bool passes, shadow = drop_is_shadow(a->node);
@@ -225,6 +227,7 @@ static int link_names(struct drop *d, struct drop_survey *a,
 	if (!passes && d->strict)
 		return REEL_EREFUSED;
 	b->side = passes ? DROP_TARGET : DROP_AREA_SIDE;
+	*same = shadow ? !passes : passes && drop_passes(&from);
 	if (passes && !shadow && drop_passes(&from))
 		error = link_in_target(d, a, b);
 	else if (!passes && shadow)
@@ -244,10 +247,24 @@ static int link_names(struct drop *d, struct drop_survey *a,
 	return error ? error : drop_settle(d, b->node);
 }
 
+/* The kernel is told the node of the first name once more, for it to learn
+ * what became of the file; it asks for the second name's when it is used. */
+static int know_again(struct drop *d, struct drop_survey *a,
+		      const struct drop_survey *b, struct drop_entry *out)
+{
+	a->st = b->st;
+	pthread_mutex_lock(&d->lock);
+	a->node->lookups++;
+	drop_fill(d, a, out);
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
 int drop_link(struct drop *d, uint64_t id, uint64_t parent, const char *name,
 	      struct drop_entry *out)
 {
 	struct drop_survey a, b;
+	bool same = false;
 	int error;
 
 	pthread_mutex_lock(&d->turn);
@@ -257,9 +274,10 @@ int drop_link(struct drop *d, uint64_t id, uint64_t parent, const char *name,
 		if (!error && b.there)
 			error = REEL_EEXIST;
 		if (!error)
-			error = link_names(d, &a, &b);
+			error = link_names(d, &a, &b, &same);
 		if (!error)
-			error = drop_known(d, &b, out);
+			error = same ? know_again(d, &a, &b, out)
+				     : drop_known(d, &b, out);
 		drop_survey_release(&b);
 	}
 	pthread_mutex_unlock(&d->turn);
@@ -282,22 +300,27 @@ static bool shows_any(struct drop *d, const struct drop_survey *s)
 	return any;
 }
 
+int drop_remove_directory(struct drop *d, const struct drop_survey *s)
+{
+	struct stat st;
+
+	if (s->node->over || shows_any(d, s))
+		return REEL_ENOTEMPTY;
+	drop_area_clear(d, (char *)s->path.data);
+	return drop_look(d, DROP_AREA_SIDE, (char *)s->path.data, &st) ==
+			       REEL_ENOENT
+		       ? 0
+		       : REEL_ENOTEMPTY;
+}
+
 static int remove_from_area(struct drop *d, const struct drop_survey *s,
 			    bool directory)
 {
 	const char *name;
-	struct stat st;
 	int up, error = 0;
 
-	if (directory) {
-		if (s->node->over || shows_any(d, s))
-			return REEL_ENOTEMPTY;
-		drop_area_clear(d, (char *)s->path.data);
-		return drop_look(d, DROP_AREA_SIDE, (char *)s->path.data,
-				 &st) == REEL_ENOENT
-			       ? 0
-			       : REEL_ENOTEMPTY;
-	}
+	if (directory)
+		return drop_remove_directory(d, s);
 	up = drop_parent(d, DROP_AREA_SIDE, (char *)s->path.data, &name);
 	if (up < 0)
 		return up;
@@ -333,6 +356,18 @@ static int remove_from_target(struct drop *d, const struct drop_survey *s,
 	return 0;
 }
 
+/* A directory that is open stays to be asked about. */
+static void remember(struct drop_node *n, const struct stat *st)
+{
+	if (!S_ISDIR(st->st_mode) || n->last)
+		return;
+	n->last = malloc(sizeof(*st));
+	if (n->last) {
+		*n->last = *st;
+		n->last->st_nlink = 0;
+	}
+}
+
 /* The name is gone from the view; hidden when the target keeps it. */
 static int vanish(struct drop *d, struct drop_survey *s, bool hidden,
 		  const struct plan_verdict *v)
@@ -342,6 +377,8 @@ static int vanish(struct drop *d, struct drop_survey *s, bool hidden,
 
 	pthread_mutex_lock(&d->lock);
 	n = drop_find(d, s->up, s->name);
+	if (n)
+		remember(n, &s->st);
 	if (n && hidden)
 		error = drop_renew(d, n) ? 0 : REEL_ENOMEM;
 	else if (n)

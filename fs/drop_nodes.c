@@ -130,6 +130,7 @@ void drop_settle_node(struct drop *d, struct drop_node *n)
 			link_out(d, n);
 		else
 			unlink_sibling(n);
+		free(n->last);
 		free(n->name);
 		free(n);
 		n = up;
@@ -218,7 +219,7 @@ static int append_path(struct drop *d, const struct drop_node *n,
 
 	for (; n != &d->root; n = n->up) {
 		if (!n->up)
-			return REEL_ESTALE;
+			return n->last ? REEL_ENOENT : REEL_ESTALE;
 		if (depth == sizeof(ways) / sizeof(ways[0]))
 			return REEL_ENAMETOOLONG;
 		ways[depth++] = n;

@@ -125,10 +125,14 @@ int drop_area_parent(struct drop *d, const char *path, const char **name)
 
 int drop_open_at(int directory, const char *name, int flags)
 {
+	bool reads = (flags & O_ACCMODE) == O_RDONLY;
 	struct stat st;
-	int fd = openat(directory, name,
-			flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd;
 
+	flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	fd = openat(directory, name, flags | (reads ? O_NOATIME : 0));
+	if (fd < 0 && errno == EPERM && reads) /* not ours */
+		fd = openat(directory, name, flags);
 	if (fd < 0)
 		return drop_failed();
 	if (fstat(fd, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) {

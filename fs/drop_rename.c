@@ -101,6 +101,45 @@ static int rename_plain(struct drop *d, struct renaming *r)
 	return follow(d, r);
 }
 
+/* ---- exchanging shadows ---- */
+
+/* Both are all shadow, and the target has nothing below either. */
+static bool may_exchange(const struct renaming *r)
+{
+	return r->a.side == DROP_AREA_SIDE && r->b.side == DROP_AREA_SIDE &&
+	       !r->a.node->over && !r->b.node->over &&
+	       ((!S_ISDIR(r->a.st.st_mode) && !S_ISDIR(r->b.st.st_mode)) ||
+		(!r->a.below && !r->b.below));
+}
+
+static int exchange_shadows(struct drop *d, struct renaming *r)
+{
+	const char *from = (char *)r->a.path.data, *from_name, *to_name;
+	const char *to = (char *)r->b.path.data;
+	int a = drop_parent(d, DROP_AREA_SIDE, from, &from_name);
+	int b = a < 0 ? a : drop_parent(d, DROP_AREA_SIDE, to, &to_name);
+	int error = 0;
+
+	if (b < 0)
+		error = b;
+	else if (renameat2(a, from_name, b, to_name, RENAME_EXCHANGE))
+		error = drop_failed();
+	if (a >= 0)
+		close(a);
+	if (b >= 0)
+		close(b);
+	if (error)
+		return error;
+	error = follow(d, r);
+	pthread_mutex_lock(&d->lock);
+	drop_owe(d, r->a.node);
+	drop_owe(d, r->b.node);
+	pthread_mutex_unlock(&d->lock);
+	if (!error)
+		error = drop_area_sync(d, from);
+	return error ? error : drop_area_sync(d, to);
+}
+
 /* ---- directories ---- */
 
 static bool is_shadowed(const struct drop_node *n)
@@ -124,11 +163,14 @@ static int rename_directory(struct drop *d, struct renaming *r)
 			error = drop_judge_tree(d, to, from);
 		return error ? error : rename_plain(d, r);
 	}
+	if (r->flags & RENAME_EXCHANGE)
+		return may_exchange(r) ? exchange_shadows(d, r) : REEL_EXDEV;
 	/* all shadow, and nothing of the target below either */
-	if (r->flags & (RENAME_EXCHANGE | RENAME_WHITEOUT) ||
-	    r->a.side != DROP_AREA_SIDE || r->a.below || r->b.below ||
-	    r->b.there || drop_passes(&r->to))
+	if (r->flags & RENAME_WHITEOUT || r->a.side != DROP_AREA_SIDE ||
+	    r->a.below || r->b.below || drop_passes(&r->to))
 		return REEL_EXDEV;
+	if (r->b.there && drop_remove_directory(d, &r->b))
+		return REEL_ENOTEMPTY;
 	error = drop_bring(d, (struct drop_end){DROP_AREA_SIDE, from},
 			   (struct drop_end){DROP_AREA_SIDE, to}, false, false);
 	if (!error)
@@ -198,7 +240,7 @@ static int rename_shadow(struct drop *d, struct renaming *r)
 	char *name = strdup(r->a.name);
 	int error = name ? know_source(d, r) : REEL_ENOMEM;
 
-	if (!error && r->flags & (RENAME_EXCHANGE | RENAME_WHITEOUT))
+	if (!error && r->flags & RENAME_WHITEOUT)
 		error = REEL_EINVAL;
 	if (!error && d->strict && (!passes || stays))
 		error = REEL_EREFUSED;
@@ -253,10 +295,21 @@ static int judge(struct drop *d, struct renaming *r)
 	return error;
 }
 
+/* Names of one file: rename(2) does nothing then. */
+static bool is_same(const struct renaming *r)
+{
+	return r->b.there && r->a.side == r->b.side &&
+	       r->a.st.st_ino == r->b.st.st_ino &&
+	       r->a.st.st_dev == r->b.st.st_dev;
+}
+
 static int rename_it(struct drop *d, struct renaming *r)
 {
 	bool directory;
 	int error = check(r);
+
+	if (!error && is_same(r))
+		return 0;
 
 	if (!error)
 		error = judge(d, r);
@@ -266,7 +319,11 @@ static int rename_it(struct drop *d, struct renaming *r)
 		    (r->flags & RENAME_EXCHANGE && S_ISDIR(r->b.st.st_mode));
 	if (directory)
 		return rename_directory(d, r);
-	return r->plain ? rename_plain(d, r) : rename_shadow(d, r);
+	if (r->plain)
+		return rename_plain(d, r);
+	if (r->flags & RENAME_EXCHANGE)
+		return may_exchange(r) ? exchange_shadows(d, r) : REEL_EINVAL;
+	return rename_shadow(d, r);
 }
 
 int drop_rename(struct drop *d, uint64_t from, const char *name, uint64_t to,

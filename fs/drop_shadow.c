@@ -322,12 +322,8 @@ static int bring(struct drop *d, const struct ends *e, struct drop_end from,
 
 	if (!stays && (!across || e->st.st_nlink == 1)) {
 		if (!renameat2(e->from, e->from_name, e->to, e->to_name,
-			       replaces ? 0 : RENAME_NOREPLACE)) {
-			/* names of one file: both are left */
-			if (!across && !S_ISDIR(e->st.st_mode))
-				unlinkat(e->from, e->from_name, 0);
+			       replaces ? 0 : RENAME_NOREPLACE))
 			return 0;
-		}
 		if (errno != EXDEV)
 			return drop_failed();
 	}

@@ -36,6 +36,7 @@ struct drop_node {
 	bool owed;   /* delayed and changed since it was handed over */
 	bool handed; /* the journal has something about it */
 	struct plan_verdict verdict;
+	struct stat *last; /* a directory that was removed; heap */
 	/* plain: what it was when it was looked up */
 	dev_t device;
 	ino_t inode;
@@ -152,7 +153,7 @@ int drop_parent(struct drop *d, enum drop_side side, const char *path,
 		const char **name);
 /* The same in the area, whose directories are made. */
 int drop_area_parent(struct drop *d, const char *path, const char **name);
-/* A regular file or a directory, opened. */
+/* A regular file or a directory, opened; reading changes no atime. */
 int drop_open_at(int directory, const char *name, int flags);
 /* Numbers of files unlike those on other filesystems and of shadows. */
 void drop_number(const struct drop *d, enum drop_side side, const char *path,
@@ -272,6 +273,7 @@ static inline bool drop_is_shadow(const struct drop_node *n)
 /* The same of a node that is there, by its number; s->up is its directory,
  * NULL of the root. REEL_ESTALE when it has no name. */
 int drop_survey_node(struct drop *d, uint64_t id, struct drop_survey *out);
+
 /* What the view shows of it; with `lock` held. */
 void drop_fill(struct drop *d, const struct drop_survey *s,
 	       struct drop_entry *out);
@@ -279,6 +281,11 @@ void drop_fill(struct drop *d, const struct drop_survey *s,
 int drop_known(struct drop *d, struct drop_survey *s, struct drop_entry *out);
 /* A mount point that was not named, as it shows. */
 void drop_border_stat(struct stat *st);
+
+/* ---- drop_names.c ---- */
+
+/* A directory of the area, if the view has nothing in it: its files go. */
+int drop_remove_directory(struct drop *d, const struct drop_survey *s);
 
 /* ---- drop_make.c ---- */
 

@@ -324,13 +324,14 @@ static void on_open(fuse_req_t request, fuse_ino_t id,
 		    struct fuse_file_info *file)
 {
 	bool reads = (file->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY;
+	struct drop_user user = user_of(request);
 	struct drop *d = drop_of(request);
 	struct drop_file *f;
 	bool same;
 	int error;
 
 	worker_step_down(worker_of(request));
-	error = drop_file_open(d, id, file->flags, &f, &same);
+	error = drop_file_open(d, id, file->flags, &user, &f, &same);
 	if (error) {
 		answer(request, error);
 		return;
@@ -426,10 +427,13 @@ static void on_fallocate(fuse_req_t request, fuse_ino_t id, int mode,
 			 off_t offset, off_t length,
 			 struct fuse_file_info *file)
 {
+	struct drop_user user = user_of(request);
+
 	(void)id;
 	worker_step_down(worker_of(request));
-	answer(request, drop_allocate(drop_of(request), file_of(file), mode,
-				      (uint64_t)offset, (uint64_t)length));
+	answer(request,
+	       drop_allocate(drop_of(request), file_of(file), mode,
+			     (uint64_t)offset, (uint64_t)length, &user));
 }
 
 static void on_lseek(fuse_req_t request, fuse_ino_t id, off_t offset,
@@ -452,6 +456,7 @@ static void on_copy(fuse_req_t request, fuse_ino_t from_id, off_t from_offset,
 		    off_t to_offset, struct fuse_file_info *to, size_t length,
 		    int flags)
 {
+	struct drop_user user = user_of(request);
 	int64_t n;
 
 	(void)from_id;
@@ -463,7 +468,7 @@ static void on_copy(fuse_req_t request, fuse_ino_t from_id, off_t from_offset,
 	worker_step_down(worker_of(request));
 	n = drop_copy_range(drop_of(request), file_of(from),
 			    (uint64_t)from_offset, file_of(to),
-			    (uint64_t)to_offset, length);
+			    (uint64_t)to_offset, length, &user);
 	if (n < 0)
 		answer(request, (int)n);
 	else

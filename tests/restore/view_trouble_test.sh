@@ -347,8 +347,8 @@ mkdir -p "$u/to/kept" "$u/mnt" "$u/src"
 echo new >"$u/src/f"
 echo mine >"$u/to/kept/f"
 cp "$reel" "$u/reel"
-chown -R 4321:4321 "$u/to" "$u/mnt" "$u/src" "$u"
-exec setpriv --reuid 4321 --regid 4321 --clear-groups env HOME="$u" sh -c '
+chown -R nobody: "$u/to" "$u/mnt" "$u/src" "$u"
+exec setpriv --reuid nobody --regid nogroup --clear-groups env HOME="$u" sh -c '
 cd "$u" || exit 2
 ./reel init set >/dev/null && ./reel backup set -C src . >/dev/null || exit 2
 echo "preserve /kept" >set/rules
