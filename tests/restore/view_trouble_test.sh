@@ -294,6 +294,7 @@ mkdir -p "$to/etc"
 rules 'preserve /etc/f7'
 echo mine >"$to/etc/f7"
 view
+first=$(find "$mnt/snapshots" -mindepth 1 -type d -prune | head -n 1)
 (
 	for n in 1 2 3 4; do
 		cp -a "$src/etc" "$mnt/current/more$n"
@@ -302,12 +303,12 @@ view
 ) >"$work/commits" 2>&1 &
 pid=$!
 for n in 1 2 3; do
-	rsync -aHAX --checksum "$mnt/snapshots/latest/etc/" "$now/etc/" \
+	rsync -aHAX --checksum "$first/etc/" "$now/etc/" \
 		>"$work/log" 2>&1
 	ok "rsync onto restore/ while current/ is committed ($n)" $?
 	rm "$to/etc/f3" "$to/etc/f9"
 done
-rsync -a --checksum "$mnt/snapshots/latest/etc/" "$now/etc/"
+rsync -a --checksum "$first/etc/" "$now/etc/"
 wait $pid
 [ "$("$reel" snapshots "$set" --json | wc -l)" = 5 ]
 ok "and is" $?
