@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "catalog/delayed.h"
 #include "catalog/rules_file.h"
+#include "fs/restore_place.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -319,12 +320,28 @@ static void close_all(struct drop *d)
 		close(d->note);
 }
 
+/* As reel restore does, see restore_system.c. */
+static void note_system(struct drop *d)
+{
+	struct restore_options o = {.to = d->target};
+	struct restore r = {.options = &o, .system = d->system};
+
+	r.root =
+		openat(d->roots[0].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r.root < 0)
+		return;
+	if (system_note(&r) == 1)
+		log_note("%s: a new last-restore-id", d->target);
+	close(r.root);
+}
+
 void drop_close(struct drop *d)
 {
 	if (!d)
 		return;
 	if (d->area >= 0) {
 		drop_hand_over(d);
+		note_system(d);
 		drop_tell(d, say, NULL);
 		drop_area_close(d);
 	}

@@ -101,8 +101,8 @@ static void ask_busy(struct drop *d, const struct drop_question *q,
 		*out = (struct plan_verdict){PLAN_DELAYED, d->busy_rule, why};
 }
 
-int drop_judge(struct drop *d, const struct drop_question *q,
-	       struct plan_verdict *out)
+static int judge(struct drop *d, const struct drop_question *q,
+		 struct plan_verdict *out)
 {
 	struct plan_subject s = {.wanted = q->wanted, .same = q->same};
 	const struct drop_border *border = border_of(d, q->path);
@@ -132,6 +132,18 @@ int drop_judge(struct drop *d, const struct drop_question *q,
 	    (out->action == PLAN_CHANGED || out->action == PLAN_EXTRA))
 		ask_busy(d, q, out);
 	return 0;
+}
+
+/* What may change is going to. */
+int drop_judge(struct drop *d, const struct drop_question *q,
+	       struct plan_verdict *out)
+{
+	int error = judge(d, q, out);
+
+	if (!error && drop_passes(out) &&
+	    system_name(q->path, strcspn(q->path, "/")))
+		d->system = true;
+	return error;
 }
 
 /* ---- directories as a whole ---- */

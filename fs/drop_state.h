@@ -73,6 +73,7 @@ struct drop {
 	struct library *library;
 	char *target; /* as it was given, absolute */
 	bool strict, merges;
+	bool system; /* a directory of the operating system may have changed */
 	struct rules rules;
 	struct plan plan;
 	struct busy *busy;

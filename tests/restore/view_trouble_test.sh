@@ -268,6 +268,7 @@ if mount -t tmpfs none "$jail" 2>/dev/null; then
 	cp "$(command -v sh)" "$(command -v cp)" "$jail/bin/"
 	echo old >"$jail/etc/a"
 	echo old >"$jail/etc/b"
+	: >"$jail/etc/fstab"
 	echo new >"$jail/src/etc/a"
 	echo new >"$jail/src/etc/b"
 	cat >"$jail/go" <<'END'
@@ -282,6 +283,8 @@ END
 	[ "$(cat "$jail/etc/a" "$jail/etc/b")" = "new
 old" ]
 	ok "it restored what the rules let come" $?
+	grep -qE '^[0-9a-f-]{36}$' "$jail/var/lib/reel/last-restore-id"
+	ok "and says that a system was restored" $?
 	umount "$jail/proc" "$jail"
 else
 	skip "a chroot cannot be made"
