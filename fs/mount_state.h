@@ -1,9 +1,9 @@
 /* Inside the mount: what its files that see FUSE share.
  *
- * A mount is one or two FUSE sessions, each a channel: the views, read-only,
- * and on their current/ the living tree. Workers read requests each from a
- * descriptor of its own (a clone of the session's), with a catalogue
- * connection of its own. */
+ * A mount is up to three FUSE sessions, each a channel: the views, read-only,
+ * on their current/ the living tree, on their restore/ the target. Workers read
+ * requests each from a descriptor of its own (a clone of the session's), with a
+ * catalogue connection of its own. */
 #ifndef REEL_FS_MOUNT_STATE_H
 #define REEL_FS_MOUNT_STATE_H
 
@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include "fs/committer.h"
 #include "fs/content.h"
+#include "fs/drop.h"
 #include "fs/forecast.h"
 #include "fs/live.h"
 #include "fs/mount.h"
@@ -94,10 +95,11 @@ struct mount {
 	struct push *push;
 	struct view view;
 	struct live *live; /* NULL: current/ is read-only */
+	struct drop *drop; /* NULL: there is no restore/ */
 	struct committer *committer;
 	bool has_xattrs, has_acls;
 	pthread_key_t self; /* the thread's worker */
-	struct channel main, current;
+	struct channel main, current, restore;
 	int ended;	  /* eventfd: a worker saw the end */
 	atomic_uint news; /* new sessions since mounting */
 };
@@ -131,6 +133,7 @@ ssize_t worker_write(int fd, struct iovec *parts, int count, void *context);
 
 extern const struct fuse_lowlevel_ops mount_operations; /* fuse_ops.c */
 extern const struct fuse_lowlevel_ops live_operations;	/* fuse_live.c */
+extern const struct fuse_lowlevel_ops drop_operations;	/* fuse_drop.c */
 
 /* What -o uid, gid and umask make of a stat. */
 void channel_show(const struct channel *c, struct stat *st);

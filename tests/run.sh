@@ -145,6 +145,14 @@ step restore-race 400 "$build/release/tests/race" \
 	"$build/release/tests/racer" "$work/race" $races
 step restore-hostile 1600 python3 tests/restore/hostile.py "$reel" \
 	"$build/release/tests/racer" "$work/hostile" $races
+step restore-view 300 bash tests/restore/view_test.sh "$asan" \
+	"$work/restore-view"
+step restore-view-table 300 python3 tests/restore/view_table.py "$asan" \
+	"$work/view-table"
+step restore-view-posix 300 bash tests/restore/view_posix_test.sh "$reel" \
+	"$work/view-posix"
+step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
+	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
 step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"

@@ -33,7 +33,9 @@ struct mounting {
 	struct foreign *foreign; /* whose set it is; NULL: a real one */
 	struct buffer rest;	 /* options for libfuse, NUL at the end */
 	char *snapshot;
-	char *name; /* of the set */
+	char *restore;	    /* its target */
+	char **filesystems; /* within it; heap */
+	char *name;	    /* of the set */
 	char *mountpoint;
 };
 
@@ -88,6 +90,62 @@ static int parse_number(const struct command *self, const char *word, int base,
 	return 0;
 }
 
+static int parse_filesystem(struct mounting *m, const char *path)
+{
+	size_t count = m->mount.restore_filesystem_count;
+	char **all = realloc(m->filesystems, (count + 1) * sizeof(*all));
+
+	if (!all)
+		return EXIT_FAILED;
+	m->filesystems = all;
+	all[count] = strdup(path);
+	if (!all[count])
+		return EXIT_FAILED;
+	m->mount.restore_filesystem_count++;
+	m->mount.restore_filesystems = (const char *const *)all;
+	return 0;
+}
+
+/* Words of restore/; *known is false for others. */
+static int parse_restore(const struct command *self, struct mounting *m,
+			 const char *word, bool *known)
+{
+	*known = true;
+	if (begins(word, "restore-filesystem="))
+		return parse_filesystem(m, strchr(word, '=') + 1);
+	if (begins(word, "restore=")) {
+		free(m->restore);
+		m->restore = strdup(strchr(word, '=') + 1);
+		m->mount.restore = m->restore;
+		if (m->restore && !*m->restore)
+			return options_misuse(self, "-o restore=DIR: give the "
+						    "directory");
+		return m->restore ? 0 : EXIT_FAILED;
+	}
+	if (!strcmp(word, "restore-strict"))
+		m->mount.restore_strict = true;
+	else if (!strcmp(word, "restore-only"))
+		m->mount.restore_alone = true;
+	else
+		*known = false;
+	return 0;
+}
+
+/* What does not go together. */
+static int check_restore(const struct command *self, const struct mounting *m)
+{
+	const struct mount_options *o = &m->mount;
+
+	if (!o->restore && (o->restore_alone || o->restore_strict ||
+			    o->restore_filesystem_count))
+		return options_misuse(self, "-o restore=DIR is missing");
+	if (o->restore && (m->snapshot || o->alone))
+		return options_misuse(self, "restore=DIR does not go with %s",
+				      m->snapshot ? "one snapshot alone"
+						  : "current/ alone");
+	return 0;
+}
+
 /* Sizes and texts; *known is false for other words. */
 static int parse_value(const struct command *self, struct mounting *m,
 		       const char *word, bool *known)
@@ -137,6 +195,9 @@ static int parse_word(const struct command *self, struct mounting *m,
 	if (!*word || for_mount_only(word))
 		return 0;
 	status = parse_value(self, m, word, &known);
+	if (known)
+		return status;
+	status = parse_restore(self, m, word, &known);
 	if (known)
 		return status;
 	if (!strcmp(word, "ro"))
@@ -347,6 +408,8 @@ static int mount_it(const struct command *self, struct mounting *m,
 
 	if (text)
 		status = parse_options(self, m, text);
+	if (!status)
+		status = check_restore(self, m);
 	if (status)
 		return status;
 	/* The child works in /, and unmounts by this path. */
@@ -421,6 +484,10 @@ static int run(const struct command *self, int argc, char **argv)
 		set_close(m.set);
 	foreign_close(m.foreign);
 	buffer_release(&m.rest);
+	for (size_t n = 0; n < m.mount.restore_filesystem_count; n++)
+		free(m.filesystems[n]);
+	free(m.filesystems);
+	free(m.restore);
 	free(m.snapshot);
 	free(m.name);
 	free(m.mountpoint);
@@ -431,26 +498,37 @@ const struct command command_mount = {
 	.name = "mount",
 	.synopsis = "SET[@SNAP]|ARCHIVE MNT [-o OPTIONS] [-f]",
 	.summary = "show a set as a filesystem",
-	.details = "ARCHIVE is a tar or tar.zst of any making; its tree is "
-		   "the root.\n"
-		   "mount options:\n"
-		   "  snapshot=SNAP    that snapshot alone, at the root\n"
-		   "  cache=SIZE       memory for unpacked data (default 16M)\n"
-		   "  current          current/ alone, at the root, to be "
-		   "written to (as an\n"
-		   "                   ordinary user, too)\n"
-		   "  ro               current/ is read-only, too\n"
-		   "  commit=SECONDS   commit what was written to current/ "
-		   "that often\n"
-		   "  spool-size=SIZE  commit when so much of it waits\n"
-		   "  uid=N, gid=N     every file belongs to them\n"
-		   "  umask=OCTAL      permissions that no file has\n"
-		   "  allow_other      other users may look, as modes permit\n"
-		   "  offline=fail     reading fails at once when a volume is "
-		   "missing\n"
-		   "Others go to libfuse. In the background messages go to "
-		   "SET/mount.log.\n"
-		   "As mount.reel it serves lines of fstab: SET MNT reel "
-		   "OPTIONS.\n",
+	.details =
+		"ARCHIVE is a tar or tar.zst of any making; its tree is "
+		"the root.\n"
+		"mount options:\n"
+		"  snapshot=SNAP    that snapshot alone, at the root\n"
+		"  cache=SIZE       memory for unpacked data (default 16M)\n"
+		"  current          current/ alone, at the root, to be "
+		"written to (as an\n"
+		"                   ordinary user, too)\n"
+		"  ro               current/ is read-only, too\n"
+		"  commit=SECONDS   commit what was written to current/ "
+		"that often\n"
+		"  spool-size=SIZE  commit when so much of it waits\n"
+		"  restore=DIR      MNT/restore shows DIR; what is put there "
+		"is restored under\n"
+		"                   the rules\n"
+		"  restore-filesystem=DIR\n"
+		"                   what is mounted on DIR, within it, too "
+		"(again for more)\n"
+		"  restore-strict   what rules keep out or put off is "
+		"refused, not shown\n"
+		"  restore-only     restore/ alone, at the root (as an "
+		"ordinary user, too)\n"
+		"  uid=N, gid=N     every file belongs to them\n"
+		"  umask=OCTAL      permissions that no file has\n"
+		"  allow_other      other users may look, as modes permit\n"
+		"  offline=fail     reading fails at once when a volume is "
+		"missing\n"
+		"Others go to libfuse. In the background messages go to "
+		"SET/mount.log.\n"
+		"As mount.reel it serves lines of fstab: SET MNT reel "
+		"OPTIONS.\n",
 	.run = run,
 };
