@@ -5,7 +5,8 @@
 #
 #     posix_test.sh REEL WORKDIR [--long]
 #
-# --long exercises for an hour. LIMIT (900, or 9000) seconds.
+# --long exercises for an hour. LIMIT (900, or 9000): seconds that a step may
+# take.
 set -u
 reel=$(realpath "$1")
 mkdir -p "$2"

@@ -4,8 +4,8 @@
 #     writeback_test.sh REEL WORKDIR [--long]
 #
 # Each leaves its tree; after a commit and a new mount the tree is the same.
-# Needs rsync, git, python3; gio and vim where they are installed. LIMIT (900)
-# seconds after which a mount that hangs is aborted.
+# Needs rsync, git, python3; gio and vim where they are installed. A mount that
+# does nothing for LIMIT (900) seconds is aborted.
 set -u
 reel=$(realpath "$1")
 mkdir -p "$2"
