@@ -370,6 +370,8 @@ int live_file_open(struct live *l, uint64_t id, struct live_file **out)
 	return 0;
 }
 
+/* Counted as open until its content was looked for, so that nobody who takes
+ * its last name closes it meanwhile. */
 void live_file_close(struct live *l, struct live_file *f)
 {
 	struct live_node *n = f->node;
@@ -377,13 +379,14 @@ void live_file_close(struct live *l, struct live_file *f)
 
 	pthread_mutex_lock(&n->bytes);
 	pthread_mutex_lock(&l->lock);
-	last = !--n->opens;
-	if (last && !n->row.nlink)
-		bytes_drop(l, n);
+	last = n->opens == 1 && n->row.nlink;
 	pthread_mutex_unlock(&l->lock);
 	if (last && n->written)
 		bytes_recognise(l, n);
 	pthread_mutex_lock(&l->lock);
+	last = !--n->opens;
+	if (last && !n->row.nlink)
+		bytes_drop(l, n);
 	if (last)
 		close_bytes(n);
 	pthread_mutex_unlock(&l->lock);
@@ -536,19 +539,31 @@ int live_write(struct live *l, struct live_file *f, uint64_t offset,
 	return error;
 }
 
+/* All bytes go at once, where nobody reads them from the file: 1 when that was
+ * done. Under the node's lock. */
+static int cut_all(struct live *l, struct live_node *n)
+{
+	int done = 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!n->row.file || !n->opens) {
+		done = node_touch(l, n);
+		if (!done) {
+			bytes_drop(l, n);
+			done = 1;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+	return done;
+}
+
 /* Under the node's lock. */
 static int cut_bytes(struct live *l, struct live_node *n, uint64_t size)
 {
-	int error;
+	int error = size ? 0 : cut_all(l, n);
 
-	if (!size && (!n->row.file || !n->opens)) {
-		pthread_mutex_lock(&l->lock);
-		error = node_touch(l, n);
-		if (!error)
-			bytes_drop(l, n);
-		pthread_mutex_unlock(&l->lock);
-		return error;
-	}
+	if (error)
+		return error < 0 ? error : 0;
 	error = own_bytes(l, n, size, size < n->row.size ? size : n->row.size);
 	if (!error && ftruncate(n->fd, (off_t)size))
 		error = error_from_errno(errno);
@@ -612,15 +627,15 @@ static int sync_bytes(struct live *l, struct live_node *n)
 	error = open_bytes(l, n);
 	if (!error && n->fd >= 0 && fdatasync(n->fd))
 		error = error_from_errno(errno);
+	pthread_mutex_lock(&l->lock);
 	if (!error && n->row.file && n->row.synced != SPOOL_SYNCED) {
-		pthread_mutex_lock(&l->lock);
 		error = spool_sync_names(l->spool);
 		if (!error)
 			error = node_touch(l, n);
 		if (!error)
 			n->row.synced = SPOOL_SYNCED;
-		pthread_mutex_unlock(&l->lock);
 	}
+	pthread_mutex_unlock(&l->lock);
 	pthread_mutex_unlock(&n->bytes);
 	return error;
 }
