@@ -590,6 +590,21 @@ int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,
 	return error;
 }
 
+/* Zeroing, where the spool's filesystem cannot, is a hole that is filled. */
+static int allocate(int fd, int mode, off_t offset, off_t length)
+{
+	const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	int failed = fallocate(fd, mode, offset, length);
+
+	if (failed && errno == EOPNOTSUPP && mode & FALLOC_FL_ZERO_RANGE) {
+		failed = fallocate(fd, hole, offset, length);
+		if (!failed)
+			failed = fallocate(fd, mode & ~FALLOC_FL_ZERO_RANGE,
+					   offset, length);
+	}
+	return failed ? error_from_errno(errno) : 0;
+}
+
 int live_allocate(struct live *l, struct live_file *f, int mode,
 		  uint64_t offset, uint64_t length)
 {
@@ -608,8 +623,8 @@ int live_allocate(struct live *l, struct live_file *f, int mode,
 		error = check_room(l, length);
 	if (!error)
 		error = own_bytes(l, n, offset, n->row.size);
-	if (!error && fallocate(n->fd, mode, (off_t)offset, (off_t)length))
-		error = error_from_errno(errno);
+	if (!error)
+		error = allocate(n->fd, mode, (off_t)offset, (off_t)length);
 	if (!error)
 		error = note_written(l, n, keeps ? 0 : offset + length, NULL);
 	pthread_mutex_unlock(&n->bytes);

@@ -122,7 +122,8 @@ record_load
 rm -rf "$set"
 plan >"$work/plan"
 [ -s "$work/plan" ]
-ok "$(wc -l <"$work/plan") cuts" $? || end
+n=$?
+ok "$(wc -l <"$work/plan") cuts" $n || end
 jobs=$(nproc)
 for k in $(seq 0 $((jobs - 1))); do
 	worker "$k" "$jobs" >"$work/results.$k" &
