@@ -19,7 +19,7 @@ programs=$(realpath "$(dirname "$reel")/../tests")
 stored() # BYTES NAME
 {
 	local bytes
-	bytes=$(newest new_size)
+	bytes=$(newest unique_size)
 	[ "$bytes" = "$1" ]
 	ok "$2 ($bytes bytes)" $?
 }
