@@ -10,6 +10,7 @@
 #define ROOT  LIVE_ROOT
 #define MANY  300
 #define LARGE 200000
+#define DEEP  100000
 
 static struct living v;
 
@@ -183,6 +184,31 @@ static void excluded(void)
 	CU_ASSERT(living_has(&v, living_find(&v, ROOT, "one"), "1", 1));
 }
 
+/* No stack is deep enough for so many directories in one another, made from
+ * the innermost on: the numbers of those above are greater. */
+static void excluded_deep(void)
+{
+	uint64_t cache = living_directory(&v, ROOT, "cache"), above;
+	uint64_t d = living_directory(&v, cache, "d");
+	uint32_t session;
+	int failed = 0;
+
+	living_file(&v, d, "file", "5", 1);
+	for (int n = 0; n < DEEP; n++) {
+		above = living_directory(&v, cache, "above");
+		failed |= live_rename(v.live, cache, "d", above, "d", 0);
+		failed |= live_rename(v.live, cache, "above", cache, "d", 0);
+	}
+	CU_ASSERT_EQUAL(failed, 0);
+	session = living_commit(&v, NULL);
+	CU_ASSERT(!has(session, "cache"));
+	CU_ASSERT(is_excluded(cache));
+	CU_ASSERT(is_excluded(d));
+	living_again(&v);
+	CU_ASSERT_EQUAL(living_find(&v, ROOT, "cache"), 0);
+	CU_ASSERT_EQUAL(living_spooled(&v), 0);
+}
+
 /* ---- one instant ---- */
 
 static void frozen(void)
@@ -313,6 +339,7 @@ void suite_commit(void)
 	CU_add_test(suite, "renamed directory", renamed_directory);
 	CU_add_test(suite, "recognised", recognised);
 	CU_add_test(suite, "excluded", excluded);
+	CU_add_test(suite, "excluded, deep", excluded_deep);
 	CU_add_test(suite, "frozen", frozen);
 	CU_add_test(suite, "one instant", one_instant);
 	CU_add_test(suite, "unheard", unheard);

@@ -6,7 +6,7 @@
 #     posix_test.sh REEL WORKDIR [--long]
 #
 # --long exercises for an hour. LIMIT (900, or 9000): seconds that a step may
-# take.
+# take. PARTS: some of its functions, instead of all.
 set -u
 reel=$(realpath "$1")
 mkdir -p "$2"
@@ -189,11 +189,10 @@ begin
 # other users are asked, too
 options="-o allow_other"
 mount_set || end
-every_call
-exercised
-exercised_from_base
-stressed
-public_programs
+for part in ${PARTS:-every_call exercised exercised_from_base stressed \
+	public_programs}; do
+	$part
+done
 try "umount" "$reel" umount "$mnt"
 try "no orphans in the spool" python3 "$here/orphans.py" "$set"
 try "verify" "$reel" verify "$set"
