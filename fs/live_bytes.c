@@ -22,6 +22,7 @@
 
 /* ---- files of the spool ---- */
 
+/* Under the node's lock. */
 static int open_bytes(struct live *l, struct live_node *n)
 {
 	int fd;
@@ -34,7 +35,9 @@ static int open_bytes(struct live *l, struct live_node *n)
 			  (unsigned long long)n->row.file, error_text(fd));
 		return fd == REEL_ENOENT ? REEL_EIO : fd;
 	}
+	pthread_mutex_lock(&l->lock);
 	n->fd = fd;
+	pthread_mutex_unlock(&l->lock);
 	return 0;
 }
 
