@@ -129,6 +129,9 @@ step writeback-commit 300 bash tests/writeback/commit_test.sh "$asan" \
 	"$work/writeback-commit"
 step writeback-spool 300 bash tests/writeback/spool_test.sh "$asan" \
 	"$work/wb-spool"
+step writeback-threads 300 env PARTS=stressed bash \
+	tests/writeback/posix_test.sh "$build/tsan/tools/reel" \
+	"$work/wb-threads"
 step writeback-trouble 300 bash tests/writeback/trouble_test.sh "$reel" \
 	"$work/wb-trouble"
 step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
