@@ -7,7 +7,8 @@
 #
 #     set_test.sh REEL WORKDIR [--long]
 #
-# STAGE=st DEVICE (inside the virtual machine) lives the life there alone.
+# STAGE=DEVICE (inside the virtual machine) lives the life there alone, after a
+# cartridge of a set (SEEN) was imported from another drive (OTHER).
 set -u
 reel=$1
 work=$2
@@ -193,13 +194,11 @@ trap finish EXIT
 
 if [ -n "${STAGE:-}" ]; then
 	[ -z "${SEEN:-}" ] || {
-		cp -a "$SEEN/set" "$SEEN/src" "$work/"
-		import_it "iscsi to st" "$STAGE"
-		"$reel" tape erase "$STAGE" --yes >/dev/null 2>&1 ||
-			mt -f "$STAGE" rewind && mt -f "$STAGE" weof 2
+		tar -xf "$SEEN" -C "$work"
+		import_it "iscsi to st" "$OTHER"
 	}
 	life st "$STAGE"
-	cp -a "$work/again" "$work/src" "$SHARE/"
+	tar -cf "$SHARE/out.tar" -C "$work" again src
 	exit
 fi
 [ -c /dev/fuse ] && [ -w /dev/fuse ] || {
@@ -364,11 +363,12 @@ emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
 	running=$1
 }
 
-emulate "$work/vtl"
+emulate "$work/vtl" 64 3 3
 ok "an emulated library" $?
 [ -n "$running" ] || exit
 drive=$(sed -n 's/^tape //p' "$work/vtl/urls" | head -n 1)
-second=$(sed -n 's/^tape //p' "$work/vtl/urls" | tail -n 1)
+second=$(sed -n 's/^tape //p' "$work/vtl/urls" | sed -n 2p)
+third=$(sed -n 's/^tape //p' "$work/vtl/urls" | tail -n 1)
 rm -f "$work"/*.tap*
 life iscsi "$drive"
 
@@ -408,16 +408,25 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 	echo "set on tape: no qemu: the kernel's tape driver is not tried"
 	exit 0
 fi
-mkdir -p "$work/vm/in"
-cp -a "$work/set" "$work/src" "$work/vm/in/"
+mkdir -p "$work/vm"
+rm -rf "$work/set"
+cp -a "$work/again" "$work/set"
+tar -cf "$work/vm/in.tar" -C "$work" set src
 bash "$rig/nst-vm.sh" --timeout 900 --mem 2048 --vtl "$second" \
-	--share "$work/vm" -- "STAGE=/dev/nst0 SEEN=$work/vm/in \
-	SHARE=$work/vm TAIL=20 bash '$here/set_test.sh' '$reel' /tmp/set" \
-	>"$work/log" 2>&1
+	--vtl "$third" --share "$work/vm" --share "$(dirname "$reel")" -- \
+	"STAGE=/dev/nst1 OTHER=/dev/nst0 SEEN=$work/vm/in.tar SHARE=$work/vm \
+	TAIL=20 bash '$here/set_test.sh' '$reel' /tmp/set" >"$work/log" 2>&1
 grep -q "^[1-9][0-9]* passed, 0 failed" "$work/log"
 ok "a set's life on the kernel's driver" $?
+grep "^[0-9]* passed" "$work/log" | sed 's/^/set on tape: in the machine: /'
 grep -A20 "FAILED" "$work/log" | head -n 100
-rm -rf "$work/set" "$work/src"
-cp -a "$work/vm/again" "$work/set"
-cp -a "$work/vm/src" "$work/src"
-import_it "st to iscsi" "$second"
+rm -rf "$work/set" "$work/src" "$work/again"
+tar -xf "$work/vm/out.tar" -C "$work"
+mv "$work/again" "$work/set"
+import_it "st to iscsi" "$third"
+: >"$work/s.tap"
+through "st to image" "$third" "$work/s.tap"
+ok "st to image: written" $?
+rm -rf "$work/set"
+mv "$work/again" "$work/set"
+import_it "st to image" "$work/s.tap"
