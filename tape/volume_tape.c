@@ -122,17 +122,24 @@ static size_t frames_before(const struct volumes_tape *t, uint64_t byte,
 }
 
 /* zstd: the seek table, and a skippable frame that makes the tape file a
- * multiple of 512; it is no part of the volume. */
+ * multiple of 512; else, behind all of a session but its index, what tar ends
+ * with, so that it does not read on into the table. Neither is a part of the
+ * volume. */
 static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 		     struct buffer *tail, uint64_t *table)
 {
 	size_t pad;
 	uint8_t head[SKIP_HEAD];
+	bool ends;
 	int error;
 
 	*table = 0;
-	if (t->volumes.compression == COMPRESSION_NONE)
-		return 0;
+	if (t->volumes.compression == COMPRESSION_NONE) {
+		pthread_mutex_lock(&t->volumes.lock);
+		ends = t->closing && !t->index && t->base + bytes == t->put;
+		pthread_mutex_unlock(&t->volumes.lock);
+		return ends ? buffer_append_zeros(tail, 2 * PAD_UNIT) : 0;
+	}
 	pthread_mutex_lock(&t->volumes.lock);
 	error = seek_table_encode(t->volumes.frames + t->volume_begin, frames,
 				  tail);

@@ -155,6 +155,9 @@ step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
 	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
+step tape-set 1200 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
+step tape-set-asan 300 env PARTS="image several" bash tests/tape/set_test.sh \
+	"$asan" "$work/tape-set-asan"
 step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"
 step copy 300 bash tests/copy/copy_test.sh "$asan" "$work/copy"
 step backup-threads 300 bash tests/set/threads_test.sh \

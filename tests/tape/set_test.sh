@@ -109,6 +109,7 @@ by_hand() # NAME DEVICE: every session with tar alone
 			mt -f "$d" rewind && mt -f "$d" setblk 0 &&
 				mt -f "$d" fsf "$(file_of "$n")" &&
 				tar -b 512 -tf "$d" >"$work/log" 2>&1 &&
+				! grep -q "/table$" "$work/log" &&
 				mt -f "$d" rewind &&
 				mt -f "$d" fsf "$(file_of "$n")" &&
 				tar -b 512 -xf "$d" -C "$work/hand" \
