@@ -146,18 +146,22 @@ int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
 		     struct cartridge_table *out)
 {
 	struct drive_position p = {.object = DRIVE_UNKNOWN, .file = file};
-	bool found = false;
+	struct drive_moved m = {0};
+	bool found = false, damaged = false;
 	int error = drive_seek(d, &p);
 
 	while (!error) {
 		struct cartridge_table t;
-		struct drive_moved m = {0};
 
 		error = drive_space(d, DRIVE_FILEMARKS, 1, &m);
-		if (!error && m.found != DRIVE_BLOCK)
-			error = REEL_ENOENT;
-		if (!error)
-			error = read_table(d, s, &t);
+		if (error || m.found != DRIVE_BLOCK)
+			break;
+		error = read_table(d, s, &t);
+		if (error == REEL_ENOENT || error == REEL_EDAMAGED) {
+			damaged |= error == REEL_EDAMAGED;
+			error = 0;
+			continue;
+		}
 		if (error)
 			break;
 		if (found)
@@ -165,9 +169,9 @@ int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
 		*out = t;
 		found = true;
 	}
-	if (error == REEL_ENOENT || error == REEL_EDAMAGED)
-		error = found ? 0 : REEL_ENOENT;
-	else if (found)
+	if (!error || error == REEL_ENOENT)
+		return found ? 0 : damaged ? REEL_EDAMAGED : REEL_ENOENT;
+	if (found)
 		cartridge_table_release(out);
 	return error;
 }
@@ -297,7 +301,7 @@ int tapes_reconcile(struct catalog *c)
 			error = ingest_unknown(c, &t);
 		if (!error)
 			error = intent_remove(c->set);
-	} else if (!error || error == REEL_ENOENT) {
+	} else if (!error || error == REEL_ENOENT || error == REEL_EDAMAGED) {
 		error = make_void(c, &intent);
 	}
 	cartridge_table_release(&t);
@@ -396,6 +400,13 @@ static int check_cartridge(struct catalog *c,
 		return error;
 	error = tapes_last_table(d, c->set, p->file, &t);
 	station_put(station, d);
+	if (error == REEL_EDAMAGED) {
+		log_warning("cartridge %s: the table behind its last volume is "
+			    "damaged; the next backup writes another behind "
+			    "it",
+			    l->name);
+		return 0;
+	}
 	if (error == REEL_ENOENT || (!error && !agrees(&t, p))) {
 		log_error("cartridge %s is not what the catalogue knows: the "
 			  "table behind its last volume is missing or "

@@ -38,8 +38,9 @@ int tapes_committed(struct catalog *c, const struct cartridge_table *t);
  * as far as they are at hand; *missing: some were not (said). */
 int tapes_gather(struct set *s, struct catalog *fresh, bool *missing);
 
-/* The last table on the cartridge in the drive, from tape file `file` on, which
- * is a volume's; REEL_ENOENT: there is none. */
+/* The last whole table on the cartridge in the drive, from tape file `file` on,
+ * which is a volume's. REEL_ENOENT: there is none; REEL_EDAMAGED: there are
+ * damaged ones alone. */
 int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
 		     struct cartridge_table *out);
 

@@ -50,6 +50,12 @@ int append_read_file(struct drive *d, size_t limit, struct buffer *out)
 	return error;
 }
 
+static int note(struct append *a, int error)
+{
+	a->failed |= error && error != REEL_ENOSPC;
+	return error;
+}
+
 /* In blocks, and its filemark, flushed. */
 static int write_file(struct append *a, const struct buffer *b)
 {
@@ -68,7 +74,7 @@ static int write_file(struct append *a, const struct buffer *b)
 	if (!error)
 		error = drive_flush(a->drive);
 	a->written = error;
-	return error;
+	return note(a, error);
 }
 
 /* ---- lifecycle ---- */
@@ -88,7 +94,7 @@ static void put_drive(struct append *a)
 		return;
 	/* D4: what stands behind the last table is ended, though it does not
 	 * count */
-	if (a->written)
+	if (a->written && !a->failed)
 		drive_mark(a->drive, DRIVE_MARK_FILE, 1, false, &early);
 	station_put(a->options.station, a->drive);
 	a->drive = NULL;
@@ -345,7 +351,7 @@ int append_block(struct append *a, const void *data, size_t length)
 
 	a->early |= early;
 	a->written |= !error;
-	return error;
+	return note(a, error);
 }
 
 int append_back(struct append *a, uint64_t block)
@@ -356,7 +362,9 @@ int append_back(struct append *a, uint64_t block)
 	p.block = block;
 	if (p.object != DRIVE_UNKNOWN)
 		p.object += block;
-	return error && error != REEL_ENOSPC ? error : drive_seek(a->drive, &p);
+	if (!error || error == REEL_ENOSPC)
+		error = drive_seek(a->drive, &p);
+	return note(a, error);
 }
 
 /* ---- tables ---- */
@@ -427,8 +435,9 @@ int append_end(struct append *a, uint32_t volume, uint64_t size,
 			  .last = end};
 	int error = drive_mark(a->drive, DRIVE_MARK_FILE, 1, true, &a->early);
 
-	if (!error)
-		error = add_place(a, &p);
+	if (note(a, error))
+		return error;
+	error = add_place(a, &p);
 	if (error)
 		return error;
 	error = write_table(a, end);

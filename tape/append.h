@@ -47,6 +47,7 @@ struct append {
 	struct drive_position start;   /* of the volume */
 	bool early;		       /* the end of the cartridge is near */
 	bool written;		       /* since the last mark */
+	bool failed;		       /* D3: nothing more is written */
 	unsigned volumes;	       /* that it got from us */
 };
 

@@ -156,6 +156,8 @@ step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
 step tape-set 1200 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
+step tape-append 600 bash tests/tape/append_crash_test.sh "$reel" \
+	"$work/tape-append" $long
 step tape-set-asan 300 env PARTS="image several" bash tests/tape/set_test.sh \
 	"$asan" "$work/tape-set-asan"
 step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"
