@@ -126,14 +126,18 @@ int tapes_open(struct set *s)
 
 /* ---- tables on cartridges ---- */
 
+/* REEL_ENOENT: the data end here, or it is of another set. */
 static int read_table(struct drive *d, const struct set *s,
 		      struct cartridge_table *out)
 {
 	struct buffer b = {0};
 	int error = append_read_file(d, CARTRIDGE_TABLE_LIMIT, &b);
 
-	if (!error)
+	if (!error) {
 		error = cartridge_table_decode(b.data, b.length, out);
+		if (error == REEL_ENOENT)
+			error = REEL_EDAMAGED;
+	}
 	buffer_release(&b);
 	if (!error && memcmp(out->cartridges[0].set, s->config.uuid, 16)) {
 		cartridge_table_release(out);
@@ -157,17 +161,15 @@ int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
 		if (error || m.found != DRIVE_BLOCK)
 			break;
 		error = read_table(d, s, &t);
-		if (error == REEL_ENOENT || error == REEL_EDAMAGED) {
-			damaged |= error == REEL_EDAMAGED;
+		if (!error) {
+			if (found)
+				cartridge_table_release(out);
+			*out = t;
+			found = true;
+		} else if (error == REEL_EDAMAGED) {
+			damaged = true;
 			error = 0;
-			continue;
 		}
-		if (error)
-			break;
-		if (found)
-			cartridge_table_release(out);
-		*out = t;
-		found = true;
 	}
 	if (!error || error == REEL_ENOENT)
 		return found ? 0 : damaged ? REEL_EDAMAGED : REEL_ENOENT;
@@ -425,13 +427,16 @@ int tapes_catch_up(struct catalog *c)
 	struct cartridge_table known = {0};
 	const struct cartridge_label *l;
 	const struct place *p;
+	uint32_t full = 0;
 	int error;
 
 	if (!c->set->config.tape)
 		return 0;
 	error = places_table(c, &known);
+	if (!error)
+		error = places_full(c, &full);
 	p = error ? NULL : newest_place(&known);
-	l = p ? label_of(&known, p->cartridge) : NULL;
+	l = p && p->cartridge > full ? label_of(&known, p->cartridge) : NULL;
 	if (l)
 		error = check_cartridge(c, &known, p, l);
 	cartridge_table_release(&known);
@@ -452,6 +457,7 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 			 struct append_options *o)
 {
 	const struct set_config *config = &c->set->config;
+	int error;
 
 	*o = (struct append_options){
 		.station = c->set->tapes->station,
@@ -468,12 +474,16 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 		.context = c->set,
 	};
 	memcpy(o->set, config->uuid, sizeof(o->set));
-	return places_table(c, table);
+	error = places_full(c, &o->after);
+	return error ? error : places_table(c, table);
 }
 
-int tapes_committed(struct catalog *c, const struct cartridge_table *t)
+int tapes_committed(struct catalog *c, const struct cartridge_table *t,
+		    uint32_t full)
 {
 	int error = places_add(c, t);
 
+	if (!error && full)
+		error = places_set_full(c, full);
 	return error ? error : intent_remove(c->set);
 }

@@ -31,8 +31,10 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 			 uint32_t session, int64_t time, const char *overwrite,
 			 struct cartridge_table *table,
 			 struct append_options *o);
-/* The session was published and is in the catalogue: its places are, too. */
-int tapes_committed(struct catalog *c, const struct cartridge_table *t);
+/* The session was published and is in the catalogue: its places are, too.
+ * `full`: a cartridge that takes no more, or 0. */
+int tapes_committed(struct catalog *c, const struct cartridge_table *t,
+		    uint32_t full);
 
 /* For catalog_rebuild: `fresh` gets all places that the cartridges tell of,
  * as far as they are at hand; *missing: some were not (said). */

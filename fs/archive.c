@@ -62,6 +62,7 @@ static int open_tape(struct archive *a, uint32_t first)
 		.compression = a->set->config.compression,
 		.first = first,
 		.volume_size = a->set->config.volume_size,
+		.ring = (size_t)a->buffer,
 	};
 	int error = tapes_append_options(a->catalog, first, a->session, a->time,
 					 a->overwrite, &table, &o);
@@ -802,7 +803,8 @@ int archive_finish(struct archive *a, struct session_row *row)
 		error = builder_ingest(a->builder);
 	if (!error && a->volumes)
 		error = tapes_committed(a->catalog,
-					volumes_tape_table(a->volumes));
+					volumes_tape_table(a->volumes),
+					volumes_tape_full(a->volumes));
 	session_row_release(row);
 	if (!error)
 		return catalog_session(a->catalog, a->session, row);

@@ -81,7 +81,8 @@ static int write_file(struct append *a, const struct buffer *b)
 
 int append_init(struct append *a, const struct append_options *o)
 {
-	*a = (struct append){.options = *o, .table = *o->table};
+	*a = (struct append){
+		.options = *o, .table = *o->table, .after = o->after};
 	*o->table = (struct cartridge_table){0};
 	return 0;
 }
@@ -113,6 +114,11 @@ int append_next(struct append *a)
 	a->after = a->label->number;
 	put_drive(a);
 	return 0;
+}
+
+uint32_t append_full(const struct append *a)
+{
+	return a->drive && a->early ? a->label->number : 0;
 }
 
 /* ---- which cartridge ---- */

@@ -31,7 +31,7 @@ int cartridge_read_label(struct drive *d, struct cartridge_label *out)
 }
 
 /* The next tape file that should be a table: 1; 0 when none follows,
- * REEL_ENOENT or REEL_EDAMAGED when it is none or not whole. */
+ * REEL_EDAMAGED when it is none or not whole. */
 static int next_table(struct drive *d, struct buffer *b,
 		      struct cartridge_table *t)
 {
@@ -43,9 +43,11 @@ static int next_table(struct drive *d, struct buffer *b,
 	if (m.found != DRIVE_BLOCK)
 		return 0;
 	error = append_read_file(d, CARTRIDGE_TABLE_LIMIT, b);
+	if (error == REEL_ENOENT)
+		return 0;
 	if (!error)
 		error = cartridge_table_decode(b->data, b->length, t);
-	return error ? error : 1;
+	return error == REEL_ENOENT ? REEL_EDAMAGED : error ? error : 1;
 }
 
 /* The volume in front of the table that ended at tape file `file`. */
@@ -98,11 +100,6 @@ static const struct place *place_of(struct drive *d,
 	return NULL;
 }
 
-static bool is_broken(int more)
-{
-	return more == REEL_ENOENT || more == REEL_EDAMAGED;
-}
-
 /* Tables that were passed over, when more follow that are whole. */
 static void say_broken(struct drive *d, const struct cartridge_label *l,
 		       uint64_t file, unsigned count)
@@ -126,10 +123,10 @@ int cartridge_walk(struct drive *d, const struct cartridge_label *l,
 	int error = 0, more = 1;
 
 	memset(last, 0, sizeof(*last));
-	for (uint64_t file = 1; !error && (more == 1 || is_broken(more));
+	for (uint64_t file = 1; !error && (more == 1 || more == REEL_EDAMAGED);
 	     file += 2) {
 		more = next_table(d, &b, &t);
-		broken += is_broken(more);
+		broken += more == REEL_EDAMAGED;
 		if (more != 1)
 			continue;
 		say_broken(d, l, file, broken);

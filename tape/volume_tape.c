@@ -378,7 +378,7 @@ static bool may_send(struct volumes_tape *t)
 
 	if (t->going && have < t->block) {
 		t->going = false;
-		t->stops++;
+		t->stops += t->high > t->block && !t->closing;
 	}
 	if (have < t->block)
 		return false;
@@ -518,6 +518,12 @@ static const struct volumes_ops tape_ops = {
 const struct cartridge_table *volumes_tape_table(const struct volumes *v)
 {
 	return &((const struct volumes_tape *)(const void *)v)->append.table;
+}
+
+uint32_t volumes_tape_full(const struct volumes *v)
+{
+	return append_full(
+		&((const struct volumes_tape *)(const void *)v)->append);
 }
 
 unsigned volumes_tape_stops(const struct volumes *v)
