@@ -279,6 +279,18 @@ static int make_void(struct catalog *c, const struct cartridge_table *intent)
 	return error;
 }
 
+int tapes_abandoned(struct catalog *c)
+{
+	struct cartridge_table intent;
+	int error = intent_read(c->set, false, &intent);
+
+	if (error)
+		return error == REEL_ENOENT ? 0 : error;
+	error = make_void(c, &intent);
+	cartridge_table_release(&intent);
+	return error;
+}
+
 int tapes_reconcile(struct catalog *c)
 {
 	struct cartridge_table intent, t = {0};

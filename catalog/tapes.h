@@ -36,6 +36,10 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 int tapes_committed(struct catalog *c, const struct cartridge_table *t,
 		    uint32_t full);
 
+/* The session failed before it could be whole, and nothing more is written:
+ * what is on the cartridges does not count. */
+int tapes_abandoned(struct catalog *c);
+
 /* For catalog_rebuild: `fresh` gets all places that the cartridges tell of,
  * as far as they are at hand; *missing: some were not (said). */
 int tapes_gather(struct set *s, struct catalog *fresh, bool *missing);

@@ -107,6 +107,9 @@ int archive_open(struct archive *a, struct set *set, struct catalog *c,
 
 void archive_close(struct archive *a)
 {
+	bool open = a->volumes && a->stream && !stream_published(a->stream) &&
+		    !volumes_tape_ended(a->volumes);
+
 	archive_list_release(&a->replaced);
 	archive_list_release(&a->deleted);
 	archive_list_release(&a->copies);
@@ -118,6 +121,8 @@ void archive_close(struct archive *a)
 	folder_put(a->root);
 	library_close(a->library);
 	stream_close(a->stream);
+	if (open)
+		tapes_abandoned(a->catalog);
 	builder_free(a->builder);
 	free(a->block);
 	free(a->other);

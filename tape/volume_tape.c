@@ -56,6 +56,7 @@ struct volumes_tape {
 	bool going;	     /* the drive streams */
 	bool closing; /* the volume is to be ended; the owner clears it */
 	bool index;   /* Y4 */
+	bool ended;   /* volumes_tape_ended() */
 	bool stop;
 	unsigned stops;
 	int error;
@@ -212,6 +213,7 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 
 	if (!error)
 		error = send_rest(t, end, &tail);
+	t->ended |= trailer && !error;
 	if (!error)
 		error = append_end(&t->append, v->present,
 				   end - t->base + table, trailer);
@@ -228,14 +230,17 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 /* Y3: nothing of the volume stays here. */
 static int give_up_volume(struct volumes_tape *t)
 {
-	if (t->keep > t->base ||
-	    (!t->append.volumes && t->append.start.file <= 1)) {
-		log_error("cartridge %s ended too early: not even the "
-			  "beginning of a volume and its table fit; use "
-			  "larger cartridges",
+	if (t->keep > t->base) {
+		log_error("cartridge %s ended too early, before what was to "
+			  "be written again",
 			  t->append.label->name);
 		return REEL_EIO;
 	}
+	if (t->append.start.file <= 1)
+		log_warning("cartridge %s ended too early: not even the "
+			    "beginning of a volume and its table fit; it stays "
+			    "empty",
+			    t->append.label->name);
 	pthread_mutex_lock(&t->volumes.lock);
 	t->sent = t->base;
 	pthread_mutex_unlock(&t->volumes.lock);
@@ -518,6 +523,11 @@ static const struct volumes_ops tape_ops = {
 const struct cartridge_table *volumes_tape_table(const struct volumes *v)
 {
 	return &((const struct volumes_tape *)(const void *)v)->append.table;
+}
+
+bool volumes_tape_ended(const struct volumes *v)
+{
+	return ((const struct volumes_tape *)(const void *)v)->ended;
 }
 
 uint32_t volumes_tape_full(const struct volumes *v)

@@ -158,6 +158,8 @@ step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
 step tape-set 1200 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
 step tape-append 600 bash tests/tape/append_crash_test.sh "$reel" \
 	"$work/tape-append" $long
+step tape-cartridge 300 bash tests/tape/cartridge_test.sh "$asan" \
+	"$work/tape-cartridge"
 step tape-set-asan 300 env PARTS="image several" bash tests/tape/set_test.sh \
 	"$asan" "$work/tape-set-asan"
 step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"
