@@ -99,6 +99,7 @@ new_set()
 	ok "$name: made" $?
 }
 
+rm -rf "$work"
 mkdir -p "$work/src" || exit 2
 trap finish EXIT
 for i in 1 2 3; do
