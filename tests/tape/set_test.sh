@@ -135,6 +135,36 @@ by_hand() # NAME DEVICE: every session with tar alone
 	done
 }
 
+# The recipe that lies on the tape, on its tape files.
+recipe() # NAME DEVICE
+{
+	local name=$1 d=$2 n
+
+	rm -rf "$work/hand" "$work/volumes"
+	mkdir "$work/volumes"
+	for n in 1 2 3 4; do
+		case $d in
+		/dev/nst*)
+			mt -f "$d" rewind && mt -f "$d" setblk 0 &&
+				mt -f "$d" fsf $((2 * n - 1)) &&
+				dd if="$d" of="$work/volumes/00000$n.tar" \
+					bs=512k
+			;;
+		*)
+			"$reel" tape seek "$d" --file $((2 * n - 1)) &&
+				"$reel" tape read "$d" -q \
+					>"$work/volumes/00000$n.tar"
+			;;
+		esac
+	done >"$work/log" 2>&1
+	tar -xOf "$work/volumes/000001.tar" --wildcards '.reel-*/recover.sh' \
+		>"$work/recover.sh" 2>>"$work/log" &&
+		sh "$work/recover.sh" "$work/volumes" "$work/hand" \
+			>>"$work/log" 2>&1 &&
+		same_tree "$work/hand" "$work/src"
+	ok "$name: its recipe" $?
+}
+
 # A session is the volume, its table, the index, its table: files 1 and 5.
 file_of() # SESSION
 {
@@ -162,6 +192,7 @@ life() # NAME DEVICE
 	ok "$name: the version before" $?
 	do_it "$name: umount" "$reel" umount "$mnt"
 	by_hand "$name" "$d"
+	recipe "$name" "$d"
 	import_it "$name" "$d"
 }
 
