@@ -56,6 +56,7 @@ struct volumes_tape {
 	bool going;	     /* the drive streams */
 	bool closing; /* the volume is to be ended; the owner clears it */
 	bool index;   /* Y4 */
+	bool ended;   /* volumes_tape_ended() */
 	bool stop;
 	unsigned stops;
 	int error;
@@ -122,17 +123,24 @@ static size_t frames_before(const struct volumes_tape *t, uint64_t byte,
 }
 
 /* zstd: the seek table, and a skippable frame that makes the tape file a
- * multiple of 512; it is no part of the volume. */
+ * multiple of 512; else, behind all of a session but its index, what tar ends
+ * with, so that it does not read on into the table. Neither is a part of the
+ * volume. */
 static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 		     struct buffer *tail, uint64_t *table)
 {
 	size_t pad;
 	uint8_t head[SKIP_HEAD];
+	bool ends;
 	int error;
 
 	*table = 0;
-	if (t->volumes.compression == COMPRESSION_NONE)
-		return 0;
+	if (t->volumes.compression == COMPRESSION_NONE) {
+		pthread_mutex_lock(&t->volumes.lock);
+		ends = t->closing && !t->index && t->base + bytes == t->put;
+		pthread_mutex_unlock(&t->volumes.lock);
+		return ends ? buffer_append_zeros(tail, 2 * PAD_UNIT) : 0;
+	}
 	pthread_mutex_lock(&t->volumes.lock);
 	error = seek_table_encode(t->volumes.frames + t->volume_begin, frames,
 				  tail);
@@ -205,6 +213,7 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 
 	if (!error)
 		error = send_rest(t, end, &tail);
+	t->ended |= trailer && !error;
 	if (!error)
 		error = append_end(&t->append, v->present,
 				   end - t->base + table, trailer);
@@ -221,14 +230,17 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 /* Y3: nothing of the volume stays here. */
 static int give_up_volume(struct volumes_tape *t)
 {
-	if (t->keep > t->base ||
-	    (!t->append.volumes && t->append.start.file <= 1)) {
-		log_error("cartridge %s ended too early: not even the "
-			  "beginning of a volume and its table fit; use "
-			  "larger cartridges",
+	if (t->keep > t->base) {
+		log_error("cartridge %s ended too early, before what was to "
+			  "be written again",
 			  t->append.label->name);
 		return REEL_EIO;
 	}
+	if (t->append.start.file <= 1)
+		log_warning("cartridge %s ended too early: not even the "
+			    "beginning of a volume and its table fit; it stays "
+			    "empty",
+			    t->append.label->name);
 	pthread_mutex_lock(&t->volumes.lock);
 	t->sent = t->base;
 	pthread_mutex_unlock(&t->volumes.lock);
@@ -371,7 +383,7 @@ static bool may_send(struct volumes_tape *t)
 
 	if (t->going && have < t->block) {
 		t->going = false;
-		t->stops++;
+		t->stops += t->high > t->block && !t->closing;
 	}
 	if (have < t->block)
 		return false;
@@ -511,6 +523,17 @@ static const struct volumes_ops tape_ops = {
 const struct cartridge_table *volumes_tape_table(const struct volumes *v)
 {
 	return &((const struct volumes_tape *)(const void *)v)->append.table;
+}
+
+bool volumes_tape_ended(const struct volumes *v)
+{
+	return ((const struct volumes_tape *)(const void *)v)->ended;
+}
+
+uint32_t volumes_tape_full(const struct volumes *v)
+{
+	return append_full(
+		&((const struct volumes_tape *)(const void *)v)->append);
 }
 
 unsigned volumes_tape_stops(const struct volumes *v)
