@@ -7,7 +7,8 @@
  *    asked for, before.
  * T2 A cartridge whose label is not the wanted one is never written to; it is
  *    named, and the right one asked for (or fetched by a changer).
- * T3 Waits end by timeout, by *stop, or at once with STATION_FAIL. */
+ * T3 Waits for a person end by timeout or *stop; waits for a drive that is in
+ *    use, or loads, by *stop. */
 #ifndef REEL_TAPE_STATION_H
 #define REEL_TAPE_STATION_H
 
@@ -24,35 +25,53 @@ struct station_options {
 	size_t changer_count;
 	unsigned timeout; /* seconds to wait for a cartridge; 0: not at all */
 	bool read_only;
-	/* Says on the log, and to whom it concerns, what is needed: called
-	 * when a wait begins and (NULL) when it ends. May be NULL. */
+	/* NULL, or ends everything; lives as long as the station. */
+	const volatile int *stop;
+	/* To whom it concerns, what is needed (the log says it, too): called
+	 * when a wait for a person begins and (NULL) when it ends, by the
+	 * thread that waits. May be NULL. */
 	void (*needed)(void *context, const char *what);
 	void *context;
 };
 
+/* Opens no drive yet. */
 int station_open(const struct station_options *o, struct station **out);
 void station_close(struct station *s);
 
-/* A drive with this cartridge, rewound behind its label or where the last
- * holder left it (drive_tell). `barcode` may be "". REEL_EMEDIUM: it did not
- * come in time (said, with name and barcode). */
+/* A drive with this cartridge (its uuid decides), behind its label or where
+ * the last holder left it: its place is to be asked for or set. Through a
+ * changer by its barcode, else by looking at one after the other. REEL_EMEDIUM:
+ * it did not come in time (said, with name and barcode); REEL_ESTOPPED. `stop`
+ * may be NULL. */
 int station_get(struct station *s, const struct cartridge_label *want,
 		const volatile int *stop, struct drive **drive);
-/* A drive with a cartridge to begin: blank, or whose present label's name is
- * `overwrite` (NULL: only blank ones). What has data that are not reel's is
- * foreign and needs its name from the message. *barcode is filled in. */
+/* A drive with a cartridge to begin, at any place of it: blank, or whose
+ * present label's name is `overwrite` (NULL: only blank ones). What has data
+ * that are not reel's is foreign and needs its name from the message
+ * ("foreign-1a2b3c4d"). Write-protected ones are passed over, and said.
+ * *barcode is filled in ("" not known). */
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE]);
+/* Gives a drive back, and closes it unless somebody waits. */
 void station_put(struct station *s, struct drive *d);
+/* Its cartridge is now another (a label was written). */
+void station_relabelled(struct station *s, struct drive *d);
+/* Whether somebody waits who could use a drive: holders that have nothing to do
+ * give theirs back. */
+bool station_is_wanted(struct station *s);
+/* Whether this cartridge was in a drive when it was last looked at. */
+bool station_has(struct station *s, const struct cartridge_label *label);
 
 /* What there is, for `reel media list`: each drive and slot, its cartridge's
- * barcode and (read without moving anything) label. */
+ * barcode and, of what is in a drive, label. Moves no cartridge. */
 struct station_item {
-	char where[64]; /* "drive 0 (/dev/nst0)", "slot 1003" */
+	char where[256]; /* "drive /dev/nst0", "slot 1003" */
 	bool full;
 	char barcode[CARTRIDGE_BARCODE];
-	char name[CARTRIDGE_NAME]; /* of the label; "" not known */
+	char name[CARTRIDGE_NAME]; /* of the label, or what station_get_blank
+				      calls it; "" not known */
+	char note[64];		   /* "blank", "write-protected" ..., or "" */
 };
 int station_list(struct station *s, struct station_item **out, size_t *count);
 
