@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -107,6 +108,69 @@ int beneath_parent(int root, const char *path, const char **name)
 	memcpy(above, path, (size_t)(slash - path));
 	above[slash - path] = '\0';
 	return beneath_open(root, above);
+}
+
+/* The mount something lies on, by its number where the kernel says it. */
+static int mount_of(int fd, uint64_t *device, uint64_t *mount)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+		  STATX_TYPE | STATX_MNT_ID, &st))
+		return error_from_errno(errno);
+	*device = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
+	*mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+	return 0;
+}
+
+static int pin_walk(int root, const char *path)
+{
+	uint64_t device = 0, mount = 0, next_device = 0, next_mount = 0;
+	int fd = openat(root, ".", O_PATH | O_CLOEXEC);
+	int error = fd < 0 ? error_from_errno(errno)
+			   : mount_of(fd, &device, &mount);
+
+	while (!error && *path) {
+		char name[BENEATH_NAME_LIMIT + 1];
+		int next;
+
+		error = component(&path, name);
+		if (error)
+			break;
+		next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0) {
+			error = error_from_errno(errno);
+			break;
+		}
+		close(fd);
+		fd = next;
+		error = mount_of(fd, &next_device, &next_mount);
+		if (!error && (device != next_device || mount != next_mount))
+			error = REEL_EXDEV;
+	}
+	if (!error)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+int beneath_pin(int root, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+			   RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+	};
+	long fd;
+
+	fd = syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how));
+	if (fd >= 0)
+		return (int)fd;
+	if (errno != ENOSYS && errno != ENAMETOOLONG && errno != EPERM &&
+	    errno != EAGAIN)
+		return error_from_errno(errno);
+	return pin_walk(root, path);
 }
 
 static int enter(int up, const char *name, unsigned mode)

@@ -23,6 +23,9 @@ int beneath_open(int root, const char *path);
 /* The directory that holds `path`, and its name there, which points into
  * `path`; a descriptor or an error. */
 int beneath_parent(int root, const char *path, const char **name);
+/* Whatever stands at `path`, a symlink, too, which must not lie on another
+ * filesystem than `root`; a descriptor (O_PATH) or an error: REEL_EXDEV. */
+int beneath_pin(int root, const char *path);
 /* Makes what is missing of the directories of `path`, with this mode, each
  * made durable in its parent; a descriptor or an error. */
 int beneath_make(int root, const char *path, unsigned mode);

@@ -28,8 +28,8 @@ static const char *const texts[B_COUNT] = {
 	[B_OWNER] = "INSERT OR REPLACE INTO owner (kind, id, name) "
 		    "VALUES (?1, ?2, ?3)",
 	[B_CONTENT] = "INSERT INTO content (id, size, digest, session, "
-		      "offset, sparse, map_bytes) VALUES "
-		      "(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		      "offset, sparse, map_bytes, sha256) VALUES "
+		      "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[B_KEEP] = "INSERT OR REPLACE INTO keep (content, session) "
 		   "VALUES (?1, ?2)",
 	[B_RUN] = "INSERT INTO run (session, stream, volume, position, "
@@ -45,14 +45,16 @@ static const char *const texts[B_COUNT] = {
 			"name = ?2",
 	[B_GET_PAST] = "SELECT 1 FROM past WHERE parent = ?1 AND name = ?2",
 	[B_GET_CONTENT] = "SELECT id, size, digest, session, offset, sparse, "
-			  "map_bytes FROM content WHERE id = ?1",
+			  "map_bytes, sha256 FROM content WHERE id = ?1",
 	[B_SPILLED] = "SELECT id, size, digest, session, offset, sparse, "
-		      "map_bytes FROM content WHERE size = ?1 AND digest = ?2 "
+		      "map_bytes, sha256 FROM content WHERE size = ?1 AND "
+		      "digest = ?2 "
 		      "AND id > ?3 ORDER BY id LIMIT 1",
-	[B_OLD_CANDIDATE] = "SELECT id, size, digest, session, offset, "
-			    "sparse, map_bytes FROM content WHERE size = ?1 "
-			    "AND digest = ?2 AND id > ?3 AND session >= ?4 "
-			    "ORDER BY id LIMIT 1",
+	[B_OLD_CANDIDATE] =
+		"SELECT id, size, digest, session, offset, "
+		"sparse, map_bytes, sha256 FROM content WHERE size = ?1 "
+		"AND digest = ?2 AND id > ?3 AND session >= ?4 "
+		"ORDER BY id LIMIT 1",
 	[B_OLD_SIZE] = "SELECT 1 FROM content WHERE size = ?1 AND "
 		       "session >= ?2 LIMIT 1",
 	[B_OLD_KEEP] = "SELECT 1 FROM keep WHERE content = ?1 AND "
@@ -809,7 +811,7 @@ int builder_finish(struct builder *b, const struct session_row *row,
 		error = database_run(b->db, b->path, "DROP INDEX spilled");
 	if (!error)
 		error = database_run(b->db, b->path, "COMMIT");
-	if (!error)
+	if (!error && packed)
 		error = index_pack(b->db, b->path, packed);
 	sqlite3_close(b->db);
 	b->db = NULL;

@@ -77,10 +77,17 @@ int builder_live_path(struct builder *b, uint64_t content, struct buffer *path);
 /* The same for an inode version, no directory. */
 int builder_live_name(struct builder *b, uint64_t inode, struct buffer *path);
 
+/* For the first session of a set whose names were given to something else, or
+ * to one inode more than one: sets every nlink and the snapshot's counts by
+ * what the names stand for in the end. Before builder_finish. */
+int builder_count_names(struct builder *b);
+/* All names in directory `from` are in `to` then; the first session only. */
+int builder_move_names(struct builder *b, uint64_t from, uint64_t to);
+
 /* Ends the index: session row, runs of `frames`, and appends the whole
- * database, packed (frame_pack), to *packed. row->id, epoch, files,
- * directories and bytes are filled in by the builder (it counts what was
- * added and ended against the session before). */
+ * database, packed (frame_pack), to *packed (unless it is NULL). row->id,
+ * epoch, files, directories and bytes are filled in by the builder (it counts
+ * what was added and ended against the session before). */
 int builder_finish(struct builder *b, const struct session_row *row,
 		   const struct frame *frames, size_t count,
 		   struct buffer *packed);

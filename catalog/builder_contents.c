@@ -534,6 +534,11 @@ static int put_content(struct builder *b, const struct content_row *row,
 		sqlite3_bind_null(s, 6);
 		sqlite3_bind_null(s, 7);
 	}
+	if (row->has_sha256)
+		sqlite3_bind_blob(s, 8, &row->sha256, SHA256_SIZE,
+				  SQLITE_STATIC);
+	else
+		sqlite3_bind_null(s, 8);
 	error = builder_step(b, s);
 	free(runs);
 	return error;

@@ -171,6 +171,63 @@ static int sync_path(const char *path)
 	return error;
 }
 
+static int copy_bytes(int from, int to)
+{
+	char block[65536];
+	ssize_t n;
+
+	while ((n = read(from, block, sizeof(block)))) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		for (ssize_t at = 0, w; at < n; at += w) {
+			w = write(to, block + at, (size_t)(n - at));
+			if (w < 0 && errno == EINTR)
+				w = 0;
+			else if (w < 0)
+				return error_from_errno(errno);
+		}
+		if (n < 0)
+			return error_from_errno(errno);
+	}
+	return fsync(to) ? error_from_errno(errno) : 0;
+}
+
+/* SET/spool may be another filesystem than SET. */
+static int carry_over(struct catalog *c, const char *path)
+{
+	const char *beside = CATALOG_FILE ".new";
+	int directory = c->set->directory;
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+	int to = openat(directory, beside,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int error = from < 0 || to < 0 ? error_from_errno(errno)
+				       : copy_bytes(from, to);
+
+	if (!error && renameat(directory, beside, directory, CATALOG_FILE))
+		error = error_from_errno(errno);
+	if (error)
+		unlinkat(directory, beside, 0);
+	else
+		unlink(path);
+	if (from >= 0)
+		close(from);
+	if (to >= 0)
+		close(to);
+	return error;
+}
+
+static int take_place(struct catalog *c, const char *path)
+{
+	int error = 0;
+
+	if (rename(path, c->path))
+		error = errno == EXDEV ? carry_over(c, path)
+				       : error_from_errno(errno);
+	if (!error && fsync(c->set->directory))
+		error = error_from_errno(errno);
+	return error;
+}
+
 int catalog_install(struct catalog *c, const char *path)
 {
 	static const char *const sides[] = {"-wal", "-shm", "-journal"};
@@ -183,8 +240,8 @@ int catalog_install(struct catalog *c, const char *path)
 		sprintf(side, "%s%s", c->path, sides[n]);
 		unlink(side);
 	}
-	if (!error && (rename(path, c->path) || fsync(c->set->directory)))
-		error = error_from_errno(errno);
+	if (!error)
+		error = take_place(c, path);
 	if (error)
 		log_error("%s: %s", c->path, error_text(error));
 	free(side);

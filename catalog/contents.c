@@ -21,8 +21,8 @@ int contents_open(struct catalog *c, uint32_t session,
 		  struct content_cursor **out)
 {
 	static const char sql[] =
-		"SELECT id, size, digest, session, offset, sparse, map_bytes "
-		"FROM content WHERE session = ? ORDER BY offset";
+		"SELECT id, size, digest, session, offset, sparse, map_bytes, "
+		"sha256 FROM content WHERE session = ? ORDER BY offset";
 	struct content_cursor *k = calloc(1, sizeof(*k));
 	int error;
 

@@ -10,6 +10,7 @@
 #include "catalog/database.h"
 #include "catalog/index.h"
 #include "catalog/media.h"
+#include "catalog/tapes.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -336,6 +337,8 @@ int reconcile(struct catalog *c)
 	int error = catalog_newest(c, &newest);
 
 	clear_spool(c->set);
+	if (c->set->config.tape)
+		return error ? error : tapes_reconcile(c);
 	if (!error && newest)
 		error = catalog_each_frame(c, newest, last_volume, &known);
 	if (!error)

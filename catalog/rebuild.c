@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include "catalog/database.h"
 #include "catalog/media.h"
+#include "catalog/places.h"
+#include "catalog/tapes.h"
 #include "catalog/scan.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -179,6 +181,37 @@ static int keep_old(struct rebuild *b, const char *old)
 	return error || newest || access(old, F_OK) ? error : REEL_EDAMAGED;
 }
 
+/* Of a tape set: places first, then the sessions that they say are whole. */
+static int take_cartridges(struct rebuild *b)
+{
+	struct cartridge_table t = {0};
+	uint32_t first = 0;
+	int error = tapes_gather(b->set, b->fresh, &b->incomplete);
+
+	if (!error)
+		error = places_table(b->fresh, &t);
+	b->set->tapes->other = b->fresh;
+	for (size_t n = 0; !error && n < t.place_count; n++) {
+		const struct place *p = &t.places[n];
+		struct media_session m = {.first_volume =
+						  first ? first : p->volume,
+					  .last_volume = p->volume};
+		bool trailer;
+
+		first = m.first_volume;
+		/* copies of a volume stand together */
+		if (!p->last || (n + 1 < t.place_count &&
+				 t.places[n + 1].volume == p->volume))
+			continue;
+		trailer = !media_read_trailer(b->set, p->volume, &m);
+		error = take_session(b, &m, trailer);
+		first = 0;
+	}
+	b->set->tapes->other = NULL;
+	cartridge_table_release(&t);
+	return error;
+}
+
 int catalog_rebuild(struct set *set)
 {
 	struct rebuild b = {.set = set};
@@ -192,7 +225,8 @@ int catalog_rebuild(struct set *set)
 	if (!error)
 		error = catalog_reopen(b.fresh);
 	if (!error)
-		error = take_volumes(&b);
+		error = set->config.tape ? take_cartridges(&b)
+					 : take_volumes(&b);
 	/* all of it into the one file that is renamed */
 	if (!error)
 		error = database_error(

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "catalog/member_row.h"
 #include "catalog/scan_state.h"
 #include "tape/error.h"
 
@@ -45,8 +46,10 @@ static int hash_data(struct scan *s, struct member_decoder *d,
 	uint64_t at = member_data_offset(d);
 	uint8_t *block = malloc(BLOCK);
 	int64_t n;
-	int err = block ? digester_new(s->set->config.seed, &digester)
-			: REEL_ENOMEM;
+	bool sha256 = s->set->config.sha256;
+	int err = !block   ? REEL_ENOMEM
+		  : sha256 ? digester_new_sha256(s->set->config.seed, &digester)
+			   : digester_new(s->set->config.seed, &digester);
 
 	if (err) {
 		free(block);
@@ -64,6 +67,9 @@ static int hash_data(struct scan *s, struct member_decoder *d,
 			digester_add(digester, block, (size_t)n);
 	}
 	digester_result(digester, &c->digest);
+	if (!err && sha256)
+		err = digester_sha256(digester, &c->sha256);
+	c->has_sha256 = !err && sha256;
 	digester_free(digester);
 	free(block);
 	return err;
@@ -91,17 +97,30 @@ static int number(struct scan *s, const struct member *m,
 	return builder_content(s->builder, c, m->path, m->path_length, id);
 }
 
+/* A reading that was withdrawn has a content's number, and that is all. */
+static bool is_withdrawn(const struct scan *s, const struct member *m)
+{
+	const struct scan_path *p = scan_paths_find(
+		&s->paths, scan_hash(s, m->path, m->path_length));
+
+	return p && p->again && !member_is_again(m);
+}
+
 int scan_file(struct scan *s, struct member_decoder *d, const struct member *m)
 {
 	struct content_row c = {.runs = NULL};
 	struct inode_row row;
 	uint64_t damaged = s->source.damaged;
-	int err = scan_row(s, m, &row);
+	int err = member_row(s->builder, m, &row);
 
 	if (!err && m->size)
 		err = hash_data(s, d, m, &c);
 	if (!err && m->size)
 		err = number(s, m, &c, &row.content);
+	if (is_withdrawn(s, m)) {
+		content_row_release(&c);
+		return err;
+	}
 	if (c.sparse) {
 		uint64_t bytes = 0;
 
@@ -219,7 +238,7 @@ int scan_copy(struct scan *s, const struct member *m)
 		return 0;
 	}
 	if (!err)
-		err = scan_row(s, m, &row);
+		err = member_row(s->builder, m, &row);
 	if (err)
 		return err;
 	p = scan_paths_find(&s->paths, scan_hash(s, m->path, m->path_length));

@@ -222,6 +222,17 @@ static int expect(struct scan *s, const char *path, size_t length, bool name)
 	return 0;
 }
 
+static int expect_again(struct scan *s, const struct member *m)
+{
+	struct scan_path *p = scan_paths_add(
+		&s->paths, scan_hash(s, m->path, m->path_length));
+
+	if (!p)
+		return REEL_ENOMEM;
+	p->again = true;
+	return 0;
+}
+
 static struct buffer *list_of(struct scan *s, const struct member *m)
 {
 	const char *name =
@@ -317,6 +328,8 @@ static int first_look(struct scan *s, struct member_decoder *d,
 	err = note_member(s, m);
 	if (!err && m->type == MEMBER_LINK)
 		err = expect(s, m->link, m->link_length, !member_is_copy(m));
+	if (!err && member_is_again(m))
+		err = expect_again(s, m);
 	/* its carrier will ask which inode it got */
 	if (!err && member_is_copy(m))
 		err = expect(s, m->path, m->path_length, false);

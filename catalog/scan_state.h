@@ -53,6 +53,7 @@ struct scan_path {
 	uint64_t size;
 	bool linked; /* some link needs it */
 	bool copy;   /* entered by a link that is a copy */
+	bool again;  /* its first member stands for nothing */
 	bool timed;  /* a copy whose time stands in its line */
 	int64_t mtime;
 	bool gone; /* in `replaced`: what was there does not count */
@@ -122,9 +123,6 @@ int scan_old(struct scan *s, const char *path, size_t length,
 /* The directory that holds a path; made up when its member was lost. */
 int scan_parent(struct scan *s, const char *path, size_t length,
 		uint64_t *parent, const char **name, size_t *name_length);
-/* Metadata as the header has them. ctime and the inode's number at the source
- * are nowhere in the archive. */
-int scan_row(struct scan *s, const struct member *m, struct inode_row *row);
 /* The path now stands for a new inode with this row. */
 int scan_enter(struct scan *s, const char *path, size_t length,
 	       struct inode_row *row, uint64_t node);

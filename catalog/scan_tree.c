@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "catalog/member_row.h"
 #include "catalog/scan_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -10,7 +11,6 @@
 #include "tape/unpack.h"
 
 #define CARRIER_LIMIT (64u << 20)
-#define NS	      1000000000
 
 void scan_lose(struct scan *s, const char *path, size_t length,
 	       const char *what)
@@ -126,93 +126,6 @@ static int directory_node(struct scan *s, const char *path, size_t length,
 
 /* ---- rows ---- */
 
-static uint32_t flags_of(const struct member *m)
-{
-	const char *at =
-		m->comment ? memmem(m->comment, m->comment_length, "flags=", 6)
-			   : NULL;
-	uint32_t flags = 0;
-
-	if (!at)
-		return 0;
-	for (at += 6; at < m->comment + m->comment_length; at++) {
-		if (*at == 'i')
-			flags |= INODE_IMMUTABLE;
-		else if (*at == 'a')
-			flags |= INODE_APPEND;
-		else if (*at == 'n')
-			flags |= INODE_NODUMP;
-		else
-			break;
-	}
-	return flags;
-}
-
-static int64_t ns(struct timespec t)
-{
-	if (t.tv_sec > INT64_MAX / NS - 1 || t.tv_sec < INT64_MIN / NS + 1)
-		return 0;
-	return (int64_t)t.tv_sec * NS + t.tv_nsec;
-}
-
-static mode_t type_of(enum member_type type)
-{
-	switch (type) {
-	case MEMBER_SYMLINK:
-		return S_IFLNK;
-	case MEMBER_CHARACTER:
-		return S_IFCHR;
-	case MEMBER_BLOCK_DEVICE:
-		return S_IFBLK;
-	case MEMBER_DIRECTORY:
-		return S_IFDIR;
-	case MEMBER_FIFO:
-		return S_IFIFO;
-	default:
-		return S_IFREG;
-	}
-}
-
-static int note_owner(struct scan *s, bool group, uint32_t id, const char *name)
-{
-	return name && *name ? builder_owner(s->builder, group, id, name) : 0;
-}
-
-/* Metadata as the header has them. ctime and the inode's number at the source
- * are nowhere in the archive. */
-int scan_row(struct scan *s, const struct member *m, struct inode_row *row)
-{
-	int err = 0;
-
-	*row = (struct inode_row){
-		.mode = type_of(m->type) | (m->mode & 07777),
-		.uid = m->uid,
-		.gid = m->gid,
-		.size = m->type == MEMBER_SYMLINK ? m->link_length : m->size,
-		.mtime = ns(m->mtime),
-		.atime = ns(m->has_atime ? m->atime : m->mtime),
-		.has_atime = m->has_atime,
-		.ctime = ns(m->mtime),
-		.nlink = 1,
-		.flags = flags_of(m),
-	};
-	row->blocks = (row->size + 4095) / 4096 * 8;
-	if (m->type == MEMBER_CHARACTER || m->type == MEMBER_BLOCK_DEVICE) {
-		row->major = m->major;
-		row->minor = m->minor;
-	}
-	if (m->type == MEMBER_SYMLINK) {
-		row->target = m->link;
-		row->target_length = m->link_length;
-	}
-	if (m->xattrs_length)
-		err = builder_xattrs(s->builder, m->xattrs, m->xattrs_length,
-				     &row->xattrs);
-	if (!err)
-		err = note_owner(s, false, m->uid, m->owner);
-	return err ? err : note_owner(s, true, m->gid, m->group);
-}
-
 static bool same_row(const struct inode_row *a, const struct inode_row *b)
 {
 	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
@@ -265,7 +178,7 @@ static int take_directory(struct scan *s, const struct member *m)
 	struct inode_row row;
 	struct entry_row old;
 	uint64_t node;
-	int err = scan_row(s, m, &row);
+	int err = member_row(s->builder, m, &row);
 	int had;
 
 	if (err || (p && p->node))
@@ -309,7 +222,7 @@ int scan_member(struct scan *s, struct member_decoder *d,
 					 : scan_join(s, m->path, m->path_length,
 						     m->link, m->link_length);
 	default:
-		err = scan_row(s, m, &row);
+		err = member_row(s->builder, m, &row);
 		s->row.new_files++;
 		return err ? err
 			   : scan_enter(s, m->path, m->path_length, &row, 0);
@@ -335,7 +248,7 @@ static int adorn_copy(struct scan *s, const struct member *m,
 		      const struct scan_path *p)
 {
 	struct inode_row row;
-	int err = scan_row(s, m, &row);
+	int err = member_row(s->builder, m, &row);
 
 	row.id = p->inode;
 	row.nlink = 1 + p->names;
@@ -364,7 +277,7 @@ static int take_carrier(struct scan *s, const struct member *m)
 	if (err == REEL_ENOENT || err == REEL_ENOTDIR || (!err && old.node))
 		return 0;
 	if (!err)
-		err = scan_row(s, m, &row);
+		err = member_row(s->builder, m, &row);
 	if (err)
 		return err;
 	row.content = old.inode.content;

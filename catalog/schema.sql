@@ -93,7 +93,7 @@ CREATE TABLE content (
 	sparse BLOB,                 -- n x (le64 offset, le64 length); runs
 				     -- follow the map in the stream
 	map_bytes INTEGER,           -- sparse: bytes of map before the runs
-	sha256 BLOB
+	sha256 BLOB                  -- of the stored bytes, where the set has it
 );
 
 -- Contents that have a name in the reserved folder.

@@ -1,10 +1,11 @@
 /* A set: a directory with set.conf, catalog.db, rules, volumes/, spool/.
  *
  * set.conf is text, `key = value` a line, `#` comments; mode 0600 because it
- * holds the digest seed. Keys: format (1), name, uuid, media (dir),
+ * holds the digest seed. Keys: format (1), name, uuid, media (dir | tape),
  * compression (none | zstd:LEVEL), volume-size (bytes, 0 = unlimited),
- * seed (16 hex digits), digest (xxh3 | sha256). Unknown keys are refused:
- * a newer reel made the set. */
+ * seed (16 hex digits), digest (xxh3 | sha256); of tape sets drive and changer
+ * (a name each, any number of them), block-size (bytes). Unknown keys are
+ * refused: a newer reel made the set. */
 #ifndef REEL_CATALOG_SET_H
 #define REEL_CATALOG_SET_H
 
@@ -19,16 +20,25 @@ struct set_config {
 	int level; /* zstd's; 0: what pays, see frame.h */
 	uint64_t volume_size;
 	uint64_t seed;
-	bool sha256;
+	bool sha256; /* of every content, beside the digest */
+	bool tape;
+	char **drives; /* names, as drive_open takes them */
+	size_t drive_count;
+	char **changers;
+	size_t changer_count;
+	uint32_t block_size; /* bytes, of tape sets */
 };
 
 struct set {
-	char *path;	       /* absolute */
-	int directory;	       /* fd of SET */
-	int volumes;	       /* fd of SET/volumes */
+	char *path;    /* absolute */
+	int directory; /* fd of SET */
+	int volumes;   /* fd of SET/volumes; of a tape set of SET/spool */
 	struct medium *medium; /* reads the volumes */
+	struct tapes *tapes;   /* of a tape set, tapes.h */
 	int lock;	       /* fd of SET/lock when held, else -1 */
 	bool read_only;	       /* SET cannot be written */
+	bool foreign; /* made of a foreign archive (foreign.h): contents
+			 have no digest, uncompressed frames no checksum */
 	struct set_config config;
 	char reserved[16]; /* ".reel-XXXXXXXX": the reserved name */
 };
@@ -38,6 +48,9 @@ enum set_access {
 	SET_WRITE, /* takes the lock: REEL_ELOCKED names pid, host, command */
 };
 
+void set_config_release(struct set_config *c);
+/* One more drive or changer; the name is copied. */
+int set_config_add(char ***names, size_t *count, const char *name);
 /* Makes a new set; the directory must not exist or be empty. Logs. */
 int set_create(const char *path, const struct set_config *config);
 /* Logs what is wrong in one sentence. */

@@ -52,7 +52,7 @@ static const char *const texts[S_COUNT] = {
 		       "WHERE parent = ?1 AND name = ?2) e "
 		       "JOIN inode i ON i.id = e.inode ORDER BY e.since",
 	[S_CONTENT] = "SELECT id, size, digest, session, offset, sparse, "
-		      "map_bytes FROM content WHERE id = ?1",
+		      "map_bytes, sha256 FROM content WHERE id = ?1",
 	[S_XATTRS] = "SELECT packed FROM xattrs WHERE id = ?1",
 	[S_OWNER] = "SELECT name FROM owner WHERE kind = ?1 AND id = ?2",
 	[S_NEXT_NAME] = "SELECT name FROM entry WHERE parent = ?1 AND "
@@ -67,7 +67,7 @@ static const char *const texts[S_COUNT] = {
 	[S_HAS_SIZE] = "SELECT 1 FROM content WHERE size = ?1 AND "
 		       "session >= ?2 LIMIT 1",
 	[S_CANDIDATE] = "SELECT id, size, digest, session, offset, sparse, "
-			"map_bytes FROM content WHERE size = ?1 AND "
+			"map_bytes, sha256 FROM content WHERE size = ?1 AND "
 			"digest = ?2 AND id > ?3 AND session >= ?4 "
 			"ORDER BY id LIMIT 1",
 };

@@ -127,6 +127,8 @@ struct content_row {
 	uint64_t map_bytes;
 	struct sparse_run *runs; /* heap */
 	size_t run_count;
+	bool has_sha256;
+	struct sha256 sha256; /* of the stored bytes */
 };
 void content_row_release(struct content_row *r);
 int tree_content(struct catalog *c, uint64_t id, struct content_row *out);

@@ -70,6 +70,12 @@ int content_read_row(sqlite3_stmt *s, struct content_row *out)
 	out->offset = column_u64(&r, 4, INT64_MAX);
 	out->sparse = sqlite3_column_type(s, 5) != SQLITE_NULL;
 	out->map_bytes = column_u64(&r, 6, INT64_MAX);
+	digest = column_blob(&r, 7, SHA256_SIZE, &length);
+	out->has_sha256 = length == SHA256_SIZE;
+	if (out->has_sha256)
+		memcpy(out->sha256.b, digest, SHA256_SIZE);
+	else if (length)
+		r.error = REEL_EDAMAGED;
 	runs = column_blob(&r, 5, INT32_MAX, &length);
 	if (!r.error && out->sparse)
 		r.error = read_runs(runs, length, out);

@@ -9,11 +9,13 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
+#include "catalog/tapes.h"
 #include "fs/change.h"
 #include "fs/stale.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/trailer.h"
+#include "tape/volume.h"
 #include "tape/xattrs.h"
 
 #define LIBRARY_CACHE (32u << 20)
@@ -50,6 +52,24 @@ static int next_volume(struct set *set, struct catalog *c, uint32_t newest,
 	return error;
 }
 
+/* Volumes on cartridges, for the stream to take over. */
+static int open_tape(struct archive *a, uint32_t first)
+{
+	struct cartridge_table table = {0};
+	struct append_options o;
+	struct volumes_tape_options v = {
+		.append = &o,
+		.compression = a->set->config.compression,
+		.first = first,
+		.volume_size = a->set->config.volume_size,
+	};
+	int error = tapes_append_options(a->catalog, first, a->session, a->time,
+					 a->overwrite, &table, &o);
+
+	o.stop = a->stop;
+	return error ? error : volumes_tape_new(&v, &a->volumes);
+}
+
 int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		 bool full)
 {
@@ -74,6 +94,9 @@ int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		a->session = builder_session(a->builder);
 	if (!error)
 		error = next_volume(set, c, newest, &o.first_volume);
+	if (!error && set->config.tape)
+		error = open_tape(a, o.first_volume);
+	o.volumes = a->volumes;
 	if (!error)
 		error = stream_open(&o, &a->stream);
 	if (!error && newest && !full)
@@ -488,7 +511,7 @@ int archive_put_gap(struct archive *a, struct item *i, uint64_t content)
 /* A file whose content the set has: no member, a link member, or its bytes
  * again (A4). */
 static int put_copy(struct archive *a, struct item *i, struct member *m,
-		    const struct inode_row *row, struct link_group *g)
+		    struct inode_row *row, struct link_group *g)
 {
 	struct buffer target = {0};
 	struct member carrier = *m;
@@ -497,7 +520,7 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	int error;
 
 	if (row->size < ARCHIVE_COPY_LEAST)
-		return archive_store_again(a, i, m, row->content);
+		return archive_store_again(a, i, m, &row->content);
 	/* the recipe can add xattrs and special bits, and only lose them with
 	 * the file */
 	g->separated = !stays || i->old.source != row->source ||
@@ -509,7 +532,7 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	error = find_target(a, row->content, &target, &home_look);
 	if (!error && !target.length) {
 		g->separated = false;
-		error = archive_store_again(a, i, m, row->content);
+		error = archive_store_again(a, i, m, &row->content);
 		goto out;
 	}
 	/* bare: its line or its carrier has what is missing */
@@ -577,6 +600,12 @@ static int put_file(struct archive *a, struct item *i, struct member *m,
 	error = archive_content(a, i, m, &stored);
 	if (error)
 		return error;
+	if (i->again) {
+		uint64_t xattrs = row->xattrs;
+
+		archive_row(row, i, a->atime);
+		row->xattrs = xattrs;
+	}
 	row->content = stored.id;
 	if (i->racy || i->changed)
 		row->flags |= INODE_RACY;
@@ -728,8 +757,7 @@ static int put_end(struct archive *a, struct trailer *t)
 	static const uint8_t end[2 * MEMBER_BLOCK];
 	uint8_t block[TRAILER_SIZE];
 	char path[80];
-	int error = stream_flush(a->stream, &(const struct frame *){NULL},
-				 &(size_t){0});
+	int error = stream_drain(a->stream);
 
 	memcpy(t->set, a->set->config.uuid, sizeof(t->set));
 	t->session = a->session;
@@ -767,10 +795,14 @@ int archive_finish(struct archive *a, struct session_row *row)
 	t.first_volume = row->first_volume;
 	if (!error)
 		error = put_end(a, &t);
+	stream_end(a->stream, &t);
 	if (!error)
 		error = stream_publish(a->stream);
 	if (!error)
 		error = builder_ingest(a->builder);
+	if (!error && a->volumes)
+		error = tapes_committed(a->catalog,
+					volumes_tape_table(a->volumes));
 	session_row_release(row);
 	if (!error)
 		return catalog_session(a->catalog, a->session, row);

@@ -2,7 +2,10 @@
  *
  * Invariants of the archive (FORMAT.md has the format):
  * A1 Each path has at most one member in a session, and perhaps a gap
- *    (member.h) before it.
+ *    (member.h) before it, or a reading of the file that it had to withdraw:
+ *    the file changed meanwhile and was read once more (MEMBER_AGAIN). A
+ *    withdrawn reading is a content, so that contents are numbered as they
+ *    lie, but no name's and nothing is linked to it.
  * A2 A link member's target holds the linked content when the sessions are
  *    extracted in order: it is a path written earlier in this session, a path
  *    that this walk has met unchanged, or a reserved name (keep).
@@ -38,6 +41,9 @@ struct archive {
 	struct catalog *catalog;
 	struct builder *builder;
 	struct stream_writer *stream;
+	struct volumes *volumes;   /* of a tape set; the stream's */
+	const volatile int *stop;  /* ends waits for cartridges */
+	const char *overwrite;	   /* label of a cartridge to be begun anew */
 	struct library *library;   /* contents of earlier sessions */
 	struct link_groups groups; /* hard links of this walk */
 	uint32_t session;
@@ -64,12 +70,14 @@ struct archive {
 		uint32_t mode, uid, gid;
 	} looks[ARCHIVE_LOOKS];
 	unsigned look_count;
+	char comment[32]; /* of a file that is read once more */
 	char owner_names[128][33];
 	uint64_t owner_ids[128]; /* id + 1; users, then groups */
 };
 
 #define ARCHIVE_BLOCK (1u << 20)
 
+/* `overwrite` and `stop` are set before, when wanted. */
 int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		 bool full);
 void archive_close(struct archive *a);
@@ -137,11 +145,13 @@ struct stored_content {
 	bool existing; /* not stored by this call */
 };
 /* Finds or stores the content of a file and, when it stores, writes the
- * member *m with it. */
+ * member *m with it. A file that changes while it is read is read once more:
+ * then i->again is set, i->st and *m are as it was found then. */
 int archive_content(struct archive *a, struct item *i, struct member *m,
 		    struct stored_content *out);
-/* Writes *m as a data member although its content is known. */
+/* Writes *m as a data member although its content is known; *content is
+ * another one when the file has changed since. */
 int archive_store_again(struct archive *a, struct item *i, struct member *m,
-			uint64_t content);
+			uint64_t *content);
 
 #endif

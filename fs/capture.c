@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include "catalog/tapes.h"
 #include "fs/archive.h"
 #include "fs/change.h"
 #include "fs/verify.h"
@@ -188,10 +189,11 @@ int capture_run(struct set *set, struct catalog *c,
 	memset(&p, 0, sizeof(p));
 	memset(result, 0, sizeof(*result));
 	raise_file_limit();
-	if (!o->dry_run)
+	p.archive.overwrite = o->overwrite;
+	p.archive.stop = o->stop;
+	error = o->dry_run ? 0 : tapes_catch_up(c);
+	if (!error && !o->dry_run)
 		error = archive_open(&p.archive, set, c, o->full);
-	else
-		error = 0;
 	p.archive.atime = o->atime;
 	p.archive.label = o->label;
 	if (!error && !o->dry_run)

@@ -21,6 +21,7 @@ struct capture_options {
 	const char *const *paths;
 	int path_count;
 	const char *label;
+	const char *overwrite; /* label of a cartridge to be begun anew */
 	bool full;
 	bool reread;
 	bool verify;

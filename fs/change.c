@@ -236,6 +236,8 @@ static int read_small(struct change *c, struct item *i, int fd)
 {
 	int result = read_once(i, fd, c->seed);
 
+	/* its xattrs, and the clock that it was judged by, are of before */
+	i->racy |= result == 1;
 	if (result == 1 && i->st.stx_size <= ITEM_SMALL)
 		result = read_once(i, fd, c->seed);
 	if (result == 1 && i->st.stx_size <= ITEM_SMALL) {

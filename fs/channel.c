@@ -63,7 +63,7 @@ int channel_open(struct channel *c)
 	c->turns.credit = 1;
 	pthread_mutex_init(&c->turns.lock, NULL);
 	pthread_cond_init(&c->turns.free, NULL);
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
+	for (int n = 0; n < MOUNT_WORKERS_MOST; n++) {
 		c->workers[n].mount = c->mount;
 		c->workers[n].channel = c;
 		c->workers[n].fd = -1;

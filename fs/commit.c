@@ -4,6 +4,7 @@
 #include <string.h>
 #include "catalog/media.h"
 #include "catalog/rules_file.h"
+#include "catalog/tapes.h"
 #include "fs/archive.h"
 #include "fs/commit_read.h"
 #include "fs/commit_walk.h"
@@ -86,6 +87,8 @@ static int begin(struct committing *c, struct live *live, const char *set)
 		error = load_rules(c);
 	if (!error)
 		error = catalog_open(c->set, &c->catalog);
+	if (!error)
+		error = tapes_catch_up(c->catalog);
 	if (!error)
 		error = check_volumes(c);
 	if (!error)
@@ -223,6 +226,7 @@ static int write_session(struct committing *c, struct live *live,
 {
 	int error = catalog_newest(c->catalog, newest);
 
+	c->archive.stop = c->options->stop;
 	if (!error)
 		error = archive_open(&c->archive, c->set, c->catalog, false);
 	c->archive.label = c->options->label;

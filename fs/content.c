@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "tape/error.h"
 
 /* The run that holds file byte `offset`, or else the next one; *at is where
@@ -127,6 +128,7 @@ int library_open(struct set *set, size_t cache, struct library **out)
 	error = catalog_open_reader(set, &f->catalog);
 	struct recall_options o = {.medium = set->medium,
 				   .cache = cache,
+				   .unchecked = set->foreign,
 				   .find = find,
 				   .context = f};
 	if (!error)
@@ -150,4 +152,38 @@ void library_close(struct library *l)
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 	free(l);
+}
+
+#define PIECE (256u << 10)
+
+static bool same_sha256(const struct content_row *row, int fd)
+{
+	struct sha256 mine;
+
+	return row->has_sha256 && !sha256_file(fd, row->size, &mine) &&
+	       !memcmp(&mine, &row->sha256, sizeof(mine));
+}
+
+static bool same_bytes(struct recall *r, const struct content_row *row, int fd)
+{
+	uint8_t *a = malloc(PIECE), *b = malloc(PIECE);
+	bool same = a && b;
+
+	for (uint64_t at = 0; same && at < row->size;) {
+		ssize_t n = pread(fd, a, PIECE, (off_t)at);
+
+		same = n > 0 && content_read(r, row, at, b, (size_t)n) == n &&
+		       !memcmp(a, b, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	free(a);
+	free(b);
+	return same;
+}
+
+bool content_is(struct library *l, const struct content_row *row, int fd)
+{
+	if (l->set->medium->tape)
+		return !row->sparse && same_sha256(row, fd);
+	return same_bytes(l->recall, row, fd);
 }

@@ -3,6 +3,7 @@
 #ifndef REEL_FS_CONTENT_H
 #define REEL_FS_CONTENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "catalog/tree.h"
@@ -24,5 +25,9 @@ struct library {
 };
 int library_open(struct set *set, size_t cache, struct library **out);
 void library_close(struct library *l);
+
+/* Whether the first row->size bytes of an open file are these: read back and
+ * compared, or, where that would move a tape, by SHA-256. */
+bool content_is(struct library *l, const struct content_row *row, int fd);
 
 #endif

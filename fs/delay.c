@@ -62,6 +62,15 @@ int delay_delete(struct delay *d, const char *path)
 	return error ? error : delayed_delete(d->journal, path);
 }
 
+int delay_cancel(struct delay *d, const char *path)
+{
+	int error = ready(d);
+
+	if (!error)
+		error = delayed_cancel(d->journal, 0, path);
+	return error == REEL_ENOENT ? 0 : error;
+}
+
 int delay_end(struct delay *d, bool keep)
 {
 	int error = 0;

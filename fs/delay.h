@@ -19,6 +19,8 @@ void delay_unstage(struct delay *d, struct delayed_stage *s);
 int delay_move(struct delay *d, struct delayed_stage *s, const char *path,
 	       uint32_t flags);
 int delay_delete(struct delay *d, const char *path);
+/* Takes back what is about `path`, if anything is. */
+int delay_cancel(struct delay *d, const char *path);
 /* Makes everything durable, or forgets it, and closes; accepts NULL. */
 int delay_end(struct delay *d, bool keep);
 

@@ -122,7 +122,7 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 	}
 	const struct buffer *page = &w->lister.asked->page;
 
-	if (plus && fixed && !page->length)
+	if (plus && fixed && !page->length && w->mount->push)
 		push_directory(w->mount->push, w->catalog, session, node);
 	fuse_reply_buf(request, (char *)page->data, page->length);
 }

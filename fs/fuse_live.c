@@ -416,9 +416,12 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 		worker_step_down(w);
 	w->reply.length = 0;
 	error = buffer_reserve(&w->reply, size);
+	if (!error)
+		error = worker_waits(w, request);
 	n = error ? error
 		  : live_read(w->mount->live, file_of(file), (uint64_t)offset,
 			      w->reply.data, size);
+	worker_waited(w, request);
 	if (n < 0)
 		answer(request, (int)n);
 	else
@@ -432,7 +435,7 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data,
 	int error;
 
 	(void)id;
-	if (size > LARGE)
+	if (size > LARGE || worker_of(request)->mount->set->medium->tape)
 		worker_step_down(worker_of(request));
 	error = live_write(live_of(request), file_of(file), (uint64_t)offset,
 			   data, size, &user);

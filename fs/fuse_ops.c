@@ -205,12 +205,13 @@ static void say_unread(struct worker *w, uint64_t id, int error)
 static int reply_frames(fuse_req_t request, struct worker *w, uint64_t offset,
 			size_t length)
 {
+	int error = worker_waits(w, request);
 	struct recall *recall = w->mount->library->recall;
 	struct recalled pins[READ_PINS];
 	struct iovec parts[READ_PINS] = {{0}};
 	const struct content_row *c = &w->content;
 	uint64_t at = c->offset + offset;
-	int count = 0, error = 0;
+	int count = 0;
 
 	while (!error && length && count < READ_PINS) {
 		error = recall_get(recall, c->session, at, &pins[count]);
@@ -227,6 +228,7 @@ static int reply_frames(fuse_req_t request, struct worker *w, uint64_t offset,
 		at += n;
 		length -= n;
 	}
+	worker_waited(w, request);
 	if (!error && length)
 		error = REEL_ERANGE; /* many short frames */
 	else if (!error)
@@ -244,10 +246,13 @@ static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
 
 	w->reply.length = 0;
 	error = buffer_reserve(&w->reply, length);
+	if (!error)
+		error = worker_waits(w, request);
 	if (error)
 		return error;
 	n = content_read(w->mount->library->recall, &w->content, offset,
 			 w->reply.data, length);
+	worker_waited(w, request);
 	if (n < 0)
 		return (int)n;
 	fuse_reply_buf(request, (char *)w->reply.data, (size_t)n);
@@ -277,6 +282,8 @@ static void look_ahead(struct worker *w, uint64_t id, uint64_t end, size_t size)
 	const struct content_row *c = &w->content;
 	uint64_t until = end + size + FRAME_SIZE;
 
+	if (w->mount->set->medium->tape)
+		return; /* which reads ahead itself */
 	if (until > c->size)
 		until = c->size;
 	for (; end < until && !c->sparse; end += FRAME_SIZE)
@@ -313,7 +320,8 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 	if (error == REEL_EDAMAGED)
 		error = reply_salvaged(request, w, from, size);
 	if (error) {
-		say_unread(w, id, error);
+		if (error != REEL_ESTOPPED)
+			say_unread(w, id, error);
 		refuse(request, error);
 		return;
 	}

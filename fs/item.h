@@ -74,6 +74,7 @@ struct item {
 	uint64_t old_node;    /* a directory then */
 	struct inode_row old; /* target is not set */
 	bool racy;
+	bool again;   /* it had changed, and was read once more */
 	bool changed; /* while it was read, twice */
 	/* set by commit_walk */
 	bool living;	  /* of current/: st.stx_ino is its number there */

@@ -1,31 +1,12 @@
 /* A content that the set has already takes no room again: it is recognised
- * when its file is closed. The digest names a candidate, the bytes decide. */
+ * when its file is closed. The digest names a candidate, the bytes (content_is)
+ * decide. */
 #include "fs/live_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "tape/error.h"
-
-#define PIECE (256u << 10)
-
-static bool same_bytes(struct live *l, const struct content_row *row, int fd)
-{
-	uint8_t *a = malloc(PIECE), *b = malloc(PIECE);
-	bool same = a && b;
-
-	for (uint64_t at = 0; same && at < row->size;) {
-		ssize_t n = pread(fd, a, PIECE, (off_t)at);
-
-		same = n > 0 &&
-		       bytes_of_content(l, row, at, b, (size_t)n) == n &&
-		       !memcmp(a, b, (size_t)n);
-		at += n > 0 ? (uint64_t)n : 0;
-	}
-	free(a);
-	free(b);
-	return same;
-}
 
 /* The set's content with the bytes of a file, 0 when it has none. */
 static uint64_t find_content(struct live *l, struct live_node *n,
@@ -43,7 +24,7 @@ static uint64_t find_content(struct live *l, struct live_node *n,
 		if (error)
 			break;
 		after = row.id;
-		if (!row.sparse && same_bytes(l, &row, n->fd))
+		if (!row.sparse && content_is(l->library, &row, n->fd))
 			found = row.id;
 		content_row_release(&row);
 	}

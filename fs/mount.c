@@ -91,7 +91,7 @@ static void tell_news(struct mount *m, int watched, struct catalog *c,
 
 static int wait_for_end(struct mount *m, int signals)
 {
-	const int wait = m->live ? LIVE_FLUSH * 1000 : -1;
+	const int wait = m->live || m->drop ? LIVE_FLUSH * 1000 : -1;
 	struct pollfd p[] = {{.fd = signals, .events = POLLIN},
 			     {.fd = m->ended, .events = POLLIN},
 			     {.fd = watch(m), .events = POLLIN}};
@@ -106,6 +106,8 @@ static int wait_for_end(struct mount *m, int signals)
 			tell_news(m, p[2].fd, c, &newest);
 		if (m->live)
 			live_tend(m->live);
+		if (m->drop)
+			drop_tend(m->drop);
 	}
 	catalog_close(c);
 	if (p[2].fd >= 0)
@@ -168,22 +170,27 @@ static void read_further_ahead(const struct mount *m)
 	close(fd);
 }
 
-/* The channel of current/. An ordinary user's fusermount3 may not look into a
- * mount, so that it cannot mount within one: see open_live. */
-static int open_current(struct mount *m)
+/* The channel of current/ or restore/. An ordinary user's fusermount3 may not
+ * look into a mount, so that it cannot mount within one: see open_live. */
+static int open_within(struct mount *m, struct channel *c, const char *name,
+		       bool alone)
 {
-	struct channel *c = &m->current;
 	int error;
 
-	c->is_main = m->options->alone;
+	c->is_main = alone;
 	if (asprintf(&c->place, "%s%s", m->options->mountpoint,
-		     c->is_main ? "" : "/current") < 0) {
+		     alone ? "" : name) < 0) {
 		c->place = NULL;
 		return REEL_ENOMEM;
 	}
 	error = channel_open(c);
-	if (!error)
-		error = workers_start(c);
+	return error ? error : workers_start(c);
+}
+
+static int open_current(struct mount *m)
+{
+	int error = open_within(m, &m->current, "/current", m->options->alone);
+
 	if (!error)
 		error = committer_new(m->set, m->live, m->options,
 				      &m->committer);
@@ -200,7 +207,8 @@ static int open_main(struct mount *m)
 		return REEL_ENOMEM;
 	c->read_only = c->is_main = true;
 	error = channel_open(c);
-	if (!error)
+	/* which of itself recalls no cartridge */
+	if (!error && !m->set->medium->tape)
 		error = push_new(m->set, m->library->recall, store, m,
 				 &m->push);
 	if (!error)
@@ -218,20 +226,25 @@ static int serve(struct mount *m)
 	m->ended = eventfd(0, EFD_CLOEXEC);
 	if (!error && m->ended < 0)
 		error = REEL_EIO;
-	if (!error && !m->options->alone)
+	if (!error && !m->options->alone && !m->options->restore_alone)
 		error = open_main(m);
 	if (!error && m->live)
 		error = open_current(m);
+	if (!error && m->drop)
+		error = open_within(m, &m->restore, "/restore",
+				    m->options->restore_alone);
 	if (!error) {
 		tell_ready(m);
 		error = wait_for_end(m, signals);
 	}
+	channel_stop(&m->restore);
 	committer_stop(m->committer);
 	channel_stop(&m->current);
 	if (m->push)
 		push_stop(m->push);
 	channel_stop(&m->main);
 	push_free(m->push);
+	channel_close(&m->restore);
 	channel_close(&m->current);
 	channel_close(&m->main);
 	committer_free(m->committer);
@@ -259,7 +272,8 @@ static int open_live(struct mount *m)
 {
 	int error;
 
-	if ((m->options->read_only || m->view.only) && !m->options->alone)
+	if (((m->options->read_only || m->view.only) && !m->options->alone) ||
+	    m->options->restore_alone)
 		return 0;
 	if (m->set->read_only && !m->options->alone) {
 		log_note("%s cannot be written: current/ is read-only",
@@ -282,6 +296,31 @@ static int open_live(struct mount *m)
 	return error;
 }
 
+/* Before anything is mounted, so that restore/ does not contain itself. */
+static int open_drop(struct mount *m)
+{
+	const struct mount_options *o = m->options;
+	const struct drop_options options = {
+		.target = o->restore,
+		.filesystems = o->restore_filesystems,
+		.filesystem_count = o->restore_filesystem_count,
+		.mountpoint = o->mountpoint,
+		.strict = o->restore_strict,
+	};
+	int error;
+
+	if (!o->restore)
+		return 0;
+	if (geteuid() && !o->restore_alone) {
+		log_error("only root mounts within a mount; -o restore-only "
+			  "shows restore/ alone, to ordinary users, too");
+		return REEL_EINVAL;
+	}
+	error = drop_open(m->set, m->library, &options, &m->drop);
+	m->view.restores = !error;
+	return error;
+}
+
 int mount_run(struct set *set, const struct mount_options *o)
 {
 	struct mount *m = calloc(1, sizeof(*m));
@@ -293,9 +332,10 @@ int mount_run(struct set *set, const struct mount_options *o)
 	m->set = set;
 	m->options = o;
 	m->ended = -1;
-	m->main.mount = m->current.mount = m;
+	m->main.mount = m->current.mount = m->restore.mount = m;
 	m->main.operations = &mount_operations;
 	m->current.operations = &live_operations;
+	m->restore.operations = &drop_operations;
 	pthread_key_create(&m->self, NULL);
 	error = find_snapshot(m, &only);
 	if (!error)
@@ -305,7 +345,10 @@ int mount_run(struct set *set, const struct mount_options *o)
 	if (!error)
 		error = open_live(m);
 	if (!error)
+		error = open_drop(m);
+	if (!error)
 		error = serve(m);
+	drop_close(m->drop);
 	live_close(m->live);
 	library_close(m->library);
 	if (m->view.set)

@@ -14,8 +14,13 @@ struct mount_options {
 	bool foreground;
 	bool allow_other;
 	bool offline_fail;
-	bool alone;	       /* current/ is the root, and all there is */
-	bool read_only;	       /* current/ too */
+	bool alone;	     /* current/ is the root, and all there is */
+	bool read_only;	     /* current/ too */
+	const char *restore; /* the target that restore/ shows; NULL: none */
+	const char *const *restore_filesystems; /* below it */
+	size_t restore_filesystem_count;
+	bool restore_strict;   /* no shadows */
+	bool restore_alone;    /* restore/ is the root, and all there is */
 	bool set_uid, set_gid; /* every file shows these owners */
 	uid_t uid;
 	gid_t gid;

@@ -1,9 +1,9 @@
 /* Inside the mount: what its files that see FUSE share.
  *
- * A mount is one or two FUSE sessions, each a channel: the views, read-only,
- * and on their current/ the living tree. Workers read requests each from a
- * descriptor of its own (a clone of the session's), with a catalogue
- * connection of its own. */
+ * A mount is up to three FUSE sessions, each a channel: the views, read-only,
+ * on their current/ the living tree, on their restore/ the target. Workers read
+ * requests each from a descriptor of its own (a clone of the session's), with a
+ * catalogue connection of its own. */
 #ifndef REEL_FS_MOUNT_STATE_H
 #define REEL_FS_MOUNT_STATE_H
 
@@ -11,13 +11,15 @@
 #include <stdatomic.h>
 #include "fs/committer.h"
 #include "fs/content.h"
+#include "fs/drop.h"
 #include "fs/forecast.h"
 #include "fs/live.h"
 #include "fs/mount.h"
 #include "fs/push.h"
 #include "fs/view.h"
 
-#define MOUNT_WORKERS 4
+#define MOUNT_WORKERS	   4
+#define MOUNT_WORKERS_MOST 64 /* where reading waits for cartridges */
 
 struct mount;
 struct channel;
@@ -61,11 +63,13 @@ struct worker {
 	/* the file read last */
 	uint64_t inode;
 	struct content_row content;
+	volatile int stop; /* what it waits for is given up */
 };
 
 /* Who reads the next request (worker.c). */
 struct turns {
-	pthread_mutex_t lock; /* of the first three */
+	pthread_mutex_t lock; /* of the first four */
+	unsigned workers;     /* that were started */
 	bool led;
 	unsigned standing_by;
 	unsigned helpers; /* called and not come yet */
@@ -80,7 +84,7 @@ struct channel {
 	bool read_only;
 	bool is_main; /* its end is the mount's */
 	struct fuse_session *session;
-	struct worker workers[MOUNT_WORKERS];
+	struct worker workers[MOUNT_WORKERS_MOST];
 	struct turns turns;
 };
 
@@ -91,10 +95,11 @@ struct mount {
 	struct push *push;
 	struct view view;
 	struct live *live; /* NULL: current/ is read-only */
+	struct drop *drop; /* NULL: there is no restore/ */
 	struct committer *committer;
 	bool has_xattrs, has_acls;
 	pthread_key_t self; /* the thread's worker */
-	struct channel main, current;
+	struct channel main, current, restore;
 	int ended;	  /* eventfd: a worker saw the end */
 	atomic_uint news; /* new sessions since mounting */
 };
@@ -117,12 +122,18 @@ void workers_stop(struct channel *c);
 void workers_release(struct channel *c);
 /* Due before a request that may take long: another worker reads the next. */
 void worker_step_down(struct worker *w);
+/* Before a request that may wait for a cartridge (W5); until worker_waited,
+ * which is due before the answer, an interrupt or the mount's end stops it.
+ * REEL_EBUSY: too many wait. Nothing to do on other media. */
+int worker_waits(struct worker *w, fuse_req_t request);
+void worker_waited(struct worker *w, fuse_req_t request);
 /* The session's input and output; for struct fuse_custom_io. */
 ssize_t worker_read(int fd, void *to, size_t length, void *context);
 ssize_t worker_write(int fd, struct iovec *parts, int count, void *context);
 
 extern const struct fuse_lowlevel_ops mount_operations; /* fuse_ops.c */
 extern const struct fuse_lowlevel_ops live_operations;	/* fuse_live.c */
+extern const struct fuse_lowlevel_ops drop_operations;	/* fuse_drop.c */
 
 /* What -o uid, gid and umask make of a stat. */
 void channel_show(const struct channel *c, struct stat *st);

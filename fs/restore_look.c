@@ -164,6 +164,10 @@ void look_decide(struct restore *r, const struct place *p, const char *name,
 		 struct plan_verdict *out)
 {
 	plan_decide(&r->options->plan, o, &l->subject, out);
+	if (p->delayed && out->action == PLAN_NEW)
+		*out = (struct plan_verdict){
+			.action = PLAN_DELAYED,
+			.why = "its directory is made at the next boot"};
 	if (!r->busy ||
 	    (out->action != PLAN_CHANGED && out->action != PLAN_EXTRA))
 		return;

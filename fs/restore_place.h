@@ -261,6 +261,9 @@ void sweep_release(struct sweep_names *n);
  */
 void sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 		const char *name, size_t length);
+/* Whether something in a directory that is in the way is in use, so that it
+ * goes at the next boot only. */
+bool sweep_waits(struct restore *r, const struct place *p, const char *name);
 /* Removes a directory that is in the way, and what is in it: 0, REEL_EEXIST
  * when something has to stay. `delayed`: at the next boot. */
 int sweep_clear(struct restore *r, const struct place *p, const char *name,

@@ -100,9 +100,9 @@ bool sweep_is_full(const struct place *p, const char *name)
 
 struct sweep {
 	struct restore *r;
-	const struct place *place; /* where it begins, for messages */
-	struct buffer path;	   /* of the present directory, no slash */
+	struct buffer path; /* of the present directory, no slash */
 	unsigned depth;
+	bool quiet; /* only asks: tells and removes nothing */
 };
 
 static int enter(int up, const char *name)
@@ -158,11 +158,25 @@ static enum fate sweep_below(struct sweep *s, int fd,
 	return fate;
 }
 
+static void tell(struct sweep *s, const char *path,
+		 const struct plan_verdict *v)
+{
+	if (!s->quiet)
+		restore_tell_path(s->r, path, v);
+}
+
+static void problem(struct sweep *s, const char *path, const char *what,
+		    int err)
+{
+	if (!s->quiet)
+		restore_problem(s->r, PROBLEM_OTHER, NULL, path, what, err);
+}
+
 static enum fate stays(struct sweep *s, const char *path, const char *why)
 {
 	const struct plan_verdict v = {.action = PLAN_KEPT, .why = why};
 
-	restore_tell_path(s->r, path, &v);
+	tell(s, path, &v);
 	return STAYS;
 }
 
@@ -176,8 +190,7 @@ static enum fate sweep_directory(struct sweep *s, int up, const char *name,
 	if (fd < 0 && errno == EXDEV)
 		return stays(s, path, "another filesystem is mounted there");
 	if (fd < 0) {
-		restore_problem(s->r, PROBLEM_OTHER, NULL, path,
-				"cannot be removed", errno);
+		problem(s, path, "cannot be removed", errno);
 		return STAYS;
 	}
 	fate = sweep_below(s, fd, below, delayed);
@@ -188,7 +201,7 @@ static enum fate sweep_directory(struct sweep *s, int up, const char *name,
 static int remove_one(struct sweep *s, int up, const char *name,
 		      const char *path, bool directory, bool later)
 {
-	if (s->r->options->dry_run)
+	if (s->r->options->dry_run || s->quiet)
 		return 0;
 	if (later)
 		return delay_delete(s->r->delay, path);
@@ -206,7 +219,7 @@ static enum fate act(struct sweep *s, int up, const char *name,
 	int err;
 
 	if (v->action == PLAN_KEPT || v->action == PLAN_EXCLUDED) {
-		restore_tell_path(s->r, path, v);
+		tell(s, path, v);
 		return STAYS;
 	}
 	if (directory)
@@ -216,18 +229,18 @@ static enum fate act(struct sweep *s, int up, const char *name,
 		return STAYS;
 	err = remove_one(s, up, name, path, directory, fate == LATER);
 	if (err) {
-		restore_problem(s->r, PROBLEM_OTHER, NULL, path,
-				fate == LATER ? "its removal cannot be delayed"
-					      : "cannot be removed",
-				error_errno(err));
+		problem(s, path,
+			fate == LATER ? "its removal cannot be delayed"
+				      : "cannot be removed",
+			error_errno(err));
 		return STAYS;
 	}
-	if (s->place->system)
+	if (!s->quiet && system_name(path, strcspn(path, "/")))
 		atomic_store(&s->r->system, true);
 	if (fate == LATER && v->action != PLAN_DELAYED)
 		*v = (struct plan_verdict){.action = PLAN_DELAYED,
 					   .why = "something in it is delayed"};
-	restore_tell_path(s->r, path, v);
+	tell(s, path, v);
 	return fate;
 }
 
@@ -283,15 +296,15 @@ static int sweep_begin(struct sweep *s, struct restore *r,
 	char *path = place_path(p, name);
 	int err = REEL_ENOMEM;
 
-	*s = (struct sweep){.r = r, .place = p};
+	*s = (struct sweep){.r = r};
 	if (path)
 		err = buffer_append(&s->path, path, strlen(path));
 	free(path);
 	return err;
 }
 
-int sweep_clear(struct restore *r, const struct place *p, const char *name,
-		bool delayed)
+static enum fate clear(struct restore *r, const struct place *p,
+		       const char *name, bool delayed, bool quiet)
 {
 	struct plan_opinion o;
 	struct plan_place below;
@@ -301,13 +314,27 @@ int sweep_clear(struct restore *r, const struct place *p, const char *name,
 
 	if (look_opinion(r, p, name, 0, &o, &below) ||
 	    sweep_begin(&s, r, p, name))
-		return REEL_ENOMEM;
+		return STAYS;
+	s.quiet = quiet;
 	fd = enter(p->fd, name);
 	if (fd >= 0) {
 		fate = sweep_below(&s, fd, &below, delayed);
 		close(fd);
 	}
 	buffer_release(&s.path);
+	return fate;
+}
+
+bool sweep_waits(struct restore *r, const struct place *p, const char *name)
+{
+	return clear(r, p, name, false, true) == LATER;
+}
+
+int sweep_clear(struct restore *r, const struct place *p, const char *name,
+		bool delayed)
+{
+	enum fate fate = clear(r, p, name, delayed, false);
+
 	return fate == GONE || (fate == LATER && delayed) ? 0 : REEL_EEXIST;
 }
 

@@ -15,6 +15,7 @@
 #include "tape/error.h"
 
 #define TEMPORARY_TRIES 64
+#define LATER		"something in it goes at the next boot"
 
 static void note_error(struct restore *r, int err)
 {
@@ -345,6 +346,13 @@ static void rehearse(struct restore *r, const struct place *p, const char *name,
 	restore_tell(r, p, name, v);
 }
 
+/* A directory is in the way of which something goes at the next boot only. */
+static bool waits(struct restore *r, const struct place *p, const char *name)
+{
+	return r->options->delete &&(r->ruled || r->busy) &&
+	       sweep_waits(r, p, name);
+}
+
 void write_entry(struct restore *r, const struct place *p, const char *name,
 		 const struct restore_entry *e, struct written *out)
 {
@@ -371,6 +379,9 @@ void write_entry(struct restore *r, const struct place *p, const char *name,
 		}
 		v.action = PLAN_CHANGED;
 	}
+	if (v.action == PLAN_CHANGED && S_ISDIR(l.subject.present) &&
+	    waits(r, p, name))
+		v = (struct plan_verdict){PLAN_DELAYED, r->busy_rule, LATER};
 	if (r->options->dry_run) {
 		atomic_fetch_add(&r->bytes, e->inode.size);
 		rehearse(r, p, name, &v, &l, out);

@@ -207,20 +207,27 @@ static int clear(const char *path)
 			      : error_from_errno(errno);
 }
 
-/* Both mounts, the upper one first. */
-static int take_both_down(const char *path)
+static int take_down_within(const char *path, const char *name)
 {
-	char *current = NULL;
+	char *within = NULL;
 	int error = 0;
 
-	if (asprintf(&current, "%s/current", path) < 0)
+	if (asprintf(&within, "%s/%s", path, name) < 0)
 		return REEL_ENOMEM;
-	if (is_mounted(current))
-		error = take_down(current);
-	if (!error)
-		error = take_down(path);
-	free(current);
+	if (is_mounted(within))
+		error = take_down(within);
+	free(within);
 	return error;
+}
+
+/* All mounts, the upper ones first. */
+static int take_all_down(const char *path)
+{
+	int error = take_down_within(path, "restore");
+
+	if (!error)
+		error = take_down_within(path, "current");
+	return error ? error : take_down(path);
 }
 
 static void wait_for(int daemon, const char *path)
@@ -248,7 +255,7 @@ int mount_umount(const char *mountpoint)
 		error = clear(path);
 	} else if (!error) {
 		daemon = open_daemon(path);
-		error = take_both_down(path);
+		error = take_all_down(path);
 	}
 	if (!error && daemon >= 0)
 		wait_for(daemon, path);

@@ -51,6 +51,8 @@ static int read_members(struct verify *v)
 		}
 	}
 	member_decoder_free(d);
+	if (!err)
+		err = verify_settle(v);
 	return err ? err : verify_drain(v);
 }
 
@@ -74,6 +76,7 @@ static void forget_session(struct verify *v)
 	v->bad_count = 0;
 	v->seen_count = 0;
 	v->parent = 0;
+	v->have_withdrawn = false;
 	v->index_seen = false;
 	v->index_length = 0;
 	v->tail_length = 0;
@@ -224,6 +227,7 @@ int verify_run(struct set *set, struct catalog *c,
 	free(v.bad);
 	free(v.seen);
 	buffer_release(&v.parent_path);
+	buffer_release(&v.withdrawn);
 	buffer_release(&v.meta);
 	if (err)
 		return err;

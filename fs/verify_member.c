@@ -191,10 +191,10 @@ static void blame(struct verify *v, uint64_t begin, uint64_t end)
 			v->bad[i].named = true;
 }
 
-static int name_wrong(struct verify *v, const struct member *m, uint64_t begin,
-		      uint64_t end, const char *what)
+static int name_wrong(struct verify *v, const char *name, size_t length,
+		      uint64_t begin, uint64_t end, const char *what)
 {
-	char *path = text_name(m->path, m->path_length);
+	char *path = text_name(name, length);
 	uint32_t volume;
 	uint64_t position;
 
@@ -202,10 +202,32 @@ static int name_wrong(struct verify *v, const struct member *m, uint64_t begin,
 		return REEL_ENOMEM;
 	verify_locate(v, begin, end, &volume, &position);
 	blame(v, begin, end);
-	verify_say(v, m->path_length ? path : ".", v->session, volume, position,
-		   what);
+	verify_say(v, length ? path : ".", v->session, volume, position, what);
 	free(path);
 	return 0;
+}
+
+int verify_settle(struct verify *v)
+{
+	if (!v->have_withdrawn)
+		return 0;
+	v->have_withdrawn = false;
+	return name_wrong(v, (char *)v->withdrawn.data, v->withdrawn.length,
+			  v->withdrawn_begin, v->withdrawn_end,
+			  "differs from the catalogue");
+}
+
+static int suspect(struct verify *v, const struct member *m, uint64_t begin,
+		   uint64_t end)
+{
+	int err;
+
+	v->withdrawn.length = 0;
+	err = buffer_append(&v->withdrawn, m->path, m->path_length);
+	v->have_withdrawn = !err;
+	v->withdrawn_begin = begin;
+	v->withdrawn_end = end;
+	return err;
 }
 
 static int check_entry(struct verify *v, struct member_decoder *d,
@@ -228,8 +250,8 @@ static int check_entry(struct verify *v, struct member_decoder *d,
 		v->headers_hurt = true;
 		return v->astray || hurt
 			       ? 0
-			       : name_wrong(v, m, begin, end,
-					    "is not in the catalogue");
+			       : name_wrong(v, m->path, m->path_length, begin,
+					    end, "is not in the catalogue");
 	}
 	if (err)
 		return err;
@@ -252,8 +274,7 @@ static int check_entry(struct verify *v, struct member_decoder *d,
 	err = see(v, m->path, m->path_length);
 	if (err)
 		return err;
-	return name_wrong(v, m, begin, end + m->stored,
-			  "differs from the catalogue");
+	return suspect(v, m, begin, end + m->stored);
 }
 
 static int collect(struct member_decoder *d, struct buffer *to, uint64_t limit)
@@ -406,9 +427,15 @@ int verify_member(struct verify *v, struct member_decoder *d,
 		  const struct member *m)
 {
 	size_t length = strlen(v->set->reserved);
+	int err;
 
-	if (m->type == MEMBER_GLOBAL)
-		return 0;
+	if (v->have_withdrawn && member_is_again(m) &&
+	    m->path_length == v->withdrawn.length &&
+	    !memcmp(m->path, v->withdrawn.data, m->path_length))
+		v->have_withdrawn = false;
+	err = verify_settle(v);
+	if (err || m->type == MEMBER_GLOBAL)
+		return err;
 	v->result->members++;
 	if (m->path_length >= length &&
 	    !memcmp(m->path, v->set->reserved, length) &&
@@ -433,7 +460,8 @@ static int check_carrier(struct verify *v, const struct member *m)
 	err = see(v, m->path, m->path_length);
 	if (err || same)
 		return err;
-	return name_wrong(v, m, 0, 0, "differs from the catalogue");
+	return name_wrong(v, m->path, m->path_length, 0, 0,
+			  "differs from the catalogue");
 }
 
 int verify_meta(struct verify *v)

@@ -110,8 +110,19 @@ static int hurt_name(void *context, const struct entry_row *e)
 	err = path_of(n, e);
 	if (err)
 		return err == REEL_ENOENT ? 0 : err;
+	h->named = true;
 	return say(n, e->since, h->volume, h->position,
 		   "its content is damaged");
+}
+
+/* A reading that was withdrawn (MEMBER_AGAIN) is no name's. */
+static void say_nameless(struct verify *v)
+{
+	for (size_t i = 0; i < v->hurt_count; i++)
+		if (!v->hurt[i].named)
+			verify_say(v, NULL, v->hurt[i].session,
+				   v->hurt[i].volume, v->hurt[i].position,
+				   "bytes of no file are damaged");
 }
 
 int verify_name_hurt(struct verify *v)
@@ -124,5 +135,7 @@ int verify_name_hurt(struct verify *v)
 	qsort(v->hurt, v->hurt_count, sizeof(*v->hurt), by_content);
 	err = contents_each_name(v->catalog, 0, hurt_name, &n);
 	buffer_release(&n.path);
+	if (!err)
+		say_nameless(v);
 	return err;
 }

@@ -23,8 +23,10 @@ struct bad_range {
 
 struct hurt_content {
 	uint64_t content;
+	uint32_t session;
 	uint32_t volume;
 	uint64_t position;
+	bool named;
 };
 
 struct verify {
@@ -60,6 +62,12 @@ struct verify {
 	/* members met: hashes of their paths */
 	uint64_t *seen;
 	size_t seen_count, seen_room;
+
+	/* a file's member that differs from the catalogue: named unless its
+	 * second one follows (MEMBER_AGAIN) */
+	struct buffer withdrawn; /* its path */
+	bool have_withdrawn;
+	uint64_t withdrawn_begin, withdrawn_end;
 
 	/* the directory of the last member */
 	struct buffer parent_path;
@@ -98,6 +106,8 @@ void verify_say(struct verify *v, const char *path, uint32_t session,
 /* verify_member.c */
 int verify_member(struct verify *v, struct member_decoder *d,
 		  const struct member *m);
+/* The last member had no second one. */
+int verify_settle(struct verify *v);
 uint64_t verify_hash(const struct verify *v, const char *path, size_t length);
 /* The carriers of metadata in meta.tar.zst. */
 int verify_meta(struct verify *v);

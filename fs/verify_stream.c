@@ -125,6 +125,8 @@ static int hurt(struct verify *v, const struct content_row *c)
 	}
 	h = &v->hurt[v->hurt_count++];
 	h->content = c->id;
+	h->session = v->session;
+	h->named = false;
 	verify_locate(v, c->offset, end, &h->volume, &h->position);
 	return 0;
 }

@@ -380,8 +380,20 @@ static const struct {
 	{"current", VIEW_BIT | VIEW_CURRENT_BIT | TREE_ROOT},
 	{"snapshots", VIEW_SNAPSHOTS},
 	{"versions", VIEW_VERSIONS},
+	{"restore", VIEW_RESTORE},
 };
-#define TOP_COUNT (sizeof(top) / sizeof(top[0]))
+
+static size_t top_count(const struct view *v)
+{
+	return sizeof(top) / sizeof(top[0]) - !v->restores;
+}
+
+static int stat_restore(const struct view *v, struct view_entry *out)
+{
+	view_make_up(v, VIEW_RESTORE, S_IFDIR | 0755, v->began, out);
+	out->fixed = out->fixed_stat = true;
+	return 0;
+}
 
 static int stat_top(struct view *v, struct catalog *c, uint64_t id,
 		    struct view_entry *out)
@@ -396,7 +408,7 @@ static int stat_top(struct view *v, struct catalog *c, uint64_t id,
 static int lookup_top(struct view *v, struct catalog *c, const char *name,
 		      struct view_entry *out)
 {
-	for (size_t n = 0; n < TOP_COUNT; n++)
+	for (size_t n = 0; n < top_count(v); n++)
 		if (!strcmp(name, top[n].name))
 			return stat_top(v, c, top[n].id, out);
 	return REEL_ENOENT;
@@ -408,7 +420,7 @@ static int list_top(struct view *v, struct catalog *c, uint64_t offset,
 	struct view_entry e;
 	int error = 0;
 
-	for (size_t n = 0; !error && n < TOP_COUNT; n++) {
+	for (size_t n = 0; !error && n < top_count(v); n++) {
 		if (VIEW_OFFSET_FIRST + n <= offset)
 			continue;
 		error = stat_top(v, c, top[n].id, &e);
@@ -437,6 +449,8 @@ int view_stat(struct view *v, struct catalog *c, uint64_t id,
 		return stat_latest(v, c, out);
 	if (id == VIEW_SNAPSHOTS || (id == VIEW_ROOT && !v->only))
 		return stat_made_up(v, c, id, out);
+	if (id == VIEW_RESTORE)
+		return stat_restore(v, out);
 	if (id == VIEW_VERSIONS || is_version(id))
 		return versions_view_stat(v, c, id, out);
 	return stat_directory(v, c, id, out);
@@ -484,7 +498,8 @@ int view_list(struct view *v, struct catalog *c, uint64_t id, uint64_t offset,
 	      view_each each, void *context)
 {
 	bool made_up = (id == VIEW_ROOT && !v->only) || id == VIEW_SNAPSHOTS ||
-		       id == VIEW_VERSIONS || is_version(id);
+		       id == VIEW_VERSIONS || id == VIEW_RESTORE ||
+		       is_version(id);
 	struct where w;
 	int error = made_up ? 0 : where_of(v, c, id, &w);
 
@@ -500,6 +515,8 @@ int view_list(struct view *v, struct catalog *c, uint64_t id, uint64_t offset,
 		return list_top(v, c, offset, each, context);
 	if (id == VIEW_SNAPSHOTS)
 		return list_snapshots(v, c, offset, each, context);
+	if (id == VIEW_RESTORE)
+		return 0;
 	return versions_view_list(v, c, id, offset, each, context);
 }
 

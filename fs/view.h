@@ -4,7 +4,7 @@
  *     1                            the mount's root
  *     file                         its inode (tree.h), >= 2
  *     session << 43 | node         a directory as a snapshot has it
- *     1 << 63 | VIEW_…             snapshots/, versions/
+ *     1 << 63 | VIEW_…             snapshots/, versions/, restore/
  *     1 << 63 | 1 << 60 | session  latest, while it leads to that session
  *     1 << 63 | 1 << 61 | n        versions/PATH, remembered while looked at
  *     3 << 62 | node               a directory in current/
@@ -30,6 +30,7 @@
 #define VIEW_CURRENT_BIT   (UINT64_C(1) << 62)
 #define VIEW_SNAPSHOTS	   (VIEW_BIT | 1)
 #define VIEW_VERSIONS	   (VIEW_BIT | 2)
+#define VIEW_RESTORE	   (VIEW_BIT | 3)
 #define VIEW_LATEST_FIRST  (VIEW_BIT | UINT64_C(1) << 60)
 #define VIEW_VERSION_FIRST (VIEW_BIT | UINT64_C(1) << 61)
 
@@ -42,6 +43,7 @@ struct view {
 	gid_t gid;
 	struct timespec began;
 	bool writable; /* something is mounted on current/ */
+	bool restores; /* and on restore/, which is there only then */
 	struct versions versions;
 	struct places places;
 };

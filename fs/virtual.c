@@ -39,10 +39,20 @@ static int get_uuid(struct asked *a, struct buffer *out)
 
 static int get_hash(struct asked *a, struct buffer *out)
 {
-	int error = 0;
+	int error = a->set->foreign ? REEL_ENOENT : 0;
 
 	for (int n = 0; !error && n < DIGEST_SIZE; n++)
 		error = buffer_printf(out, "%02x", a->content.digest.b[n]);
+	return error;
+}
+
+static int get_sha256(struct asked *a, struct buffer *out)
+{
+	int error =
+		a->content.has_sha256 && !a->content.sparse ? 0 : REEL_ENODATA;
+
+	for (int n = 0; !error && n < SHA256_SIZE; n++)
+		error = buffer_printf(out, "%02x", a->content.sha256.b[n]);
 	return error;
 }
 
@@ -94,10 +104,11 @@ static const struct {
 	bool root;
 	int (*get)(struct asked *a, struct buffer *out);
 } table[] = {
-	{"pid", true, get_pid},		 {"set", true, get_set},
-	{"uuid", true, get_uuid},	 {"hash", false, get_hash},
-	{"session", false, get_session}, {"volume", false, get_volume},
-	{"block", false, get_block},	 {"copies", false, get_copies},
+	{"pid", true, get_pid},	       {"set", true, get_set},
+	{"uuid", true, get_uuid},      {"hash", false, get_hash},
+	{"sha256", false, get_sha256}, {"session", false, get_session},
+	{"volume", false, get_volume}, {"block", false, get_block},
+	{"copies", false, get_copies},
 };
 
 bool virtual_is(const char *name)

@@ -11,7 +11,10 @@
  *    takes requests until there is none.
  * W4 The leader spins for a moment before it sleeps in the kernel, as long as
  *    that pays: requests of one program come one after the other. Before that
- *    it makes ready what it expects to be asked. */
+ *    it makes ready what it expects to be asked.
+ * W5 Who waits for a cartridge does so with another standing by: one more is
+ *    started when there is none, up to a limit, beyond which requests that
+ *    would wait are refused. So the rest of the mount goes on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "fs/mount_state.h"
+#include "tape/medium.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -64,12 +68,27 @@ static bool take_turn(struct worker *w)
 	return !fuse_session_exited(w->channel->session);
 }
 
+static int start_worker(struct channel *c);
+
+/* W5; under the turns' lock. */
+static int need_another(struct channel *c)
+{
+	struct turns *t = &c->turns;
+
+	if (!c->mount->set->medium->tape || t->standing_by)
+		return 0;
+	if (fuse_session_exited(c->session))
+		return REEL_ESTOPPED;
+	return t->workers < MOUNT_WORKERS_MOST ? start_worker(c) : REEL_EBUSY;
+}
+
 void worker_step_down(struct worker *w)
 {
 	struct turns *t = &w->channel->turns;
 
 	if (w->role == WORKER_LEADS) {
 		pthread_mutex_lock(&t->lock);
+		need_another(w->channel);
 		t->led = false;
 		pthread_cond_signal(&t->free);
 		pthread_mutex_unlock(&t->lock);
@@ -245,25 +264,72 @@ static void *work(void *context)
 	return NULL;
 }
 
+/* The next one; under the turns' lock. */
+static int start_worker(struct channel *c)
+{
+	struct worker *w = &c->workers[c->turns.workers];
+	int error = catalog_open_reader(c->mount->set, &w->catalog);
+
+	if (error)
+		return error;
+	w->fd = clone_session(c->session);
+	c->turns.workers++;
+	w->started = !pthread_create(&w->thread, NULL, work, w);
+	return w->started ? 0 : REEL_ENOMEM;
+}
+
 int workers_start(struct channel *c)
 {
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
-		struct worker *w = &c->workers[n];
-		int error = catalog_open_reader(c->mount->set, &w->catalog);
+	int error = 0;
 
-		if (error)
-			return error;
-		w->fd = clone_session(c->session);
-		if (pthread_create(&w->thread, NULL, work, w))
-			return REEL_ENOMEM;
-		w->started = true;
-	}
+	pthread_mutex_lock(&c->turns.lock);
+	while (!error && c->turns.workers < MOUNT_WORKERS)
+		error = start_worker(c);
+	pthread_mutex_unlock(&c->turns.lock);
+	return error;
+}
+
+static void on_interrupt(fuse_req_t request, void *context)
+{
+	struct worker *w = context;
+
+	(void)request;
+	w->stop = 1;
+}
+
+int worker_waits(struct worker *w, fuse_req_t request)
+{
+	struct turns *t = &w->channel->turns;
+	int error;
+
+	if (!w->mount->set->medium->tape)
+		return 0;
+	pthread_mutex_lock(&t->lock);
+	error = need_another(w->channel);
+	if (!error)
+		w->stop = 0;
+	pthread_mutex_unlock(&t->lock);
+	if (error)
+		return error;
+	worker_step_down(w);
+	catalog_let_go(w->catalog);
+	recall_heed(&w->stop);
+	fuse_req_interrupt_func(request, on_interrupt, w);
 	return 0;
+}
+
+void worker_waited(struct worker *w, fuse_req_t request)
+{
+	if (!w->mount->set->medium->tape)
+		return;
+	fuse_req_interrupt_func(request, NULL, NULL);
+	recall_heed(NULL);
 }
 
 static void wake(struct channel *c, struct worker *w)
 {
 	pthread_mutex_lock(&c->turns.lock);
+	w->stop = 1;
 	pthread_cond_broadcast(&c->turns.free);
 	pthread_mutex_unlock(&c->turns.lock);
 	pthread_kill(w->thread, SIGUSR1);
@@ -275,7 +341,7 @@ void workers_stop(struct channel *c)
 {
 	struct timespec until;
 
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
+	for (int n = 0; n < MOUNT_WORKERS_MOST; n++) {
 		struct worker *w = &c->workers[n];
 
 		for (int ms = 0; w->started && ms < LEAVE_MS; ms += 20) {
@@ -294,7 +360,7 @@ void workers_stop(struct channel *c)
 
 void workers_release(struct channel *c)
 {
-	for (int n = 0; n < MOUNT_WORKERS; n++) {
+	for (int n = 0; n < MOUNT_WORKERS_MOST; n++) {
 		struct worker *w = &c->workers[n];
 
 		if (w->fd >= 0)

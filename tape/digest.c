@@ -1,3 +1,4 @@
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 struct digester {
 	XXH3_state_t *state;
 	uint64_t seed;
+	EVP_MD_CTX *sha256; /* NULL: not asked for */
 };
 
 _Static_assert(sizeof(XXH128_canonical_t) == DIGEST_SIZE, "digest size");
@@ -38,6 +40,7 @@ int digester_new(uint64_t seed, struct digester **out)
 	if (!d)
 		return REEL_ENOMEM;
 	d->seed = seed;
+	d->sha256 = NULL;
 	d->state = XXH3_createState();
 	if (!d->state) {
 		free(d);
@@ -53,23 +56,56 @@ void digester_free(struct digester *d)
 	if (!d)
 		return;
 	XXH3_freeState(d->state);
+	EVP_MD_CTX_free(d->sha256);
 	free(d);
+}
+
+int digester_new_sha256(uint64_t seed, struct digester **out)
+{
+	int error = digester_new(seed, out);
+	struct digester *d = *out;
+
+	if (error)
+		return error;
+	d->sha256 = EVP_MD_CTX_new();
+	if (d->sha256 && EVP_DigestInit_ex(d->sha256, EVP_sha256(), NULL) == 1)
+		return 0;
+	digester_free(d);
+	*out = NULL;
+	return REEL_ENOMEM;
 }
 
 void digester_reset(struct digester *d)
 {
 	XXH3_128bits_reset_withSeed(d->state, d->seed);
+	if (d->sha256)
+		EVP_DigestInit_ex(d->sha256, NULL, NULL);
 }
 
 void digester_add(struct digester *d, const void *data, size_t length)
 {
 	if (length)
 		XXH3_128bits_update(d->state, data, length);
+	if (length && d->sha256)
+		EVP_DigestUpdate(d->sha256, data, length);
 }
 
 void digester_result(const struct digester *d, struct digest *out)
 {
 	set(out, XXH3_128bits_digest(d->state));
+}
+
+int digester_sha256(struct digester *d, struct sha256 *out)
+{
+	return EVP_DigestFinal_ex(d->sha256, out->b, NULL) == 1 ? 0
+								: REEL_ENOMEM;
+}
+
+int sha256_bytes(const void *data, size_t length, struct sha256 *out)
+{
+	return EVP_Digest(data, length, out->b, NULL, EVP_sha256(), NULL) == 1
+		       ? 0
+		       : REEL_ENOMEM;
 }
 
 uint32_t digest_checksum32(const void *data, size_t length)
@@ -79,11 +115,10 @@ uint32_t digest_checksum32(const void *data, size_t length)
 
 #define PIECE (256u << 10) /* of a file, read at a time */
 
-int digest_file(uint64_t seed, int fd, uint64_t size, struct digest *out)
+static int add_file(struct digester *d, int fd, uint64_t size)
 {
-	struct digester *d = NULL;
 	uint8_t *piece = malloc(PIECE);
-	int error = piece ? digester_new(seed, &d) : REEL_ENOMEM;
+	int error = piece ? 0 : REEL_ENOMEM;
 
 	for (uint64_t at = 0; !error && at < size;) {
 		size_t want = size - at < PIECE ? (size_t)(size - at) : PIECE;
@@ -95,9 +130,32 @@ int digest_file(uint64_t seed, int fd, uint64_t size, struct digest *out)
 			digester_add(d, piece, (size_t)n);
 		at += n > 0 ? (uint64_t)n : 0;
 	}
+	free(piece);
+	return error;
+}
+
+int digest_file(uint64_t seed, int fd, uint64_t size, struct digest *out)
+{
+	struct digester *d = NULL;
+	int error = digester_new(seed, &d);
+
+	if (!error)
+		error = add_file(d, fd, size);
 	if (!error)
 		digester_result(d, out);
 	digester_free(d);
-	free(piece);
+	return error;
+}
+
+int sha256_file(int fd, uint64_t size, struct sha256 *out)
+{
+	struct digester *d = NULL;
+	int error = digester_new_sha256(0, &d);
+
+	if (!error)
+		error = add_file(d, fd, size);
+	if (!error)
+		error = digester_sha256(d, out);
+	digester_free(d);
 	return error;
 }

@@ -30,7 +30,10 @@
 	X(REEL_EDQUOT, -23, EDQUOT, 2, "disk quota exceeded")                  \
 	X(REEL_ESTALE, -24, ESTALE, 2, "stale file handle")                    \
 	X(REEL_EBUSY, -25, EBUSY, 2, "the device is in use")                   \
-	X(REEL_ERESET, -26, EIO, 2, "the position on the medium is lost")
+	X(REEL_ERESET, -26, EIO, 2, "the position on the medium is lost")      \
+	X(REEL_EXDEV, -27, EXDEV, 2, "on another filesystem")                  \
+	X(REEL_EREFUSED, -28, EPERM, 2, "not permitted")                       \
+	X(REEL_ETXTBSY, -29, ETXTBSY, 2, "the program is running")
 
 enum reel_error {
 #define X(name, value, err, status, text) name = value,

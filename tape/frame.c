@@ -498,7 +498,7 @@ static int walk_step(struct walk_state *w)
 {
 	const uint8_t *data;
 	struct seek_head head;
-	size_t stored, length;
+	size_t stored, length = 0;
 	int error;
 
 	if (w->at >= w->size)
@@ -568,4 +568,10 @@ int seek_table_read(const struct frame_source *s, struct frame **frames,
 	if (!error)
 		*rebuilt = true;
 	return error;
+}
+
+int seek_table_find(const struct frame_source *s, struct frame **frames,
+		    size_t *count)
+{
+	return table_read(s, frames, count);
 }

@@ -3,7 +3,7 @@
  * of the zstd seekable format (contrib/seekable_format, version 0.1.0); with
  * compression `none` a frame is just that many bytes of the stream. Either
  * way any byte is one frame away and each frame has a checksum.
- * The only part of the house that sees zstd. */
+ * With frame_reader.c the only part of the house that sees zstd. */
 #ifndef REEL_TAPE_FRAME_H
 #define REEL_TAPE_FRAME_H
 
@@ -74,5 +74,8 @@ struct frame_source {
  * REEL_EDAMAGED when not one frame is found. For zstd volumes only. */
 int seek_table_read(const struct frame_source *s, struct frame **frames,
 		    size_t *count, bool *rebuilt);
+/* The table alone: REEL_EDAMAGED also where there is none. */
+int seek_table_find(const struct frame_source *s, struct frame **frames,
+		    size_t *count);
 
 #endif

@@ -34,6 +34,7 @@ enum member_type {
 	MEMBER_DIRECTORY = '5',
 	MEMBER_FIFO = '6',
 	MEMBER_GLOBAL = 'g', /* only comment is meaningful */
+	MEMBER_OTHER = 'V',  /* no file; of foreign archives only */
 };
 
 /* Byte strings are borrowed when encoding; when decoding they point into the
@@ -108,11 +109,34 @@ static inline bool member_is_gap(const struct member *m)
 	       !memcmp(m->comment, MEMBER_GAP, sizeof(MEMBER_GAP) - 1);
 }
 
+/* Whether an archive may begin with this block. */
+bool member_begins(const uint8_t block[MEMBER_BLOCK]);
+
+/* A file's second member, right behind its first: the file changed while it
+ * was read, and was read once more. The first stands for nothing. Other
+ * records may follow in the comment. */
+#define MEMBER_AGAIN "REEL again"
+
+static inline bool member_is_again(const struct member *m)
+{
+	const size_t length = sizeof(MEMBER_AGAIN) - 1;
+
+	return m->type == MEMBER_FILE && m->comment &&
+	       m->comment_length >= length &&
+	       !memcmp(m->comment, MEMBER_AGAIN, length) &&
+	       (m->comment_length == length || m->comment[length] == ' ');
+}
+
 struct member_decoder;
 
 int member_decoder_new(member_source source, void *context,
 		       struct member_decoder **out);
 void member_decoder_free(struct member_decoder *d);
+/* For archives that other programs wrote: types of theirs are no damage then.
+ * `skipper` passes over input that is not wanted, and says REEL_EDAMAGED when
+ * it ends before; NULL: it is read. */
+typedef int (*member_skipper)(void *context, uint64_t length);
+void member_decoder_foreign(struct member_decoder *d, member_skipper skipper);
 /* The next header: 1 and *out; 0 at the end of the archive (two zero blocks,
  * or end of input on a block border); REEL_EDAMAGED. Unread data of the
  * previous member are skipped by reading. A sparse map is read; the data that
@@ -125,6 +149,8 @@ int member_next(struct member_decoder *d, struct member *out);
 /* Up to `length` bytes of the present member's stored data (after the sparse
  * map); 0 at their end. */
 int64_t member_data(struct member_decoder *d, void *to, size_t length);
+/* Passes over the rest of them; REEL_EDAMAGED: the input ends before. */
+int member_pass(struct member_decoder *d);
 /* Position in the input, bytes: of the first header block (extended ones
  * included) of the present member, and of its data. */
 uint64_t member_header_offset(const struct member_decoder *d);

@@ -1,40 +1,13 @@
-#include "tape/member.h"
+#include "tape/member_state.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tape/error.h"
-#include "tape/ustar.h"
 #include "tape/xattrs.h"
 
-#define SKIP_BYTES    65536
-#define NUMBER_DIGITS 20 /* of a line in a sparse map */
 /* Seconds before and after 1970, so that it all fits 64 bits of ns. */
 #define TIME_LIMIT (INT64_MAX / 1000000000 - 1)
-
-struct member_decoder {
-	member_source source;
-	void *context;
-	uint64_t position; /* in the input */
-	uint64_t header_offset, data_offset;
-	bool astray;	/* a header was damaged: zero blocks may be its data */
-	uint64_t left;	/* stored data not yet given */
-	size_t padding; /* behind them */
-	struct buffer records; /* data of the extended header */
-	struct buffer path, link, owner, group, comment;
-	struct buffer xattrs;
-	struct sparse_run *runs;
-	size_t run_count, run_room;
-	/* what the extended headers of this member said */
-	bool has_path, has_link, has_owner, has_group, has_comment;
-	bool has_size, has_uid, has_gid, has_mtime, has_atime;
-	uint64_t size, uid, gid, real_size;
-	struct timespec mtime, atime;
-	int sparse_major, sparse_minor; /* -1: not said */
-	uint64_t sparse_offset;		/* 0.0: waits for its length */
-	bool sparse;
-	uint8_t skip[SKIP_BYTES];
-};
 
 int member_decoder_new(member_source source, void *context,
 		       struct member_decoder **out)
@@ -47,6 +20,12 @@ int member_decoder_new(member_source source, void *context,
 	d->context = context;
 	*out = d;
 	return 0;
+}
+
+void member_decoder_foreign(struct member_decoder *d, member_skipper skipper)
+{
+	d->foreign = true;
+	d->skipper = skipper;
 }
 
 void member_decoder_free(struct member_decoder *d)
@@ -85,7 +64,7 @@ static int64_t take(struct member_decoder *d, void *to, size_t length)
 	return n;
 }
 
-static int take_all(struct member_decoder *d, void *to, size_t length)
+int member_take(struct member_decoder *d, void *to, size_t length)
 {
 	int64_t n = take(d, to, length);
 
@@ -94,9 +73,15 @@ static int take_all(struct member_decoder *d, void *to, size_t length)
 
 static int skip(struct member_decoder *d, uint64_t length)
 {
+	if (d->skipper && length > MEMBER_BLOCK) {
+		int error = d->skipper(d->context, length);
+
+		d->position += error ? 0 : length;
+		return error;
+	}
 	while (length) {
-		size_t n = length < SKIP_BYTES ? (size_t)length : SKIP_BYTES;
-		int error = take_all(d, d->skip, n);
+		size_t n = length < MEMBER_SKIP ? (size_t)length : MEMBER_SKIP;
+		int error = member_take(d, d->skip, n);
 
 		if (error)
 			return error;
@@ -108,7 +93,7 @@ static int skip(struct member_decoder *d, uint64_t length)
 /* ---- numbers ---- */
 
 /* An octal field, or base-256 (GNU): 0x80 in the first byte, big endian. */
-static int field_number(const char *field, size_t size, uint64_t *out)
+int member_field(const char *field, size_t size, uint64_t *out)
 {
 	const uint8_t *b = (const uint8_t *)field;
 	uint64_t v = 0;
@@ -145,7 +130,7 @@ static int field_time(const char *field, size_t size, int64_t *out)
 	uint64_t v = 0;
 
 	if (b[0] != 0xff) {
-		if (field_number(field, size, &v) || v > TIME_LIMIT)
+		if (member_field(field, size, &v) || v > TIME_LIMIT)
 			return REEL_EDAMAGED;
 		*out = (int64_t)v;
 		return 0;
@@ -161,7 +146,7 @@ static int field_time(const char *field, size_t size, int64_t *out)
 	return 0;
 }
 
-static int text_number(const uint8_t *text, size_t length, uint64_t *out)
+int member_number(const uint8_t *text, size_t length, uint64_t *out)
 {
 	uint64_t v = 0;
 
@@ -186,7 +171,8 @@ static int text_time(const uint8_t *text, size_t length, struct timespec *out)
 	text += minus;
 	length -= minus;
 	dot = length ? memchr(text, '.', length) : NULL;
-	if (text_number(text, dot ? (size_t)(dot - text) : length, &seconds) ||
+	if (member_number(text, dot ? (size_t)(dot - text) : length,
+			  &seconds) ||
 	    seconds > TIME_LIMIT)
 		return REEL_EDAMAGED;
 	for (size_t n = dot ? (size_t)(dot - text) + 1 : length; n < length;
@@ -202,121 +188,6 @@ static int text_time(const uint8_t *text, size_t length, struct timespec *out)
 		out->tv_nsec = 1000000000 - ns;
 	}
 	return 0;
-}
-
-/* ---- sparse maps ---- */
-
-static int add_run(struct member_decoder *d, uint64_t offset, uint64_t length)
-{
-	const struct sparse_run *last =
-		d->run_count ? &d->runs[d->run_count - 1] : NULL;
-
-	if (offset > INT64_MAX || length > INT64_MAX - offset ||
-	    (last && offset < last->offset + last->length))
-		return REEL_EDAMAGED;
-	if (!length)
-		return 0;
-	if (d->run_count == MEMBER_SPARSE_LIMIT)
-		return REEL_EDAMAGED;
-	if (d->run_count == d->run_room) {
-		size_t room = d->run_room ? 2 * d->run_room : 16;
-		void *more = realloc(d->runs, room * sizeof(*d->runs));
-
-		if (!more)
-			return REEL_ENOMEM;
-		d->runs = more;
-		d->run_room = room;
-	}
-	d->runs[d->run_count++] = (struct sparse_run){offset, length};
-	return 0;
-}
-
-/* Version 0.1: "offset,length,offset,length…". */
-static int read_map_record(struct member_decoder *d, const uint8_t *text,
-			   size_t length)
-{
-	const uint8_t *end = text + length;
-	uint64_t pair[2];
-	int half = 0;
-
-	d->run_count = 0;
-	d->sparse = true;
-	while (text < end) {
-		const uint8_t *comma = memchr(text, ',', (size_t)(end - text));
-		const uint8_t *stop = comma ? comma : end;
-
-		if (text_number(text, (size_t)(stop - text), &pair[half]))
-			return REEL_EDAMAGED;
-		half ^= 1;
-		if (!half) {
-			int error = add_run(d, pair[0], pair[1]);
-
-			if (error)
-				return error;
-		}
-		text = comma ? comma + 1 : end;
-	}
-	return half ? REEL_EDAMAGED : 0;
-}
-
-/* One line of a version 1.0 map, which goes on over block borders. */
-static int map_number(struct member_decoder *d, uint8_t *block, size_t *at,
-		      uint64_t *out)
-{
-	uint8_t text[NUMBER_DIGITS];
-	size_t n = 0;
-
-	for (;;) {
-		if (*at == MEMBER_BLOCK) {
-			int error = d->left < MEMBER_BLOCK
-					    ? REEL_EDAMAGED
-					    : take_all(d, block, MEMBER_BLOCK);
-
-			if (error)
-				return error;
-			d->left -= MEMBER_BLOCK;
-			*at = 0;
-		}
-		uint8_t c = block[(*at)++];
-		if (c == '\n')
-			return text_number(text, n, out);
-		if (n == sizeof(text))
-			return REEL_EDAMAGED;
-		text[n++] = c;
-	}
-}
-
-static int read_map_data(struct member_decoder *d)
-{
-	uint8_t block[MEMBER_BLOCK];
-	size_t at = MEMBER_BLOCK;
-	uint64_t count, offset, length;
-	int error = map_number(d, block, &at, &count);
-
-	d->run_count = 0;
-	if (!error && count > MEMBER_SPARSE_LIMIT)
-		error = REEL_EDAMAGED;
-	for (uint64_t n = 0; !error && n < count; n++) {
-		error = map_number(d, block, &at, &offset);
-		if (!error)
-			error = map_number(d, block, &at, &length);
-		if (!error)
-			error = add_run(d, offset, length);
-	}
-	return error;
-}
-
-static int check_map(const struct member_decoder *d, uint64_t size)
-{
-	uint64_t total = 0;
-
-	for (size_t n = 0; n < d->run_count; n++)
-		total += d->runs[n].length;
-	if (d->run_count && d->runs[d->run_count - 1].offset +
-					    d->runs[d->run_count - 1].length >
-				    size)
-		return REEL_EDAMAGED;
-	return total == d->left ? 0 : REEL_EDAMAGED;
 }
 
 /* ---- extended headers ---- */
@@ -391,8 +262,8 @@ static int read_sparse_record(struct member_decoder *d, const uint8_t *key,
 		return n ? hold_path(&d->path, &d->has_path, v, n)
 			 : REEL_EDAMAGED;
 	if (key_is(key, key_length, "map"))
-		return read_map_record(d, v, n);
-	if (text_number(v, n, &number))
+		return member_map_record(d, v, n);
+	if (member_number(v, n, &number))
 		return REEL_EDAMAGED;
 	if (key_is(key, key_length, "major"))
 		d->sparse_major = number < 100 ? (int)number : 100;
@@ -404,7 +275,8 @@ static int read_sparse_record(struct member_decoder *d, const uint8_t *key,
 	else if (key_is(key, key_length, "offset"))
 		d->sparse_offset = number;
 	else if (key_is(key, key_length, "numbytes"))
-		return d->sparse = true, add_run(d, d->sparse_offset, number);
+		return d->sparse = true,
+		       member_add_run(d, d->sparse_offset, number);
 	return 0;
 }
 
@@ -429,11 +301,11 @@ static int read_record(struct member_decoder *d, const uint8_t *key,
 	if (key_is(key, key_length, "linkpath"))
 		return hold_path(&d->link, &d->has_link, v, n);
 	if (key_is(key, key_length, "size"))
-		return d->has_size = true, text_number(v, n, &d->size);
+		return d->has_size = true, member_number(v, n, &d->size);
 	if (key_is(key, key_length, "uid"))
-		return d->has_uid = true, text_number(v, n, &d->uid);
+		return d->has_uid = true, member_number(v, n, &d->uid);
 	if (key_is(key, key_length, "gid"))
-		return d->has_gid = true, text_number(v, n, &d->gid);
+		return d->has_gid = true, member_number(v, n, &d->gid);
 	if (key_is(key, key_length, "mtime"))
 		return d->has_mtime = true, text_time(v, n, &d->mtime);
 	if (key_is(key, key_length, "atime"))
@@ -452,7 +324,7 @@ static int read_records(struct member_decoder *d)
 		while (space < end && isdigit(*space))
 			space++;
 		if (space == end || *space != ' ' ||
-		    text_number(at, (size_t)(space - at), &length) ||
+		    member_number(at, (size_t)(space - at), &length) ||
 		    length > (uint64_t)(end - begin) ||
 		    length < (uint64_t)(space - begin) + 3 ||
 		    begin[length - 1] != '\n')
@@ -479,7 +351,7 @@ static int load_records(struct member_decoder *d, uint64_t size)
 	if (!error)
 		error = buffer_reserve(&d->records, (size_t)size + 1);
 	if (!error)
-		error = take_all(d, d->records.data, (size_t)size);
+		error = member_take(d, d->records.data, (size_t)size);
 	if (!error)
 		error = skip(d, member_padding(size));
 	if (!error)
@@ -526,7 +398,7 @@ static bool checksum_right(const struct ustar *h)
 	uint64_t said;
 	int sum = 0;
 
-	if (field_number(h->checksum, sizeof(h->checksum), &said))
+	if (member_field(h->checksum, sizeof(h->checksum), &said))
 		return false;
 	if (said == ustar_checksum(h))
 		return true;
@@ -536,6 +408,14 @@ static bool checksum_right(const struct ustar *h)
 	for (size_t n = 0; n < sizeof(h->checksum); n++)
 		sum += ' ' - h->checksum[n];
 	return sum >= 0 && said == (uint64_t)sum;
+}
+
+bool member_begins(const uint8_t block[MEMBER_BLOCK])
+{
+	struct ustar h;
+
+	memcpy(&h, block, sizeof(h));
+	return is_zero(&h) || checksum_right(&h);
 }
 
 static int field_text(struct buffer *to, const char *field, size_t size)
@@ -587,18 +467,18 @@ static int header_numbers(struct member_decoder *d, const struct ustar *h,
 	uint64_t mode, major = 0, minor = 0;
 	int64_t mtime = 0;
 
-	if (field_number(h->mode, sizeof(h->mode), &mode) ||
-	    (!d->has_uid && field_number(h->uid, sizeof(h->uid), &d->uid)) ||
-	    (!d->has_gid && field_number(h->gid, sizeof(h->gid), &d->gid)) ||
+	if (member_field(h->mode, sizeof(h->mode), &mode) ||
+	    (!d->has_uid && member_field(h->uid, sizeof(h->uid), &d->uid)) ||
+	    (!d->has_gid && member_field(h->gid, sizeof(h->gid), &d->gid)) ||
 	    (!d->has_size &&
-	     field_number(h->size, sizeof(h->size), &d->size)) ||
+	     member_field(h->size, sizeof(h->size), &d->size)) ||
 	    (!d->has_mtime && field_time(h->mtime, sizeof(h->mtime), &mtime)))
 		return REEL_EDAMAGED;
-	if (h->type == '1' && field_number(h->minor, sizeof(h->minor), &minor))
+	if (h->type == '1' && member_field(h->minor, sizeof(h->minor), &minor))
 		minor = 0;
 	if ((h->type == '3' || h->type == '4') &&
-	    (field_number(h->major, sizeof(h->major), &major) ||
-	     field_number(h->minor, sizeof(h->minor), &minor)))
+	    (member_field(h->major, sizeof(h->major), &major) ||
+	     member_field(h->minor, sizeof(h->minor), &minor)))
 		return REEL_EDAMAGED;
 	if (d->uid > UINT32_MAX || d->gid > UINT32_MAX || d->size > INT64_MAX ||
 	    major > UINT32_MAX || minor > UINT32_MAX)
@@ -632,7 +512,19 @@ static void trim_path(const char **path, size_t *length)
 		*length = 0;
 }
 
-static int header_type(char type, enum member_type *out)
+/* What others write beside files: GNU tar's dumps of directories, labels,
+ * continued files and long names of old, Solaris's ACLs, star's inodes. POSIX
+ * wants everything else to be taken for files. */
+static void foreign_type(char type, enum member_type *out)
+{
+	if (type == 'D')
+		*out = MEMBER_DIRECTORY;
+	else if (strchr("VMNAI", type))
+		*out = MEMBER_OTHER;
+}
+
+static int header_type(const struct member_decoder *d, char type,
+		       enum member_type *out)
 {
 	*out = MEMBER_FILE;
 	switch (type) {
@@ -648,26 +540,33 @@ static int header_type(char type, enum member_type *out)
 	case '6':
 		*out = (enum member_type)type;
 		return 0;
+	case 'S':
+		return 0;
 	default:
-		return REEL_EDAMAGED;
+		foreign_type(type, out);
+		return d->foreign ? 0 : REEL_EDAMAGED;
 	}
 }
 
-static int read_map(struct member_decoder *d, struct member *m)
+static int read_map(struct member_decoder *d, const struct ustar *h,
+		    struct member *m)
 {
 	uint64_t stored = d->left;
 	int error = 0;
 
-	if (d->real_size > INT64_MAX || d->sparse_major > 1 ||
-	    d->sparse_minor > 1 ||
+	if (d->sparse_major > 1 || d->sparse_minor > 1 ||
 	    (d->sparse_major == 1 && d->sparse_minor != 0))
 		return REEL_EDAMAGED;
-	if (d->sparse_major == 1) {
+	if (h->type == 'S') {
+		error = member_map_header(d, h);
+	} else if (d->sparse_major == 1) {
 		d->sparse = true;
-		error = read_map_data(d);
+		error = member_map_data(d);
 	}
+	if (!error && d->real_size > INT64_MAX)
+		error = REEL_EDAMAGED;
 	if (!error && d->sparse)
-		error = check_map(d, d->real_size);
+		error = member_check_map(d, d->real_size);
 	m->stored = stored;
 	m->sparse = d->sparse;
 	m->size = d->sparse ? d->real_size : stored;
@@ -680,14 +579,15 @@ static int read_member(struct member_decoder *d, const struct ustar *h,
 		       struct member *m)
 {
 	enum member_type type;
-	int bad = header_type(h->type, &type);
+	int bad = header_type(d, h->type, &type);
 	int error = header_numbers(d, h, m);
 
 	if (!error)
 		error = header_texts(d, h);
 	if (error)
 		return error;
-	if (bad || type == MEMBER_FILE)
+	if (bad || type == MEMBER_FILE || type == MEMBER_OTHER ||
+	    h->type == 'D')
 		d->left = d->size;
 	d->padding = member_padding(d->left);
 	if (bad)
@@ -710,7 +610,7 @@ static int read_member(struct member_decoder *d, const struct ustar *h,
 	m->comment = d->has_comment ? (char *)d->comment.data : NULL;
 	m->comment_length = d->has_comment ? d->comment.length : 0;
 	if (type == MEMBER_FILE)
-		error = read_map(d, m);
+		error = read_map(d, h, m);
 	d->data_offset = d->position;
 	return error;
 }
@@ -721,10 +621,10 @@ static int read_extension(struct member_decoder *d, const struct ustar *h)
 	uint64_t size;
 	int error;
 
-	if (h->type != 'x' && h->type != 'g' && h->type != 'L' &&
-	    h->type != 'K')
+	if (h->type != 'x' && h->type != 'X' && h->type != 'g' &&
+	    h->type != 'L' && h->type != 'K')
 		return 0;
-	if (field_number(h->size, sizeof(h->size), &size))
+	if (member_field(h->size, sizeof(h->size), &size))
 		return REEL_EDAMAGED;
 	error = load_records(d, size);
 	if (error)
@@ -818,13 +718,21 @@ int member_next(struct member_decoder *d, struct member *out)
 	return step;
 }
 
+int member_pass(struct member_decoder *d)
+{
+	int error = skip(d, d->left);
+
+	d->left = error ? d->left : 0;
+	return error;
+}
+
 int64_t member_data(struct member_decoder *d, void *to, size_t length)
 {
 	if (length > d->left)
 		length = (size_t)d->left;
 	if (!length)
 		return 0;
-	int error = take_all(d, to, length);
+	int error = member_take(d, to, length);
 	if (error)
 		return error;
 	d->left -= length;

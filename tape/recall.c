@@ -83,7 +83,7 @@ struct recall {
 	pthread_cond_t wished;
 	pthread_t helper;
 	bool helping;
-	bool stop;
+	volatile int stop;
 };
 
 static void say(struct recall *r, uint32_t volume, uint64_t position, int error,
@@ -132,6 +132,18 @@ static int loader_room(struct loader *l, size_t want)
 	return 0;
 }
 
+static _Thread_local const volatile int *heeded;
+
+void recall_heed(const volatile int *stop)
+{
+	heeded = stop;
+}
+
+static bool stopped(void)
+{
+	return heeded && *heeded;
+}
+
 /* Fills e->data. */
 static int load(struct recall *r, struct loader *l, struct entry *e)
 {
@@ -150,11 +162,11 @@ static int load(struct recall *r, struct loader *l, struct entry *e)
 	if (error)
 		goto out;
 	error = medium_read_all(m, f->volume, f->position, stored, f->stored,
-				NULL);
-	if (!error)
+				heeded);
+	if (!error && !(plain && r->options.unchecked))
 		error = frame_decode(l->codec, f, stored, e->data);
 out:
-	if (error)
+	if (error && error != REEL_ESTOPPED)
 		say(r, f->volume,
 		    error == REEL_EMEDIUM ? UINT64_MAX : f->position, error, e);
 	return error;
@@ -366,9 +378,10 @@ static int find_frame(struct recall *r, uint32_t session, uint64_t offset,
 	return 0;
 }
 
-/* The held, ready entry of a byte. Called and left with the lock. */
-static int obtain(struct recall *r, uint32_t session, uint64_t offset,
-		  struct entry **out)
+/* The held, ready entry of a byte, or REEL_ESTOPPED when another thread that
+ * loaded it was stopped. Called and left with the lock. */
+static int obtain_once(struct recall *r, uint32_t session, uint64_t offset,
+		       struct entry **out)
 {
 	struct entry *e = lookup(r, session, offset);
 	struct frame f;
@@ -397,6 +410,17 @@ static int obtain(struct recall *r, uint32_t session, uint64_t offset,
 		release(r, e);
 	else
 		*out = e;
+	return error;
+}
+
+static int obtain(struct recall *r, uint32_t session, uint64_t offset,
+		  struct entry **out)
+{
+	int error;
+
+	do
+		error = obtain_once(r, session, offset, out);
+	while (error == REEL_ESTOPPED && !stopped());
 	return error;
 }
 
@@ -455,6 +479,7 @@ static void *help(void *context)
 {
 	struct recall *r = context;
 
+	recall_heed(&r->stop);
 	pthread_mutex_lock(&r->lock);
 	while (!r->stop) {
 		struct wish wish;
@@ -515,7 +540,7 @@ int recall_new(const struct recall_options *o, struct recall **out)
 static void stop_helper(struct recall *r)
 {
 	pthread_mutex_lock(&r->lock);
-	r->stop = true;
+	r->stop = 1;
 	pthread_cond_signal(&r->wished);
 	pthread_mutex_unlock(&r->lock);
 	if (r->helping)

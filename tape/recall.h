@@ -3,6 +3,7 @@
 #ifndef REEL_TAPE_RECALL_H
 #define REEL_TAPE_RECALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "tape/medium.h"
@@ -17,6 +18,7 @@ typedef int (*recall_find)(void *context, uint32_t session, uint64_t offset,
 struct recall_options {
 	struct medium *medium; /* borrowed */
 	size_t cache;	       /* bytes of decoded frames kept */
+	bool unchecked;	       /* uncompressed frames have no checksum */
 	recall_find find;
 	void *context;
 };
@@ -38,6 +40,9 @@ struct recalled {
 int recall_get(struct recall *r, uint32_t session, uint64_t offset,
 	       struct recalled *out);
 void recall_put(struct recall *r, struct recalled *f);
+/* From now on what the calling thread waits for (a cartridge, a drive) is given
+ * up when *stop is set: REEL_ESTOPPED. NULL: nothing is. */
+void recall_heed(const volatile int *stop);
 /* Decodes the frame in the background, when a thread is free. */
 void recall_ahead(struct recall *r, uint32_t session, uint64_t offset);
 

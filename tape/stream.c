@@ -12,8 +12,8 @@
  *
  * P1 submitted, taken and written only grow; written <= taken <= submitted <=
  *    written + slots - 1, so the producer's slot is never one in work.
- * P2 Frames are written in order by the writer alone, which also cuts
- *    volumes; only it knows a frame's place, since stored sizes are known late.
+ * P2 Frames are written in order by the writer alone; the volumes (volume.h)
+ *    give them their places, since stored sizes are known late.
  * P3 A slot's plain bytes stay until the producer fills it anew, so that the
  *    producer reads the latest frames back without a lock.
  * P4 After an error frames are passed on unwritten, so nobody waits for ever.
@@ -37,8 +37,6 @@
 #include "tape/volume.h"
 
 #define VOLUME_SIZE_MIN (64u << 10)
-#define VOLUME_FRAMES	4 /* at least, in a volume that is cut */
-#define LAST_ROOM	(2 * TRAILER_TAIL)
 #define THREADS_LIMIT	64
 
 struct slot {
@@ -66,11 +64,6 @@ struct stream_writer {
 	uint64_t offset;
 	size_t filled; /* of the slot of number `submitted` */
 
-	/* the writer's */
-	size_t volume_begin; /* first frame of the present volume */
-	uint64_t position;   /* in it */
-
-	atomic_ullong stored;
 	atomic_int error;
 
 	pthread_mutex_t lock; /* of all below and slot.ready */
@@ -82,11 +75,8 @@ struct stream_writer {
 	uint64_t written;
 	bool last; /* the newest frame ends the stream */
 	bool stop;
-	struct frame *frames;
-	size_t frame_count;
-	size_t frame_room;
 
-	struct volumes volumes;
+	struct volumes *volumes;
 };
 
 static void fail(struct stream_writer *w, int error)
@@ -146,79 +136,6 @@ static void *compress_frames(void *context)
 
 /* ---- the writer ---- */
 
-static uint64_t table_size(const struct stream_writer *w, size_t count)
-{
-	if (w->options.compression == COMPRESSION_NONE)
-		return 0;
-	return 8 + 12 * (uint64_t)count + 9;
-}
-
-/* Whether the present volume ends before a frame of this size. */
-static bool must_cut(const struct stream_writer *w, uint64_t stored, bool last)
-{
-	size_t count = w->frame_count - w->volume_begin;
-	uint64_t end = w->position + stored;
-
-	if (count == 0)
-		return false;
-	if (count >= FRAME_COUNT_LIMIT)
-		return true;
-	if (!w->options.volume_size)
-		return false;
-	count++;
-	if (!last) {
-		end += frame_bound(w->options.compression, LAST_ROOM);
-		count++;
-	}
-	return end + table_size(w, count) > w->options.volume_size;
-}
-
-static int end_volume(struct stream_writer *w)
-{
-	size_t count = w->frame_count - w->volume_begin;
-	struct buffer table = {0};
-	int error;
-
-	if (w->options.compression == COMPRESSION_NONE || count == 0)
-		return 0;
-	error = seek_table_encode(w->frames + w->volume_begin, count, &table);
-	if (!error)
-		error = volumes_append(&w->volumes, table.data, table.length);
-	if (!error)
-		atomic_fetch_add(&w->stored, table.length);
-	buffer_release(&table);
-	return error;
-}
-
-static int begin_volume(struct stream_writer *w)
-{
-	w->volume_begin = w->frame_count;
-	w->position = 0;
-	return volumes_begin(&w->volumes);
-}
-
-static int note_frame(struct stream_writer *w, const struct frame *f)
-{
-	size_t room = w->frame_room ? 2 * w->frame_room : 1024;
-	int error = 0;
-
-	pthread_mutex_lock(&w->lock);
-	if (w->frame_count == w->frame_room) {
-		struct frame *more = realloc(w->frames, room * sizeof(*more));
-
-		if (more) {
-			w->frames = more;
-			w->frame_room = room;
-		} else {
-			error = REEL_ENOMEM;
-		}
-	}
-	if (!error)
-		w->frames[w->frame_count++] = *f;
-	pthread_mutex_unlock(&w->lock);
-	return error;
-}
-
 static int put_frame(struct stream_writer *w, const struct slot *s, bool last)
 {
 	bool plain = w->options.compression == COMPRESSION_NONE;
@@ -226,26 +143,11 @@ static int put_frame(struct stream_writer *w, const struct slot *s, bool last)
 			  .stored = (uint32_t)s->stored,
 			  .length = s->length,
 			  .checksum = s->checksum};
-	bool cut;
-	int error = 0;
 
 	if (s->stored < 0)
 		return (int)s->stored;
-	cut = w->volumes.count && must_cut(w, f.stored, last);
-	if (cut)
-		error = end_volume(w);
-	if (!error && (cut || !w->volumes.count))
-		error = begin_volume(w);
-	if (!error)
-		error = volumes_append(&w->volumes,
-				       plain ? s->plain : s->packed, f.stored);
-	if (error)
-		return error;
-	f.volume = w->options.first_volume + (uint32_t)w->volumes.count - 1;
-	f.position = w->position;
-	w->position += f.stored;
-	atomic_fetch_add(&w->stored, f.stored);
-	return note_frame(w, &f);
+	return w->volumes->ops->put(w->volumes, &f,
+				    plain ? s->plain : s->packed, last);
 }
 
 static void *write_frames(void *context)
@@ -333,13 +235,22 @@ int stream_open(const struct stream_options *o, struct stream_writer **out)
 	struct stream_writer *w;
 	int error;
 
-	if (o->volume_size && o->volume_size < VOLUME_SIZE_MIN)
-		return REEL_EINVAL;
 	w = calloc(1, sizeof(*w));
-	if (!w)
-		return REEL_ENOMEM;
-	error = volumes_init(&w->volumes, o->directory, o->compression, o->sync,
-			     o->first_volume);
+	error = !w ? REEL_ENOMEM
+		: o->volume_size && o->volume_size < VOLUME_SIZE_MIN
+			? REEL_EINVAL
+			: 0;
+	if (error) {
+		if (o->volumes)
+			o->volumes->ops->release(o->volumes);
+		free(w);
+		return error;
+	}
+	w->volumes = o->volumes;
+	error = o->volumes ? 0
+			   : volumes_dir_new(o->directory, o->compression,
+					     o->volume_size, o->sync,
+					     o->first_volume, &w->volumes);
 	if (error) {
 		free(w);
 		return error;
@@ -369,7 +280,7 @@ void stream_close(struct stream_writer *w)
 	if (!w)
 		return;
 	/* What is in the ring still goes its way, but not to a volume. */
-	if (!w->volumes.published)
+	if (!w->volumes->published)
 		fail(w, REEL_ESTOPPED);
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
@@ -384,13 +295,12 @@ void stream_close(struct stream_writer *w)
 		free(w->slots[i].plain);
 		free(w->slots[i].packed);
 	}
-	volumes_release(&w->volumes);
+	w->volumes->ops->release(w->volumes);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->ready);
 	pthread_cond_destroy(&w->moved);
 	free(w->slots);
-	free(w->frames);
 	free(w);
 }
 
@@ -482,63 +392,57 @@ int stream_flush(struct stream_writer *w, const struct frame **frames,
 {
 	int error = settle(w, false);
 
+	if (!error)
+		error = w->volumes->ops->settle(w->volumes);
+	fail(w, error);
 	if (error)
 		return error;
-	*frames = w->frames;
-	*count = w->frame_count;
+	*frames = w->volumes->frames;
+	*count = w->volumes->frame_count;
 	return 0;
+}
+
+int stream_drain(struct stream_writer *w)
+{
+	return settle(w, false);
+}
+
+void stream_end(struct stream_writer *w, const struct trailer *t)
+{
+	w->volumes->end = t;
 }
 
 int stream_publish(struct stream_writer *w)
 {
-	int error = settle(w, w->filled <= LAST_ROOM);
+	int error = settle(w, w->filled <= VOLUME_LAST);
 
-	if (!error && !w->volumes.published)
-		error = end_volume(w);
 	if (!error)
-		error = volumes_publish(&w->volumes);
+		error = w->volumes->ops->publish(w->volumes);
 	fail(w, error);
 	return error;
 }
 
 bool stream_published(const struct stream_writer *w)
 {
-	return w->volumes.published;
+	return w->volumes->published;
 }
 
-uint32_t stream_last_volume(const struct stream_writer *w)
+uint32_t stream_last_volume(struct stream_writer *w)
 {
-	size_t n = w->volumes.count;
+	uint32_t present;
 
-	return w->options.first_volume + (n ? (uint32_t)n - 1 : 0);
+	pthread_mutex_lock(&w->volumes->lock);
+	present = w->volumes->present;
+	pthread_mutex_unlock(&w->volumes->lock);
+	return present;
 }
 
 uint64_t stream_stored(const struct stream_writer *w)
 {
-	return atomic_load_explicit(&w->stored, memory_order_relaxed);
+	return atomic_load_explicit(&w->volumes->stored, memory_order_relaxed);
 }
 
 /* ---- reading back ---- */
-
-/* The frame that holds `offset`, which was written. */
-static void find_frame(struct stream_writer *w, uint64_t offset,
-		       struct frame *out)
-{
-	size_t low = 0, high;
-
-	pthread_mutex_lock(&w->lock);
-	high = w->frame_count;
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-
-		if (w->frames[middle].stream <= offset)
-			low = middle;
-		else
-			high = middle;
-	}
-	*out = w->frames[low];
-	pthread_mutex_unlock(&w->lock);
-}
 
 /* P3: the slots behind the producer's still have the latest frames. */
 static const struct slot *recent(struct stream_writer *w, uint64_t offset)
@@ -575,18 +479,18 @@ static int64_t read_some(struct stream_writer *w, uint64_t offset, void *to,
 		f.length = s->length;
 		plain = s->plain;
 	} else {
-		find_frame(w, offset, &f);
+		volumes_find(w->volumes, offset, &f);
 		if (w->options.compression != COMPRESSION_NONE)
-			error = volumes_frame(&w->volumes, &f, &plain);
+			error = volumes_frame(w->volumes, &f, &plain);
 	}
 	if (length > f.stream + f.length - offset)
 		length = (size_t)(f.stream + f.length - offset);
 	if (plain)
 		memcpy(to, plain + (offset - f.stream), length);
 	else if (!error)
-		error = volumes_read(&w->volumes, f.volume,
-				     f.position + (offset - f.stream), to,
-				     length);
+		error = w->volumes->ops->read(w->volumes, f.volume,
+					      f.position + (offset - f.stream),
+					      to, length);
 	return error ? error : (int64_t)length;
 }
 

@@ -19,8 +19,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "tape/frame.h"
+#include "tape/trailer.h"
+
+struct volumes;
 
 struct stream_options {
+	/* Where frames go, taken over in any case; NULL: files in `directory`.
+	 * The volume numbers and sizes below are then theirs. */
+	struct volumes *volumes;
 	int directory; /* fd of volumes/; borrowed, outlives the stream */
 	enum compression compression;
 	int level;
@@ -47,16 +53,23 @@ uint64_t stream_offset(const struct stream_writer *w);
  * files); 0 or an error. */
 int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
 		     size_t length);
-/* Ends the present frame and waits until all frames have their place. Then
- * *frames (borrowed until the next write) describe the stream so far. */
+/* Ends the present frame and waits until all frames have their place, for good.
+ * Then *frames (borrowed until the next write) describe the stream so far. What
+ * follows is the session's index and its end. */
 int stream_flush(struct stream_writer *w, const struct frame **frames,
 		 size_t *count);
+/* Ends the present frame and waits until all were given to their volumes. */
+int stream_drain(struct stream_writer *w);
+/* The end member's fields (borrowed until it is published), for media that note
+ * them apart. */
+void stream_end(struct stream_writer *w, const struct trailer *t);
 /* Flush, seek tables, fsync, rename (S2). */
 int stream_publish(struct stream_writer *w);
 /* Whether the last volume has its name: also after stream_publish failed,
  * which then could not flush the directory. */
 bool stream_published(const struct stream_writer *w);
-uint32_t stream_last_volume(const struct stream_writer *w);
+/* The volume that what is written next goes to. */
+uint32_t stream_last_volume(struct stream_writer *w);
 uint64_t stream_stored(const struct stream_writer *w); /* bytes on volumes */
 
 /* The file name of a volume: NNNNNN.tar[.zst]; `name` has room for 32. */

@@ -1,22 +1,17 @@
-#include <errno.h>
-#include <fcntl.h>
+#include "tape/volume.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/stream.h"
-#include "tape/volume.h"
 
 #define NAME_ROOM    32
 #define PARTIAL	     ".partial"
-#define PARTIAL_ROOM (NAME_ROOM + sizeof(PARTIAL))
-#define OPEN_LIMIT   64 /* volumes kept open until they are published */
-#define WRITE_BACK   (64ull << 20) /* bytes between two starts of it */
 #define DIGITS	     6
 #define DIGITS_LIMIT 10
+#define FRAMES_ROOM  1024
 
 /* ---- names ---- */
 
@@ -54,26 +49,15 @@ int volume_parse_name(const char *name, uint32_t *volume, enum compression *c,
 	return 0;
 }
 
-static uint32_t number_of(const struct volumes *v, size_t i)
-{
-	return v->first + (uint32_t)i;
-}
-
-static void partial_name(const struct volumes *v, size_t i, char *name)
-{
-	volume_name(number_of(v, i), v->compression, name);
-	strcat(name, PARTIAL);
-}
-
 /* ---- lifecycle ---- */
 
-int volumes_init(struct volumes *v, int directory, enum compression c,
-		 bool sync, uint32_t first)
+int volumes_init(struct volumes *v, const struct volumes_ops *ops,
+		 enum compression c, uint32_t first)
 {
-	*v = (struct volumes){.directory = directory,
-			      .compression = c,
-			      .sync = sync,
-			      .first = first};
+	v->ops = ops;
+	v->compression = c;
+	v->first = first;
+	v->present = first;
 	return pthread_mutex_init(&v->lock, NULL) ? REEL_ENOMEM : 0;
 }
 
@@ -87,185 +71,55 @@ static void back_release(struct volume_back *b)
 
 void volumes_release(struct volumes *v)
 {
-	char name[PARTIAL_ROOM];
-
-	/* the named ones first: without a partial one behind them they would
-	 * look like a damaged session */
-	for (size_t i = 0; i < v->count; i++) {
-		struct volume_file *f = &v->files[i];
-
-		if (f->fd >= 0)
-			close(f->fd);
-		if (v->published)
-			continue;
-		if (f->named)
-			volume_name(number_of(v, i), v->compression, name);
-		else
-			partial_name(v, i, name);
-		unlinkat(v->directory, name, 0);
-	}
 	back_release(&v->back);
-	free(v->files);
+	free(v->frames);
 	pthread_mutex_destroy(&v->lock);
 }
 
-/* ---- writing ---- */
+/* ---- frames ---- */
 
-static int failed(struct volumes *v, size_t i, const char *what, int err)
+int volumes_note(struct volumes *v, const struct frame *f)
 {
-	int error = error_from_errno(err);
-	char name[PARTIAL_ROOM];
+	size_t room = v->frame_room ? 2 * v->frame_room : FRAMES_ROOM;
 
-	partial_name(v, i, name);
-	if (error == REEL_ENOSPC && v->complained)
-		return error;
-	v->complained = error == REEL_ENOSPC;
-	log_error("volume %s: cannot %s: %s%s", name, what, strerror(err),
-		  error == REEL_ENOSPC ? "; make room and run it again" : "");
-	return error;
-}
+	if (v->frame_count == v->frame_room) {
+		struct frame *more = realloc(v->frames, room * sizeof(*more));
 
-static int sync_file(struct volumes *v, size_t i)
-{
-	if (v->sync && fsync(v->files[i].fd))
-		return failed(v, i, "flush", errno);
-	return 0;
-}
-
-/* Keeps descriptors bounded when a session has very many volumes. */
-static int close_oldest(struct volumes *v)
-{
-	size_t i = v->count - OPEN_LIMIT;
-	int error, fd;
-
-	if (v->count < OPEN_LIMIT)
-		return 0;
-	error = sync_file(v, i);
-	pthread_mutex_lock(&v->lock);
-	fd = v->files[i].fd;
-	v->files[i].fd = -1;
-	pthread_mutex_unlock(&v->lock);
-	if (close(fd) && !error)
-		error = failed(v, i, "close", errno);
-	return error;
-}
-
-int volumes_begin(struct volumes *v)
-{
-	size_t room = v->room ? 2 * v->room : 16;
-	char name[PARTIAL_ROOM];
-	int error = close_oldest(v);
-	int fd;
-
-	if (error)
-		return error;
-	if (number_of(v, v->count) < v->first)
-		return REEL_ERANGE;
-	if (v->count == v->room) {
-		struct volume_file *more;
-
-		pthread_mutex_lock(&v->lock);
-		more = realloc(v->files, room * sizeof(*more));
-		if (more) {
-			v->files = more;
-			v->room = room;
-		}
-		pthread_mutex_unlock(&v->lock);
 		if (!more)
 			return REEL_ENOMEM;
+		v->frames = more;
+		v->frame_room = room;
 	}
-	partial_name(v, v->count, name);
-	/* A partial file of this number is rubbish (S3). */
-	fd = openat(v->directory, name,
-		    O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return failed(v, v->count, "create", errno);
-	pthread_mutex_lock(&v->lock);
-	v->files[v->count++] = (struct volume_file){.fd = fd};
-	pthread_mutex_unlock(&v->lock);
+	v->frames[v->frame_count++] = *f;
 	return 0;
 }
 
-int volumes_append(struct volumes *v, const void *data, size_t length)
+uint64_t volumes_table_size(const struct volumes *v, size_t count)
 {
-	struct volume_file *f = &v->files[v->count - 1];
-	const uint8_t *from = data;
-
-	while (length) {
-		ssize_t n = pwrite(f->fd, from, length, (off_t)f->size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return failed(v, v->count - 1, "write",
-				      n ? errno : EIO);
-		from += n;
-		length -= (size_t)n;
-		f->size += (uint64_t)n;
-		v->unsynced += (uint64_t)n;
-	}
-	if (v->sync && v->unsynced >= WRITE_BACK) {
-		uint64_t from_byte =
-			f->size > v->unsynced ? f->size - v->unsynced : 0;
-
-		/* Only so that fsync finds little left to do. */
-		sync_file_range(f->fd, (off_t)from_byte,
-				(off_t)(f->size - from_byte),
-				SYNC_FILE_RANGE_WRITE);
-		v->unsynced = 0;
-	}
-	return 0;
+	if (v->compression == COMPRESSION_NONE)
+		return 0;
+	return 8 + 12 * (uint64_t)count + 9;
 }
 
-/* ---- reading ---- */
-
-static int read_fd(int fd, uint64_t at, void *to, size_t length)
+void volumes_find(struct volumes *v, uint64_t offset, struct frame *out)
 {
-	uint8_t *into = to;
-
-	while (length) {
-		ssize_t n = pread(fd, into, length, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_from_errno(errno);
-		if (n == 0)
-			return REEL_EDAMAGED;
-		into += n;
-		length -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
-int volumes_read(struct volumes *v, uint32_t volume, uint64_t at, void *to,
-		 size_t length)
-{
-	size_t i = volume - v->first;
-	char name[PARTIAL_ROOM];
-	int error = REEL_EINVAL;
-	int fd = -1;
+	size_t low = 0, high;
 
 	pthread_mutex_lock(&v->lock);
-	if (i >= v->count)
-		goto out;
-	if (v->files[i].fd >= 0) {
-		error = read_fd(v->files[i].fd, at, to, length);
-		goto out;
+	high = v->frame_count;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (v->frames[middle].stream <= offset)
+			low = middle;
+		else
+			high = middle;
 	}
-	if (v->files[i].named)
-		volume_name(volume, v->compression, name);
-	else
-		partial_name(v, i, name);
-	fd = openat(v->directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	error = fd < 0 ? error_from_errno(errno) : read_fd(fd, at, to, length);
-	if (fd >= 0)
-		close(fd);
-out:
+	*out = v->frames[low];
 	pthread_mutex_unlock(&v->lock);
-	return error;
 }
+
+/* ---- reading back ---- */
 
 static int room_for(uint8_t **data, size_t *room, size_t want)
 {
@@ -295,7 +149,7 @@ static int back_load(struct volumes *v, const struct frame *f, unsigned i)
 		error = room_for(&b->plain[i], &b->room[i], f->length);
 	if (error)
 		return error;
-	error = volumes_read(v, f->volume, f->position, b->stored, f->stored);
+	error = v->ops->read(v, f->volume, f->position, b->stored, f->stored);
 	if (!error)
 		error = frame_decode(b->codec, f, b->stored, b->plain[i]);
 	if (!error)
@@ -333,78 +187,4 @@ int volumes_frame(struct volumes *v, const struct frame *f,
 	b->latest = i;
 	*plain = b->plain[i];
 	return 0;
-}
-
-/* ---- publishing ---- */
-
-static int rename_file(struct volumes *v, size_t i)
-{
-	char partial[PARTIAL_ROOM];
-	char name[NAME_ROOM];
-	int error = 0;
-
-	partial_name(v, i, partial);
-	volume_name(number_of(v, i), v->compression, name);
-	pthread_mutex_lock(&v->lock);
-	if (!renameat2(v->directory, partial, v->directory, name,
-		       RENAME_NOREPLACE))
-		goto out;
-	/* Filesystems that know no flags: the set's lock keeps others away. */
-	if (errno == EINVAL || errno == ENOSYS) {
-		if (!faccessat(v->directory, name, F_OK, AT_SYMLINK_NOFOLLOW))
-			errno = EEXIST;
-		else if (!renameat(v->directory, partial, v->directory, name))
-			goto out;
-	}
-	error = failed(v, i, "rename", errno);
-out:
-	v->files[i].named = !error;
-	pthread_mutex_unlock(&v->lock);
-	return error;
-}
-
-static int sync_directory(struct volumes *v)
-{
-	int fd, error = 0;
-
-	if (!v->sync)
-		return 0;
-	/* The borrowed descriptor may be an O_PATH one. */
-	fd = openat(v->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd))
-		error = failed(v, v->count - 1, "flush the directory of",
-			       errno);
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
-int volumes_publish(struct volumes *v)
-{
-	int error = 0;
-
-	if (v->published || v->count == 0)
-		return 0;
-	for (size_t i = 0; i < v->count && v->sync; i++) {
-		if (v->files[i].fd >= 0)
-			sync_file_range(v->files[i].fd, 0, 0,
-					SYNC_FILE_RANGE_WRITE);
-	}
-	for (size_t i = 0; i < v->count && !error; i++) {
-		if (v->files[i].fd >= 0)
-			error = sync_file(v, i);
-	}
-	/* the last one's partial name must outlive a cut between these */
-	if (!error && v->count > 1)
-		error = sync_directory(v);
-	for (size_t i = 0; i + 1 < v->count && !error; i++)
-		error = rename_file(v, i);
-	if (!error && v->count > 1)
-		error = sync_directory(v);
-	if (!error)
-		error = rename_file(v, v->count - 1);
-	if (error)
-		return error;
-	v->published = true;
-	return sync_directory(v);
 }

@@ -20,7 +20,7 @@ refuse 'tests/' tools/*.[ch]
 refuse 'sqlite3' tape/*.[ch] fs/*.[ch] tools/*.[ch]
 refuse 'zstd|xxhash' catalog/*.[ch] fs/*.[ch] tools/*.[ch]
 refuse 'fuse' tape/*.[ch] catalog/*.[ch] tools/*.[ch]
-fuse='^fs/(channel|mount|worker|fuse_list|fuse_ops|fuse_live)\.c$'
+fuse='^fs/(channel|mount|worker|fuse_list|fuse_ops|fuse_live|fuse_drop)\.c$'
 refuse 'fuse' $(ls fs/*.[ch] | grep -vE -e "$fuse" -e '^fs/mount_state\.h$')
 refuse 'fs/mount_state' $(ls fs/*.[ch] | grep -vE "$fuse")
 [ $bad = 0 ] || echo "these includes point where they must not"

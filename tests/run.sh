@@ -114,6 +114,7 @@ done
 step set 600 bash tests/set/set_test.sh "$reel" "$work/set"
 step set-asan 900 bash tests/set/set_test.sh "$asan" "$work/set"
 step random 400 bash tests/set/random_test.sh "$reel" "$work/random" 1 15
+step changing 300 bash tests/set/changing_test.sh "$reel" "$work/changing"
 step instance 300 bash tests/instance/instance_test.sh "$reel" \
 	"$build/collide/tools/reel" "$work/instance"
 step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"
@@ -126,6 +127,8 @@ step writeback 900 bash tests/writeback/writeback_test.sh "$reel" \
 	"$work/writeback" $long
 step writeback-commit 300 bash tests/writeback/commit_test.sh "$asan" \
 	"$work/writeback-commit"
+step writeback-spool 300 bash tests/writeback/spool_test.sh "$asan" \
+	"$work/wb-spool"
 step writeback-trouble 300 bash tests/writeback/trouble_test.sh "$reel" \
 	"$work/wb-trouble"
 step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
@@ -142,8 +145,18 @@ step restore-race 400 "$build/release/tests/race" \
 	"$build/release/tests/racer" "$work/race" $races
 step restore-hostile 1600 python3 tests/restore/hostile.py "$reel" \
 	"$build/release/tests/racer" "$work/hostile" $races
+step restore-view 300 bash tests/restore/view_test.sh "$asan" \
+	"$work/restore-view"
+step restore-view-table 300 python3 tests/restore/view_table.py "$asan" \
+	"$work/view-table"
+step restore-view-posix 300 bash tests/restore/view_posix_test.sh "$reel" \
+	"$work/view-posix"
+step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
+	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
+step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"
+step copy 300 bash tests/copy/copy_test.sh "$asan" "$work/copy"
 step backup-threads 300 bash tests/set/threads_test.sh \
 	"$build/tsan/tools/reel" "$work/threads"
 step delayed 300 bash tests/delayed/delayed_test.sh "$asan" \

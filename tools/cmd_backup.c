@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "catalog/rules_file.h"
+#include "catalog/spool.h"
 #include "fs/capture.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -125,6 +126,10 @@ static int report(struct backup *b, struct target *t,
 		say_json(r, name, b->capture.dry_run);
 	else
 		say_text(r, name, b->capture.dry_run);
+	if (r->session.id && spool_pending(t->set))
+		log_note("%s: what waits in current/ is not in this snapshot; "
+			 "the next commit lays it over it",
+			 t->name);
 	if (r->problems)
 		log_note("%s: %" PRIu64 " %s left out or changed while read",
 			 t->name, r->problems,
@@ -207,6 +212,8 @@ static int run(const struct command *self, int argc, char **argv)
 		 "leave out what fits, as a rule behind the set's"},
 		{"rules", 0, OPTION_TEXT, &b.rules_file, "FILE",
 		 "the rules of this file instead of the set's"},
+		{"overwrite", 0, OPTION_TEXT, &c->overwrite, "NAME",
+		 "begin the cartridge that now has this name anew"},
 		{"wait", 0, OPTION_FLAG, &b.wait, NULL,
 		 "wait while the set is locked"},
 		{"json", 0, OPTION_FLAG, &b.json, NULL,

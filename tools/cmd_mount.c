@@ -13,10 +13,13 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "catalog/foreign.h"
 #include "fs/mount.h"
 #include "tape/buffer.h"
+#include "tape/drive.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tools/media_option.h"
 #include "tools/options.h"
 #include "tools/signals.h"
 #include "tools/target.h"
@@ -27,9 +30,12 @@
 struct mounting {
 	struct mount_options mount;
 	struct set *set;
-	struct buffer rest; /* options for libfuse, NUL at the end */
+	struct foreign *foreign; /* whose set it is; NULL: a real one */
+	struct buffer rest;	 /* options for libfuse, NUL at the end */
 	char *snapshot;
-	char *name; /* of the set */
+	char *restore;	    /* its target */
+	char **filesystems; /* within it; heap */
+	char *name;	    /* of the set */
 	char *mountpoint;
 };
 
@@ -84,6 +90,62 @@ static int parse_number(const struct command *self, const char *word, int base,
 	return 0;
 }
 
+static int parse_filesystem(struct mounting *m, const char *path)
+{
+	size_t count = m->mount.restore_filesystem_count;
+	char **all = realloc(m->filesystems, (count + 1) * sizeof(*all));
+
+	if (!all)
+		return EXIT_FAILED;
+	m->filesystems = all;
+	all[count] = strdup(path);
+	if (!all[count])
+		return EXIT_FAILED;
+	m->mount.restore_filesystem_count++;
+	m->mount.restore_filesystems = (const char *const *)all;
+	return 0;
+}
+
+/* Words of restore/; *known is false for others. */
+static int parse_restore(const struct command *self, struct mounting *m,
+			 const char *word, bool *known)
+{
+	*known = true;
+	if (begins(word, "restore-filesystem="))
+		return parse_filesystem(m, strchr(word, '=') + 1);
+	if (begins(word, "restore=")) {
+		free(m->restore);
+		m->restore = strdup(strchr(word, '=') + 1);
+		m->mount.restore = m->restore;
+		if (m->restore && !*m->restore)
+			return options_misuse(self, "-o restore=DIR: give the "
+						    "directory");
+		return m->restore ? 0 : EXIT_FAILED;
+	}
+	if (!strcmp(word, "restore-strict"))
+		m->mount.restore_strict = true;
+	else if (!strcmp(word, "restore-only"))
+		m->mount.restore_alone = true;
+	else
+		*known = false;
+	return 0;
+}
+
+/* What does not go together. */
+static int check_restore(const struct command *self, const struct mounting *m)
+{
+	const struct mount_options *o = &m->mount;
+
+	if (!o->restore && (o->restore_alone || o->restore_strict ||
+			    o->restore_filesystem_count))
+		return options_misuse(self, "-o restore=DIR is missing");
+	if (o->restore && (m->snapshot || o->alone))
+		return options_misuse(self, "restore=DIR does not go with %s",
+				      m->snapshot ? "one snapshot alone"
+						  : "current/ alone");
+	return 0;
+}
+
 /* Sizes and texts; *known is false for other words. */
 static int parse_value(const struct command *self, struct mounting *m,
 		       const char *word, bool *known)
@@ -133,6 +195,9 @@ static int parse_word(const struct command *self, struct mounting *m,
 	if (!*word || for_mount_only(word))
 		return 0;
 	status = parse_value(self, m, word, &known);
+	if (known)
+		return status;
+	status = parse_restore(self, m, word, &known);
 	if (known)
 		return status;
 	if (!strcmp(word, "ro"))
@@ -196,13 +261,50 @@ static void *hand_over(void *context)
 	return NULL;
 }
 
+/* An archive that belongs to no set: its tree is the root. Or a cartridge of
+ * reel, with the views of a set. */
+static int open_foreign(struct mounting *m)
+{
+	int error;
+
+	if (m->mount.alone) {
+		log_error("%s is no set: it has no current/", m->name);
+		return REEL_EINVAL;
+	}
+	if (drive_is_name(m->name)) {
+		char *full = media_option_full(m->name);
+
+		free(m->name);
+		m->name = full;
+		if (!full)
+			return REEL_EINVAL;
+	}
+	error = foreign_open(m->name, signals_flag(), &m->foreign);
+	if (error)
+		return error;
+	m->set = foreign_set(m->foreign);
+	m->mount.read_only = true;
+	m->mount.snapshot = m->snapshot;
+	if (foreign_is_set(m->foreign))
+		return 0;
+	if (m->snapshot) {
+		log_error("%s is no set: it has no snapshots", m->name);
+		return REEL_EINVAL;
+	}
+	m->mount.snapshot = "1";
+	return 0;
+}
+
 static int open_set(struct mounting *m)
 {
-	int error = set_open(m->name, SET_READ, false, &m->set);
+	int error = foreign_is_archive(m->name)
+			    ? open_foreign(m)
+			    : set_open(m->name, SET_READ, false, &m->set);
 
 	if (error)
 		return error;
-	m->mount.snapshot = m->snapshot;
+	if (!m->foreign)
+		m->mount.snapshot = m->snapshot;
 	m->mount.fuse_options = (const char *)m->rest.data;
 	return 0;
 }
@@ -306,6 +408,8 @@ static int mount_it(const struct command *self, struct mounting *m,
 
 	if (text)
 		status = parse_options(self, m, text);
+	if (!status)
+		status = check_restore(self, m);
 	if (status)
 		return status;
 	/* The child works in /, and unmounts by this path. */
@@ -332,7 +436,7 @@ static int name_set(struct mounting *m, const char *text)
 	if (!m->name)
 		return EXIT_FAILED;
 	at = strrchr(m->name, '@');
-	if (!at || target_is_set(text))
+	if (!at || target_is_set(text) || foreign_is_archive(text))
 		return 0;
 	*at = '\0';
 	if (!target_is_set(m->name)) {
@@ -376,8 +480,14 @@ static int run(const struct command *self, int argc, char **argv)
 	status = name_set(&m, argv[0]);
 	if (!status)
 		status = mount_it(self, &m, text);
-	set_close(m.set);
+	if (!m.foreign)
+		set_close(m.set);
+	foreign_close(m.foreign);
 	buffer_release(&m.rest);
+	for (size_t n = 0; n < m.mount.restore_filesystem_count; n++)
+		free(m.filesystems[n]);
+	free(m.filesystems);
+	free(m.restore);
 	free(m.snapshot);
 	free(m.name);
 	free(m.mountpoint);
@@ -386,26 +496,39 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_mount = {
 	.name = "mount",
-	.synopsis = "SET[@SNAP] MNT [-o OPTIONS] [-f]",
+	.synopsis = "SET[@SNAP]|ARCHIVE MNT [-o OPTIONS] [-f]",
 	.summary = "show a set as a filesystem",
-	.details = "mount options:\n"
-		   "  snapshot=SNAP    that snapshot alone, at the root\n"
-		   "  cache=SIZE       memory for unpacked data (default 16M)\n"
-		   "  current          current/ alone, at the root, to be "
-		   "written to (as an\n"
-		   "                   ordinary user, too)\n"
-		   "  ro               current/ is read-only, too\n"
-		   "  commit=SECONDS   commit what was written to current/ "
-		   "that often\n"
-		   "  spool-size=SIZE  commit when so much of it waits\n"
-		   "  uid=N, gid=N     every file belongs to them\n"
-		   "  umask=OCTAL      permissions that no file has\n"
-		   "  allow_other      other users may look, as modes permit\n"
-		   "  offline=fail     reading fails at once when a volume is "
-		   "missing\n"
-		   "Others go to libfuse. In the background messages go to "
-		   "SET/mount.log.\n"
-		   "As mount.reel it serves lines of fstab: SET MNT reel "
-		   "OPTIONS.\n",
+	.details =
+		"ARCHIVE is a tar or tar.zst of any making; its tree is "
+		"the root.\n"
+		"mount options:\n"
+		"  snapshot=SNAP    that snapshot alone, at the root\n"
+		"  cache=SIZE       memory for unpacked data (default 16M)\n"
+		"  current          current/ alone, at the root, to be "
+		"written to (as an\n"
+		"                   ordinary user, too)\n"
+		"  ro               current/ is read-only, too\n"
+		"  commit=SECONDS   commit what was written to current/ "
+		"that often\n"
+		"  spool-size=SIZE  commit when so much of it waits\n"
+		"  restore=DIR      MNT/restore shows DIR; what is put there "
+		"is restored under\n"
+		"                   the rules\n"
+		"  restore-filesystem=DIR\n"
+		"                   what is mounted on DIR, within it, too "
+		"(again for more)\n"
+		"  restore-strict   what rules keep out or put off is "
+		"refused, not shown\n"
+		"  restore-only     restore/ alone, at the root (as an "
+		"ordinary user, too)\n"
+		"  uid=N, gid=N     every file belongs to them\n"
+		"  umask=OCTAL      permissions that no file has\n"
+		"  allow_other      other users may look, as modes permit\n"
+		"  offline=fail     reading fails at once when a volume is "
+		"missing\n"
+		"Others go to libfuse. In the background messages go to "
+		"SET/mount.log.\n"
+		"As mount.reel it serves lines of fstab: SET MNT reel "
+		"OPTIONS.\n",
 	.run = run,
 };

@@ -4,6 +4,8 @@
 #include <string.h>
 #include "fs/live.h"
 #include "tape/error.h"
+#include "tape/log.h"
+#include "tools/drop_report.h"
 #include "tools/figures.h"
 #include "tools/json.h"
 #include "tools/options.h"
@@ -36,21 +38,43 @@ static const struct {
 	{"commit-problems", "commit_problems", false},
 };
 
-static void say_json(const struct status *s)
+static const struct {
+	const char *key, *json;
+	bool text;
+} restore_keys[] = {
+	{"restore-target", "restore_target", true},
+	{"restore-kept", "kept", false},
+	{"restore-delayed", "delayed", false},
+	{"restore-excluded", "excluded", false},
+	{"kept-files", "kept_files", false},
+	{"kept-bytes", "kept_size", false},
+	{"kept-area", "kept_area", true},
+};
+
+static void put_key(struct json *j, const struct status *s, const char *key,
+		    const char *name, bool text)
+{
+	char *value = status_get(s, key);
+
+	if (value && text)
+		json_text(j, name, value);
+	else if (value)
+		json_number(j, name, strtoull(value, NULL, 10));
+	free(value);
+}
+
+/* Either may be NULL. */
+static void say_json(const struct status *s, const struct status *restore)
 {
 	struct json j = {0};
 
 	json_begin(&j);
-	for (size_t n = 0; n < sizeof(keys) / sizeof(keys[0]); n++) {
-		char *value = status_get(s, keys[n].key);
-
-		if (value && keys[n].text)
-			json_text(&j, keys[n].json, value);
-		else if (value)
-			json_number(&j, keys[n].json,
-				    strtoull(value, NULL, 10));
-		free(value);
-	}
+	for (size_t n = 0; s && n < sizeof(keys) / sizeof(keys[0]); n++)
+		put_key(&j, s, keys[n].key, keys[n].json, keys[n].text);
+	for (size_t n = 0;
+	     restore && n < sizeof(restore_keys) / sizeof(restore_keys[0]); n++)
+		put_key(&j, restore, restore_keys[n].key, restore_keys[n].json,
+			restore_keys[n].text);
 	json_end(&j);
 }
 
@@ -91,35 +115,58 @@ static void say_text(const struct status *s)
 	free(state);
 }
 
+static void say(const struct status *s, const struct drop_report *restore,
+		bool json, bool verbose)
+{
+	if (json) {
+		if (restore && verbose)
+			drop_report_json(restore);
+		say_json(s, restore ? &restore->counts : NULL);
+	} else {
+		if (s)
+			say_text(s);
+		if (restore)
+			drop_report_say(restore, verbose);
+	}
+	if (verbose && s)
+		status_say_left_out(s);
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	bool json = false, verbose = false;
 	const struct option_spec specs[] = {
 		{"verbose", 'v', OPTION_FLAG, &verbose, NULL,
-		 "name what rules left out of the last commit"},
+		 "name what rules left out of the last commit, and all they "
+		 "kept out of restore/"},
 		{"json", 0, OPTION_FLAG, &json, NULL, "one object"},
 		{0}};
+	struct drop_report restore;
+	bool current, restores;
 	struct status s;
 	int status;
 
 	if (!options_parse(self, specs, 1, 1, &argc, &argv, &status))
 		return status;
-	status = error_exit(status_read(argv[0], false, &s));
-	if (status)
-		return status;
-	if (json)
-		say_json(&s);
-	else
-		say_text(&s);
-	if (verbose)
-		status_say_left_out(&s);
-	status_release(&s);
+	current = !status_read(argv[0], true, &s);
+	restores = drop_report_read(argv[0], &restore);
+	if (!current && !restores) {
+		log_error("%s: neither a writable current/ nor restore/ is "
+			  "mounted there",
+			  argv[0]);
+		return error_exit(REEL_EINVAL);
+	}
+	say(current ? &s : NULL, restores ? &restore : NULL, json, verbose);
+	if (current)
+		status_release(&s);
+	drop_report_release(&restore);
 	return 0;
 }
 
 const struct command command_status = {
 	.name = "status",
 	.synopsis = "MNT",
-	.summary = "what waits in current/, and how the last commit went",
+	.summary = "what waits in current/, how the last commit went, and "
+		   "what rules kept out of restore/",
 	.run = run,
 };

@@ -3,6 +3,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tools/commit_report.h"
+#include "tools/drop_report.h"
 #include "tools/options.h"
 #include "tools/status.h"
 
@@ -25,6 +26,19 @@ static int commit_first(const char *mountpoint, const char *label, bool quiet)
 		log_error("%s: still mounted, since its commit failed: %s; "
 			  "--no-commit leaves what was written in the spool",
 			  mountpoint, error_text(error));
+	return error;
+}
+
+/* What rules kept out of restore/ is told, since shadows go with the mount. */
+static int take_down(const char *mountpoint)
+{
+	struct drop_report restore;
+	bool restores = drop_report_read(mountpoint, &restore);
+	int error = mount_umount(mountpoint);
+
+	if (!error && restores)
+		drop_report_say(&restore, false);
+	drop_report_release(&restore);
 	return error;
 }
 
@@ -58,7 +72,7 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (!no_commit && !helper)
 		error = commit_first(argv[0], label, quiet);
-	return error_exit(error ? error : mount_umount(argv[0]));
+	return error_exit(error ? error : take_down(argv[0]));
 }
 
 const struct command command_umount = {

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "catalog/foreign.h"
 #include "fs/verify.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -111,6 +112,31 @@ static int verify(struct verifying *v, struct target *t)
 	return error_exit(error);
 }
 
+/* A cartridge by itself: what it tells of its set, and all that lies on it. */
+static int verify_device(struct verifying *v, const char *name)
+{
+	struct foreign *f;
+	struct target t = {.name = (char *)name};
+	int error = foreign_open(name, signals_flag(), &f);
+	int status;
+
+	if (error)
+		return error_exit(error);
+	t.set = foreign_set(f);
+	if (!foreign_is_set(f)) {
+		log_error("%s is no set and no cartridge of one; there is "
+			  "nothing to compare it with",
+			  name);
+		error = REEL_EINVAL;
+	}
+	if (!error)
+		error = catalog_open_reader(t.set, &t.catalog);
+	status = error ? error_exit(error) : verify(v, &t);
+	catalog_close(t.catalog);
+	foreign_close(f);
+	return status;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct verifying v = {0};
@@ -122,6 +148,8 @@ static int run(const struct command *self, int argc, char **argv)
 
 	if (!options_parse(self, specs, 1, 1, &argc, &argv, &status))
 		return status;
+	if (foreign_is_archive(argv[0]))
+		return verify_device(&v, argv[0]);
 	error = target_open(&t, argv[0]);
 	if (error)
 		return error_exit(error);
@@ -134,9 +162,10 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_verify = {
 	.name = "verify",
-	.synopsis = "SET[@SNAP] [--json]",
+	.synopsis = "SET[@SNAP]|DEVICE [--json]",
 	.summary = "read everything back and say what is damaged",
 	.details = "Without @SNAP all sessions are read, with it that "
-		   "session's.\nPaths are escaped as in \\0NNN (octal).\n",
+		   "session's.\nDEVICE: the cartridge in it, with no set at "
+		   "hand.\nPaths are escaped as in \\0NNN (octal).\n",
 	.run = run,
 };

@@ -33,6 +33,8 @@ extern const struct command command_verify;
 extern const struct command command_rules_check;
 extern const struct command command_rules_test;
 extern const struct command command_catalog_rebuild;
+extern const struct command command_copy;
+extern const struct command command_import;
 extern const struct command command_delayed_list;
 extern const struct command command_delayed_run;
 extern const struct command command_delayed_cancel;

@@ -22,6 +22,8 @@ static const struct command *const commands[] = {
 	&command_info,
 	&command_restore,
 	&command_verify,
+	&command_copy,
+	&command_import,
 	&command_rules_check,
 	&command_rules_test,
 	&command_catalog_rebuild,

@@ -1,4 +1,5 @@
-/* What a mount says of its commits: lines of `key value` (committer.h). */
+/* What a mount says of its commits and of restore/: lines of `key value`
+ * (committer.h, drop.h). */
 #ifndef REEL_TOOLS_STATUS_H
 #define REEL_TOOLS_STATUS_H
 
@@ -11,6 +12,10 @@ struct status {
 
 /* Of a mountpoint; REEL_EINVAL (logged unless quiet) when it has none. */
 int status_read(const char *mountpoint, bool quiet, struct status *out);
+/* The same of its restore/; not logged. */
+int status_read_restore(const char *mountpoint, struct status *out);
+/* The names there that have a shadow: lines `ACTION TAB PATH TAB RULE`. */
+int status_read_names(const char *mountpoint, struct status *out);
 void status_release(struct status *s);
 /* The value of a key (heap), or NULL. */
 char *status_get(const struct status *s, const char *key);

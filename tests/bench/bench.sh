@@ -248,6 +248,7 @@ restores() # TREE
 
 . "$here/mounts.sh"
 trap umount_all EXIT
+rm -f "$work"/m.* "$work"/result.*
 echo "reel $("$reel" --version | tail -n 1), $(uname -r), $(nproc) cores," \
 	"$runs runs, medians; $(date -u +%F)"
 [ -d "$work/many" ] || python3 "$here/corpus.py" many "$work/many"

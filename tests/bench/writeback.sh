@@ -12,6 +12,8 @@
 # seconds for all.
 set -u
 LC_ALL=C
+# passthrough_ll keeps one open for each inode
+ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 reel=$(realpath "$1")
 mkdir -p "$2"
 work=$(realpath "$2")

@@ -149,7 +149,8 @@ static const struct {
 } configs[] = {
 	{HEAD SEED "digest = xxh3\n", 0},
 	{"# remark\n\n" HEAD SEED "  digest=xxh3  \n# end", 0},
-	{HEAD SEED "digest = sha256\n", REEL_EVERSION},
+	{HEAD SEED "digest = sha256\n", 0},
+	{HEAD SEED "digest = sha512\n", REEL_EVERSION},
 	{HEAD SEED "colour = blue\n", REEL_EVERSION},
 	{HEAD SEED "media = /dev/nst0\n", REEL_EVERSION},
 	{HEAD SEED "format = 2\n", REEL_EVERSION},

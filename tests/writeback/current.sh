@@ -59,7 +59,8 @@ clean_up()
 	umount -l "$now" "$mnt" 2>/dev/null
 	fusermount3 -uqz "$now" 2>/dev/null
 	fusermount3 -uqz "$mnt" 2>/dev/null
-	umount "$set/spool/current" "$set/volumes" "$set" 2>/dev/null
+	umount "$set/spool/current" "$set/spool" "$set/volumes" "$set" \
+		2>/dev/null
 	chmod -R u+rwX "$work" 2>/dev/null
 	rm -rf "$work"
 }

@@ -1,0 +1,579 @@
+#include "catalog/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "catalog/database.h"
+#include "catalog/discard.h"
+#include "catalog/media.h"
+#include "catalog/places.h"
+#include "tape/cartridge_walk.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+#define ENDS   "spool/import" /* volumes that end sessions, under their names */
+#define LEVELS 3
+#define SLACK  65536 /* what packing again may save of an index */
+
+struct import {
+	char *path;
+	const struct set_config *media;
+	struct set *set;	      /* since the first cartridge */
+	int ends;		      /* fd of ENDS */
+	struct cartridge_table known; /* merged; cartridges by number */
+	uint32_t *seen;		      /* numbers of cartridges taken in */
+	size_t seen_count;
+	uint32_t *wanted; /* volumes that hold the front of an index */
+	size_t wanted_count;
+	bool made, finished;
+};
+
+int import_new(const char *path, const struct set_config *media,
+	       struct import **out)
+{
+	struct import *i = calloc(1, sizeof(*i));
+
+	if (!i || !(i->path = strdup(path))) {
+		free(i);
+		return REEL_ENOMEM;
+	}
+	i->media = media;
+	i->ends = -1;
+	*out = i;
+	return 0;
+}
+
+/* ---- the set ---- */
+
+static int make_set(struct import *i, const struct cartridge_label *l)
+{
+	struct set_config c = *i->media;
+	int error;
+
+	c.name = l->set_name;
+	memcpy(c.uuid, l->set, sizeof(c.uuid));
+	c.seed = l->seed;
+	c.compression = l->compression;
+	c.block_size = l->block_size;
+	error = set_create(i->path, &c);
+	i->made = !error;
+	if (!error)
+		error = set_open(i->path, SET_WRITE, false, &i->set);
+	if (!error && mkdirat(i->set->directory, ENDS, 0700))
+		error = error_from_errno(errno);
+	if (!error)
+		i->ends = openat(i->set->directory, ENDS,
+				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return error ? error : i->ends < 0 ? REEL_EIO : 0;
+}
+
+static void remove_ends(struct import *i)
+{
+	char name[MEDIUM_NAME];
+
+	if (i->ends < 0)
+		return;
+	for (size_t n = 0; n < i->known.place_count; n++) {
+		volume_name(i->known.places[n].volume,
+			    i->set->config.compression, name);
+		unlinkat(i->ends, name, 0);
+	}
+	close(i->ends);
+	i->ends = -1;
+	unlinkat(i->set->directory, ENDS, AT_REMOVEDIR);
+}
+
+void import_free(struct import *i)
+{
+	if (!i)
+		return;
+	remove_ends(i);
+	set_close(i->set);
+	if (i->made && !i->finished)
+		discard(i->path, LEVELS);
+	cartridge_table_release(&i->known);
+	free(i->seen);
+	free(i->wanted);
+	free(i->path);
+	free(i);
+}
+
+/* ---- ends of sessions ---- */
+
+static bool is_saved(const struct import *i, uint32_t volume)
+{
+	char name[MEDIUM_NAME];
+
+	volume_name(volume, i->set->config.compression, name);
+	return !faccessat(i->ends, name, F_OK, 0);
+}
+
+static bool is_wanted(const struct import *i, const struct place *p)
+{
+	bool wanted = p->last;
+
+	for (size_t n = 0; !wanted && n < i->wanted_count; n++)
+		wanted = i->wanted[n] == p->volume;
+	return wanted && !is_saved(i, p->volume);
+}
+
+static int write_all(int fd, const uint8_t *data, size_t length)
+{
+	while (length) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_from_errno(errno);
+		data += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The blocks of a volume, without the padding behind it. */
+static int copy_blocks(struct drive *d, const struct place *p, int fd)
+{
+	uint8_t *block = malloc(DRIVE_BLOCK_LIMIT);
+	struct drive_read r;
+	uint64_t left = p->size;
+	int error = block ? 0 : REEL_ENOMEM;
+
+	while (!error && left) {
+		error = drive_read(d, block, DRIVE_BLOCK_LIMIT, &r);
+		if (!error && r.found != DRIVE_BLOCK)
+			error = REEL_EDAMAGED;
+		if (error)
+			break;
+		if (r.length > left)
+			r.length = (size_t)left;
+		error = write_all(fd, block, r.length);
+		left -= r.length;
+	}
+	free(block);
+	return error;
+}
+
+static int save_volume(struct import *i, struct drive *d, const struct place *p)
+{
+	const struct drive_position at = {.object = p->object ? p->object
+							      : DRIVE_UNKNOWN,
+					  .file = p->file,
+					  .block = 0};
+	char name[MEDIUM_NAME];
+	int fd, error = drive_seek(d, &at);
+
+	if (error)
+		return error;
+	volume_name(p->volume, i->set->config.compression, name);
+	fd = openat(i->ends, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+		    0600);
+	error = fd < 0 ? error_from_errno(errno) : copy_blocks(d, p, fd);
+	if (fd >= 0)
+		close(fd);
+	if (error)
+		unlinkat(i->ends, name, 0);
+	if (error == REEL_EDAMAGED) {
+		log_error("%s: the index of session %u cannot be read (tape "
+			  "file %llu)",
+			  drive_name(d), (unsigned)p->session,
+			  (unsigned long long)p->file);
+		error = 0;
+	} else if (error) {
+		log_error("%s/" ENDS "/%s: %s", i->path, name,
+			  error_text(error));
+	}
+	return error;
+}
+
+static int want_volume(struct import *i, uint32_t volume)
+{
+	uint32_t *more =
+		realloc(i->wanted, (i->wanted_count + 1) * sizeof(*i->wanted));
+
+	if (!more)
+		return REEL_ENOMEM;
+	i->wanted = more;
+	more[i->wanted_count++] = volume;
+	return 0;
+}
+
+/* An index that was too long for its cartridge begins on volumes before. */
+static int want_front(struct import *i, const struct place *p,
+		      const struct cartridge_table *t)
+{
+	uint64_t need = t->end.index_length, have = p->size + SLACK;
+	uint32_t volume = p->volume;
+	int error = 0;
+
+	for (size_t n = t->place_count; !error && have < need && n-- > 0;) {
+		const struct place *q = &t->places[n];
+
+		if (q->volume + 1 != volume || q->session != p->session)
+			continue;
+		volume = q->volume;
+		have += q->size;
+		error = want_volume(i, volume);
+	}
+	return error;
+}
+
+static int take_volume(void *context, struct drive *d, const struct place *p,
+		       const struct cartridge_table *t)
+{
+	struct import *i = context;
+	int error = 0;
+
+	if (p->last && t->has_end)
+		error = want_front(i, p, t);
+	for (size_t n = 0; !error && n < t->place_count; n++) {
+		const struct place *q = &t->places[n];
+
+		if (q->cartridge == p->cartridge && q->file <= p->file &&
+		    is_wanted(i, q))
+			error = save_volume(i, d, q);
+	}
+	return error;
+}
+
+/* ---- what is known of the set ---- */
+
+static struct cartridge_label *cartridge(const struct cartridge_table *t,
+					 uint32_t number)
+{
+	size_t n = 0;
+
+	while (n < t->cartridge_count && t->cartridges[n].number != number)
+		n++;
+	return n < t->cartridge_count ? &t->cartridges[n] : NULL;
+}
+
+static void drop_places(struct cartridge_table *t, uint32_t number)
+{
+	size_t kept = 0;
+
+	for (size_t n = 0; n < t->place_count; n++)
+		if (t->places[n].cartridge != number)
+			t->places[kept++] = t->places[n];
+	t->place_count = kept;
+}
+
+/* Of two cartridges of one number the younger counts: the other was begun anew.
+ * *older: it is the one that is known. */
+static int add_cartridge(struct cartridge_table *t,
+			 const struct cartridge_label *l, bool *older)
+{
+	struct cartridge_label *have = cartridge(t, l->number);
+	char *name = t->cartridge_count ? t->cartridges[0].set_name : NULL;
+	size_t n = t->cartridge_count;
+
+	*older = false;
+	if (have && !memcmp(have->uuid, l->uuid, sizeof(l->uuid)))
+		return 0;
+	*older = have && have->time > l->time;
+	if (*older)
+		return 0;
+	if (have) {
+		drop_places(t, l->number);
+	} else {
+		void *more = realloc(t->cartridges,
+				     (n + 1) * sizeof(*t->cartridges));
+
+		if (!more || (!name && !(name = strdup(l->set_name))))
+			return REEL_ENOMEM;
+		t->cartridges = more;
+		for (; n && t->cartridges[n - 1].number > l->number; n--)
+			t->cartridges[n] = t->cartridges[n - 1];
+		have = &t->cartridges[n];
+		t->cartridge_count++;
+	}
+	*have = *l;
+	have->set_name = name;
+	return 0;
+}
+
+static int add_place(struct cartridge_table *t, const struct place *p)
+{
+	struct place *more;
+	size_t n = t->place_count;
+
+	while (n && place_compare(&t->places[n - 1], p) > 0)
+		n--;
+	if (n && !place_compare(&t->places[n - 1], p)) {
+		if (p->session_time > t->places[n - 1].session_time)
+			t->places[n - 1] = *p;
+		return 0;
+	}
+	more = realloc(t->places, (t->place_count + 1) * sizeof(*more));
+	if (!more)
+		return REEL_ENOMEM;
+	memmove(&more[n + 1], &more[n], (t->place_count - n) * sizeof(*more));
+	more[n] = *p;
+	t->places = more;
+	t->place_count++;
+	return 0;
+}
+
+static int merge(struct import *i, const struct cartridge_table *t)
+{
+	int error = 0;
+
+	for (size_t n = 0; !error && n < t->cartridge_count; n++) {
+		const struct cartridge_label *l = &t->cartridges[n];
+		bool older;
+
+		error = add_cartridge(&i->known, l, &older);
+		for (size_t k = 0; !error && !older && k < t->place_count; k++)
+			if (t->places[k].cartridge == l->number)
+				error = add_place(&i->known, &t->places[k]);
+	}
+	return error;
+}
+
+/* ---- a cartridge ---- */
+
+static bool was_seen(const struct import *i, uint32_t number)
+{
+	for (size_t n = 0; n < i->seen_count; n++)
+		if (i->seen[n] == number)
+			return true;
+	return false;
+}
+
+static int note_seen(struct import *i, uint32_t number)
+{
+	uint32_t *more =
+		realloc(i->seen, (i->seen_count + 1) * sizeof(*i->seen));
+
+	if (!more)
+		return REEL_ENOMEM;
+	i->seen = more;
+	more[i->seen_count++] = number;
+	return 0;
+}
+
+static bool still_needed(const struct import *i, uint32_t number)
+{
+	const struct cartridge_label *l = import_needed(i, number - 1);
+
+	return l && l->number == number;
+}
+
+static int check_label(struct import *i, struct drive *d,
+		       const struct cartridge_label *l)
+{
+	if (!i->set)
+		return make_set(i, l);
+	if (memcmp(l->set, i->set->config.uuid, sizeof(l->set))) {
+		log_error("%s: cartridge %s is of another set (%s) than the "
+			  "first one (%s); it is left alone",
+			  drive_name(d), l->name, l->set_name,
+			  i->set->config.name);
+		return REEL_EINVAL;
+	}
+	if (!was_seen(i, l->number) || still_needed(i, l->number))
+		return 0;
+	log_note("%s: cartridge %s was looked at before", drive_name(d),
+		 l->name);
+	return REEL_EEXIST;
+}
+
+static int walk(struct import *i, struct drive *d,
+		const struct cartridge_label *l)
+{
+	struct cartridge_table t;
+	bool older;
+	int error = cartridge_walk(d, l, take_volume, i, &t);
+
+	if (!error)
+		error = merge(i, &t);
+	cartridge_table_release(&t);
+	if (!error)
+		error = add_cartridge(&i->known, l, &older);
+	if (!error && !was_seen(i, l->number))
+		error = note_seen(i, l->number);
+	return error;
+}
+
+int import_cartridge(struct import *i, struct drive *d)
+{
+	struct cartridge_label l;
+	int error = cartridge_read_label(d, &l);
+
+	if (error == REEL_ENOENT)
+		log_error("%s: the cartridge in it has no label of reel",
+			  drive_name(d));
+	if (error)
+		return error;
+	error = check_label(i, d, &l);
+	if (!error) {
+		log_note("%s: cartridge %s", drive_name(d), l.name);
+		error = walk(i, d, &l);
+	}
+	cartridge_label_release(&l);
+	return error;
+}
+
+const struct cartridge_label *import_needed(const struct import *i,
+					    uint32_t after)
+{
+	const struct cartridge_label *best = NULL;
+
+	for (size_t n = 0; n < i->known.place_count; n++) {
+		const struct place *p = &i->known.places[n];
+
+		if (p->cartridge <= after || !is_wanted(i, p) ||
+		    (best && best->number <= p->cartridge))
+			continue;
+		best = cartridge(&i->known, p->cartridge);
+	}
+	return best;
+}
+
+/* ---- the catalogue ---- */
+
+/* Volumes of a session that has no end were never committed. Places are in the
+ * order of volumes, and a session's end is its last one. */
+static void drop_unfinished(struct cartridge_table *t)
+{
+	size_t kept = t->place_count;
+	uint32_t session = 0;
+	int64_t time = 0;
+
+	for (size_t n = t->place_count; n-- > 0;) {
+		const struct place *p = &t->places[n];
+
+		if (p->last) {
+			session = p->session;
+			time = p->session_time;
+		}
+		if (p->session == session && p->session_time == time)
+			t->places[--kept] = *p;
+	}
+	t->place_count -= kept;
+	memmove(t->places, t->places + kept,
+		t->place_count * sizeof(*t->places));
+}
+
+static int take_session(struct import *i, struct catalog *c,
+			const struct place *p, struct import_found *found)
+{
+	struct buffer packed = {0};
+	struct media_session m;
+	uint32_t newest = 0;
+	int error = catalog_newest(c, &newest);
+
+	if (error || p->session <= newest)
+		return error;
+	error = is_saved(i, p->volume)
+			? media_read_trailer(i->set, p->volume, &m)
+			: REEL_EMEDIUM;
+	if (!error && m.trailer.session != p->session)
+		error = REEL_EDAMAGED;
+	if (!error)
+		error = media_read_index(i->set, &m, &packed);
+	if (!error)
+		error = ingest_packed(c, packed.data, packed.length,
+				      p->session);
+	buffer_release(&packed);
+	found->sessions += !error;
+	if (error != REEL_EMEDIUM && error != REEL_EDAMAGED &&
+	    error != REEL_ENOENT)
+		return error;
+	log_error("session %u is missing: its index lies on cartridge %s%s; "
+		  "later snapshots lack what it holds",
+		  (unsigned)p->session,
+		  cartridge(&i->known, p->cartridge)->name,
+		  error == REEL_EMEDIUM ? "" : ", where it is damaged");
+	found->incomplete = true;
+	return 0;
+}
+
+static int compare_sessions(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return (x->session > y->session) - (x->session < y->session);
+}
+
+/* By session; volumes are numbered in that order, too, but a copy may say
+ * anything. */
+static int take_sessions(struct import *i, struct catalog *c,
+			 struct import_found *found)
+{
+	size_t count = i->known.place_count;
+	struct place *list = malloc((count + 1) * sizeof(*list));
+	int error = list ? 0 : REEL_ENOMEM;
+
+	if (!error && count) {
+		memcpy(list, i->known.places, count * sizeof(*list));
+		qsort(list, count, sizeof(*list), compare_sessions);
+	}
+	for (size_t n = 0; !error && n < count; n++)
+		if (list[n].last)
+			error = take_session(i, c, &list[n], found);
+	free(list);
+	return error;
+}
+
+/* The ends stand where the set's own volumes are looked for meanwhile. */
+static int make_catalogue(struct import *i, struct import_found *found)
+{
+	struct medium *own = i->set->medium, *ends;
+	struct catalog *c = NULL;
+	int error = medium_dir_new(i->ends, i->set->config.compression, &ends);
+
+	if (error)
+		return error;
+	error = catalog_open(i->set, &c);
+	if (!error)
+		error = places_add(c, &i->known);
+	i->set->medium = ends;
+	if (!error)
+		error = take_sessions(i, c, found);
+	i->set->medium = own;
+	medium_close(ends);
+	catalog_close(c);
+	return error;
+}
+
+static void say_missing(const struct import *i, struct import_found *found)
+{
+	found->cartridges = (uint32_t)i->known.cartridge_count;
+	for (size_t n = 0; n < i->known.cartridge_count; n++) {
+		const struct cartridge_label *l = &i->known.cartridges[n];
+
+		if (was_seen(i, l->number))
+			continue;
+		found->missing++;
+		log_note("cartridge %s%s%s%s was not looked at; reading what "
+			 "lies on it will ask for it",
+			 l->name, *l->barcode ? " (barcode " : "", l->barcode,
+			 *l->barcode ? ")" : "");
+	}
+}
+
+int import_finish(struct import *i, struct import_found *found)
+{
+	int error;
+
+	*found = (struct import_found){0};
+	if (!i->set)
+		return REEL_EMEDIUM;
+	drop_unfinished(&i->known);
+	error = make_catalogue(i, found);
+	if (!error && !found->sessions && found->incomplete) {
+		log_error("not one session could be taken in");
+		error = REEL_EDAMAGED;
+	}
+	if (error)
+		return error;
+	say_missing(i, found);
+	i->finished = true;
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* A set whose volumes lie on cartridges: the drives it may use, its medium, and
+ * what the cartridges say against what the catalogue knows. Cartridges and
+ * places in the catalogue are those of committed sessions (places.h). */
+#ifndef REEL_CATALOG_TAPES_H
+#define REEL_CATALOG_TAPES_H
+
+#include "catalog/catalog.h"
+#include "tape/append.h"
+
+struct tapes {
+	struct set *set;
+	struct station *station;
+	struct catalog *other; /* asked for places instead of catalog.db */
+	void *reader;	       /* a connection of its own, when needed */
+};
+
+/* For set_open: sets s->tapes and s->medium; opens no drive. */
+int tapes_open(struct set *s);
+void tapes_close(struct tapes *t); /* accepts NULL */
+
+/* An interrupted session (intent.h) is taken in when it is whole, else made
+ * void. REEL_EMEDIUM: the cartridge that decides is not at hand; said. */
+int tapes_reconcile(struct catalog *c);
+/* Before a backup: whether the cartridge that it goes to is what the catalogue
+ * knows. Sessions that are on it and not in the catalogue are taken in.
+ * REEL_EEXIST: an unknown one is not whole and may go on elsewhere; said. */
+int tapes_catch_up(struct catalog *c);
+/* What a session that begins now needs; *table is filled in and o->table
+ * points to it. `overwrite` may be NULL. */
+int tapes_append_options(struct catalog *c, uint32_t first_volume,
+			 uint32_t session, int64_t time, const char *overwrite,
+			 struct cartridge_table *table,
+			 struct append_options *o);
+/* The session was published and is in the catalogue: its places are, too. */
+int tapes_committed(struct catalog *c, const struct cartridge_table *t);
+
+/* For catalog_rebuild: `fresh` gets all places that the cartridges tell of,
+ * as far as they are at hand; *missing: some were not (said). */
+int tapes_gather(struct set *s, struct catalog *fresh, bool *missing);
+
+/* The last table on the cartridge in the drive, from tape file `file` on, which
+ * is a volume's; REEL_ENOENT: there is none. */
+int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
+		     struct cartridge_table *out);
+
+#endif

@@ -1,0 +1,267 @@
+/* What rules put off goes to the journal of delayed operations (delay.h): a
+ * copy of what the shadow shows, or a delete of what it hides. A shadow that
+ * changes afterwards is handed over again, and replaces its record. A file
+ * that turns out to have the bytes the target has is not put off: its metadata
+ * are put right at once, as `reel restore` does. */
+#include "fs/drop_state.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "fs/delay.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+#define PIECE	   (256u << 10)
+#define AGAIN	   60 /* seconds, when it did not work */
+#define NAME_LIMIT 20
+
+/* Files with several names, staged already. */
+struct staged {
+	ino_t inode;
+	int directory;
+	char name[NAME_LIMIT];
+};
+
+struct handing {
+	struct drop *d;
+	struct delay *delay;
+	struct buffer staged; /* struct staged each */
+	struct buffer done;   /* nodes */
+	struct buffer same;   /* nodes that need not wait */
+	int error;
+};
+
+/* ---- what is the same already ---- */
+
+static bool same_bytes(int a, int b)
+{
+	char *from = malloc(PIECE), *to = malloc(PIECE);
+	bool same = from && to;
+	off_t at = 0;
+	ssize_t n = 1;
+
+	while (same && n > 0) {
+		n = pread(a, from, PIECE, at);
+		same = n >= 0 && pread(b, to, PIECE, at) == n &&
+		       !memcmp(from, to, (size_t)n);
+		at += n;
+	}
+	free(from);
+	free(to);
+	return same;
+}
+
+static bool put_right(int area, const char *from, int target, const char *to)
+{
+	int a = drop_open_at(area, from, O_RDONLY), b = -1;
+	struct stat st, now;
+	bool same = false;
+
+	if (a >= 0)
+		b = drop_open_at(target, to, O_RDONLY);
+	if (b >= 0 && !fstat(a, &st) && !fstat(b, &now) &&
+	    S_ISREG(st.st_mode) && S_ISREG(now.st_mode) &&
+	    st.st_size == now.st_size && st.st_nlink == 1 &&
+	    now.st_nlink == 1 && same_bytes(a, b))
+		same = !drop_copy_metadata(a, b, &st);
+	if (a >= 0)
+		close(a);
+	if (b >= 0)
+		close(b);
+	return same;
+}
+
+static bool is_same(struct drop *d, const char *path, int area,
+		    const char *name)
+{
+	const char *to;
+	int target = drop_parent(d, DROP_TARGET, path, &to);
+	bool same = target >= 0 && put_right(area, name, target, to);
+
+	if (target >= 0)
+		close(target);
+	return same;
+}
+
+/* The name is the target's again. */
+static void make_plain(struct drop *d, struct drop_node *n)
+{
+	struct buffer path = {0};
+	const char *name;
+	struct stat st;
+	int fd;
+
+	pthread_mutex_lock(&d->lock);
+	if (drop_path(d, n, NULL, &path)) {
+		pthread_mutex_unlock(&d->lock);
+		return;
+	}
+	n->state = DROP_PLAIN;
+	n->owed = false;
+	if (!drop_look(d, DROP_TARGET, (char *)path.data, &st)) {
+		n->device = st.st_dev;
+		n->inode = st.st_ino;
+	}
+	pthread_mutex_unlock(&d->lock);
+	drop_redirect(d, n);
+	fd = drop_parent(d, DROP_AREA_SIDE, (char *)path.data, &name);
+	if (fd >= 0) {
+		unlinkat(fd, name, 0);
+		close(fd);
+	}
+	buffer_release(&path);
+	pthread_mutex_lock(&d->lock);
+	drop_settle_node(d, n);
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- handing over ---- */
+
+static const struct staged *find_staged(const struct handing *h, ino_t inode)
+{
+	const struct staged *s = (const void *)h->staged.data;
+	size_t count = h->staged.length / sizeof(*s);
+
+	for (size_t n = 0; n < count; n++)
+		if (s[n].inode == inode)
+			return &s[n];
+	return NULL;
+}
+
+static int copy_staged(struct handing *h, int area, const char *name,
+		       const struct stat *st, const struct delayed_stage *s)
+{
+	const struct staged *first =
+		S_ISDIR(st->st_mode) ? NULL : find_staged(h, st->st_ino);
+	struct staged one = {.inode = st->st_ino, .directory = s->directory};
+	int error;
+
+	if (first &&
+	    !linkat(first->directory, first->name, s->directory, s->name, 0))
+		return 0;
+	error = drop_copy(area, name, s->directory, s->name, true);
+	if (!error && st->st_nlink > 1 && !S_ISDIR(st->st_mode)) {
+		memcpy(one.name, s->name, sizeof(s->name));
+		error = buffer_append(&h->staged, &one, sizeof(one));
+	}
+	return error;
+}
+
+static int stage(struct handing *h, const char *path, int area,
+		 const char *name, const struct stat *st)
+{
+	struct delayed_stage s;
+	int error = delay_stage(h->delay, path, &s);
+
+	if (error)
+		return error;
+	error = copy_staged(h, area, name, st, &s);
+	if (error) {
+		delay_unstage(h->delay, &s);
+		return error;
+	}
+	return delay_move(h->delay, &s, path, 0);
+}
+
+static int hand_object(struct handing *h, const char *path,
+		       const struct drop_node *n, const struct stat *below)
+{
+	const char *name;
+	struct stat st;
+	int fd = drop_parent(h->d, DROP_AREA_SIDE, path, &name), error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
+		error = drop_failed();
+	} else if (below && is_same(h->d, path, fd, name)) {
+		error = n->handed ? delay_cancel(h->delay, path) : 0;
+		if (!error)
+			error = buffer_append(&h->same, &n, sizeof(n));
+	} else {
+		if (below && S_ISDIR(below->st_mode) && !S_ISDIR(st.st_mode))
+			error = delay_delete(h->delay, path);
+		if (!error)
+			error = stage(h, path, fd, name, &st);
+	}
+	close(fd);
+	return error;
+}
+
+static void hand_one(void *context, const char *path, const struct drop_node *n)
+{
+	struct handing *h = context;
+	struct stat below;
+	bool there;
+
+	if (h->error || !n->owed)
+		return;
+	there = !drop_look(h->d, DROP_TARGET, path, &below);
+	if (n->state == DROP_OBJECT && n->over)
+		h->error = drop_complete(h->d, (struct drop_node *)n);
+	if (!h->error && n->state == DROP_OBJECT)
+		h->error = hand_object(h, path, n, there ? &below : NULL);
+	else if (!h->error && there)
+		h->error = delay_delete(h->delay, path);
+	else if (!h->error && n->handed)
+		h->error = delay_cancel(h->delay, path);
+	if (!h->error)
+		h->error = buffer_append(&h->done, &n, sizeof(n));
+}
+
+/* All is in the journal. */
+static void handed(struct handing *h)
+{
+	struct drop_node **all = (void *)h->done.data;
+	size_t count = h->done.length / sizeof(*all);
+
+	pthread_mutex_lock(&h->d->lock);
+	for (size_t n = 0; n < count; n++) {
+		all[n]->owed = false;
+		all[n]->handed = true;
+	}
+	h->d->owes = false;
+	pthread_mutex_unlock(&h->d->lock);
+	all = (void *)h->same.data;
+	count = h->same.length / sizeof(*all);
+	for (size_t n = 0; n < count; n++)
+		make_plain(h->d, all[n]);
+}
+
+int drop_hand_over(struct drop *d)
+{
+	struct handing h = {.d = d};
+	int error;
+
+	if (!d->owes)
+		return 0;
+	h.error = delay_new(d->target, NULL, &h.delay);
+	if (!h.error)
+		drop_tell(d, hand_one, &h);
+	error = delay_end(h.delay, !h.error);
+	if (!h.error)
+		h.error = error;
+	if (!h.error)
+		handed(&h);
+	else
+		d->altered = time(NULL) + AGAIN;
+	if (h.error)
+		log_error("%s: what is delayed could not be handed over to the "
+			  "next boot yet: %s",
+			  d->target, error_text(h.error));
+	buffer_release(&h.staged);
+	buffer_release(&h.done);
+	buffer_release(&h.same);
+	return h.error;
+}
+
+void drop_tend(struct drop *d)
+{
+	pthread_mutex_lock(&d->turn);
+	if (d->owes && time(NULL) - d->altered >= DROP_QUIET)
+		drop_hand_over(d);
+	pthread_mutex_unlock(&d->turn);
+}

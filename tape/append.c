@@ -1,0 +1,441 @@
+#include "tape/append.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include "tape/error.h"
+#include "tape/log.h"
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- tape files ---- */
+
+int append_read_file(struct drive *d, size_t limit, struct buffer *out)
+{
+	uint8_t *block = malloc(DRIVE_BLOCK_LIMIT);
+	struct drive_read r = {0};
+	bool damaged = false;
+	int error = block ? 0 : REEL_ENOMEM;
+
+	out->length = 0;
+	while (!error) {
+		error = drive_read(d, block, DRIVE_BLOCK_LIMIT, &r);
+		if (error == REEL_EDAMAGED && r.found == DRIVE_BLOCK) {
+			damaged = true;
+			error = 0;
+			continue;
+		}
+		if (error || r.found != DRIVE_BLOCK)
+			break;
+		if (damaged || r.length > limit - out->length)
+			damaged = true;
+		else
+			error = buffer_append(out, block, r.length);
+	}
+	free(block);
+	if (!error && damaged)
+		error = REEL_EDAMAGED;
+	if (!error && r.found == DRIVE_END && !out->length)
+		error = REEL_ENOENT;
+	if (!error && r.found == DRIVE_END)
+		error = REEL_EDAMAGED;
+	return error;
+}
+
+/* In blocks, and its filemark, flushed. */
+static int write_file(struct append *a, const struct buffer *b)
+{
+	size_t block = a->options.block_size;
+	int error = 0;
+
+	a->written = true;
+	for (size_t at = 0; !error && at < b->length; at += block) {
+		size_t n = b->length - at < block ? b->length - at : block;
+
+		error = append_block(a, b->data + at, n);
+	}
+	if (!error)
+		error = drive_mark(a->drive, DRIVE_MARK_FILE, 1, false,
+				   &a->early);
+	if (!error)
+		error = drive_flush(a->drive);
+	a->written = error;
+	return error;
+}
+
+/* ---- lifecycle ---- */
+
+int append_init(struct append *a, const struct append_options *o)
+{
+	*a = (struct append){.options = *o, .table = *o->table};
+	*o->table = (struct cartridge_table){0};
+	return 0;
+}
+
+static void put_drive(struct append *a)
+{
+	bool early;
+
+	if (!a->drive)
+		return;
+	/* D4: what stands behind the last table is ended, though it does not
+	 * count */
+	if (a->written)
+		drive_mark(a->drive, DRIVE_MARK_FILE, 1, false, &early);
+	station_put(a->options.station, a->drive);
+	a->drive = NULL;
+	a->label = NULL;
+	a->written = false;
+}
+
+void append_release(struct append *a)
+{
+	put_drive(a);
+	cartridge_table_release(&a->table);
+}
+
+int append_next(struct append *a)
+{
+	a->after = a->label->number;
+	put_drive(a);
+	return 0;
+}
+
+/* ---- which cartridge ---- */
+
+static bool has_places(const struct append *a, uint32_t number)
+{
+	for (size_t n = a->table.place_count; n-- > 0;)
+		if (a->table.places[n].cartridge == number)
+			return true;
+	return false;
+}
+
+/* The newest that has something, unless it is full; else the first behind it
+ * that was only labelled. NULL: a new one is needed. */
+static struct cartridge_label *choose(struct append *a)
+{
+	struct cartridge_label *best = NULL;
+
+	for (size_t n = 0; n < a->table.cartridge_count; n++) {
+		struct cartridge_label *l = &a->table.cartridges[n];
+
+		if (l->number <= a->after)
+			continue;
+		if (!best || has_places(a, l->number))
+			best = l;
+	}
+	return best;
+}
+
+/* The tape file behind the last table. */
+static uint64_t append_file(const struct append *a, uint32_t number)
+{
+	uint64_t file = 1;
+
+	for (size_t n = 0; n < a->table.place_count; n++) {
+		const struct place *p = &a->table.places[n];
+
+		if (p->cartridge == number && p->file + 2 > file)
+			file = p->file + 2;
+	}
+	return file;
+}
+
+static int check_drive(struct append *a)
+{
+	struct drive_parameters p;
+	int error = drive_parameters(a->drive, &p);
+
+	if (error)
+		return error;
+	if (p.write_protected) {
+		log_error("%s: the cartridge %s is write-protected; take the "
+			  "protection off, or give another one",
+			  drive_name(a->drive),
+			  a->label ? a->label->name : "in it");
+		return REEL_EROFS;
+	}
+	if (p.block_size && (p.features & DRIVE_HAS_VARIABLE))
+		error = drive_set(a->drive, DRIVE_SET_BLOCK_SIZE, 0);
+	if (!error && p.block_max && a->options.block_size > p.block_max) {
+		log_error("%s takes blocks of up to %" PRIu32 " bytes, the set "
+			  "has %" PRIu32 "; make a set with a smaller "
+			  "--block-size for it",
+			  drive_name(a->drive), p.block_max,
+			  a->options.block_size);
+		error = REEL_ERANGE;
+	}
+	return error;
+}
+
+static int add_label(struct append *a, const struct cartridge_label *l)
+{
+	struct cartridge_table *t = &a->table;
+	struct cartridge_label *more = realloc(
+		t->cartridges, (t->cartridge_count + 1) * sizeof(*more));
+	char *name;
+
+	if (!more)
+		return REEL_ENOMEM;
+	t->cartridges = more;
+	name = t->cartridge_count ? more[0].set_name
+				  : strdup(a->options.set_name);
+	if (!name)
+		return REEL_ENOMEM;
+	more[t->cartridge_count] = *l;
+	more[t->cartridge_count].set_name = name;
+	a->label = &more[t->cartridge_count++];
+	return 0;
+}
+
+static int make_label(struct append *a, const char *barcode)
+{
+	const struct append_options *o = &a->options;
+	size_t count = a->table.cartridge_count;
+	struct cartridge_label l = {
+		.number =
+			1 + (count ? a->table.cartridges[count - 1].number : 0),
+		.block_size = o->block_size,
+		.time = now_ns(),
+		.seed = o->seed,
+		.compression = o->compression,
+	};
+
+	if (l.number > CARTRIDGE_LIMIT)
+		return REEL_ERANGE;
+	memcpy(l.set, o->set, sizeof(l.set));
+	if (getrandom(l.uuid, sizeof(l.uuid), 0) != sizeof(l.uuid))
+		return REEL_EIO;
+	cartridge_make_name(o->set_name, l.number, l.name);
+	strcpy(l.barcode, barcode);
+	return add_label(a, &l);
+}
+
+/* K3: station_get_blank saw to it that it may be written. */
+static int write_label(struct append *a)
+{
+	struct buffer b = {0};
+	int error = cartridge_label_encode(a->label, &b);
+
+	if (!error)
+		error = drive_rewind(a->drive, false);
+	if (!error)
+		error = write_file(a, &b);
+	buffer_release(&b);
+	if (!error)
+		station_relabelled(a->options.station, a->drive);
+	if (error == REEL_ENOSPC)
+		log_error("%s: the cartridge is too small even for its label",
+			  drive_name(a->drive));
+	return error;
+}
+
+static int intend(struct append *a)
+{
+	const struct append_options *o = &a->options;
+	struct place p = {.volume = o->first_volume,
+			  .cartridge = a->label->number,
+			  .block_size = o->block_size,
+			  .session = o->session,
+			  .session_time = o->session_time};
+
+	return o->intend(o->context, a->label, &p);
+}
+
+/* The set's own backups are not written over by a slip of the pen. */
+static int check_overwrite(const struct append *a)
+{
+	const char *name = a->options.overwrite;
+
+	for (size_t n = 0; name && n < a->table.cartridge_count; n++) {
+		const struct cartridge_label *l = &a->table.cartridges[n];
+
+		if (strcmp(l->name, name) != 0 || !has_places(a, l->number))
+			continue;
+		log_error("cartridge %s holds backups of this very set and is "
+			  "not written over",
+			  name);
+		return REEL_EEXIST;
+	}
+	return 0;
+}
+
+static int begin_new(struct append *a)
+{
+	const struct append_options *o = &a->options;
+	char barcode[CARTRIDGE_BARCODE] = "";
+	int error = check_overwrite(a);
+
+	if (error)
+		return error;
+	error = station_get_blank(o->station, o->overwrite, o->stop, &a->drive,
+				  barcode);
+
+	if (error)
+		return error;
+	error = check_drive(a);
+	if (!error)
+		error = make_label(a, barcode);
+	if (!error)
+		error = write_label(a);
+	if (!error)
+		error = intend(a);
+	if (!error)
+		log_note("cartridge %s%s%s%s begins in %s", a->label->name,
+			 *barcode ? " (barcode " : "", barcode,
+			 *barcode ? ")" : "", drive_name(a->drive));
+	return error;
+}
+
+static int begin_known(struct append *a, struct cartridge_label *l)
+{
+	const struct append_options *o = &a->options;
+	struct drive_position p = {.object = DRIVE_UNKNOWN,
+				   .file = append_file(a, l->number)};
+	int error = station_get(o->station, l, o->stop, &a->drive);
+
+	if (error)
+		return error;
+	a->label = l;
+	error = check_drive(a);
+	if (!error)
+		error = intend(a);
+	if (!error)
+		error = drive_seek(a->drive, &p);
+	if (error == REEL_ENOENT) {
+		log_error("cartridge %s ends before the table of its last "
+			  "volume; is it a copy that was cut short?",
+			  l->name);
+		error = REEL_EDAMAGED;
+	}
+	return error;
+}
+
+int append_begin(struct append *a)
+{
+	int error = 0;
+
+	if (!a->drive) {
+		struct cartridge_label *known = choose(a);
+
+		a->early = false;
+		a->volumes = 0;
+		error = known ? begin_known(a, known) : begin_new(a);
+	}
+	if (!error)
+		error = drive_tell(a->drive, &a->start);
+	return error;
+}
+
+/* ---- blocks ---- */
+
+int append_block(struct append *a, const void *data, size_t length)
+{
+	bool early = false;
+	int error = drive_write(a->drive, data, length, &early);
+
+	a->early |= early;
+	a->written |= !error;
+	return error;
+}
+
+int append_back(struct append *a, uint64_t block)
+{
+	struct drive_position p = a->start;
+	int error = drive_flush(a->drive);
+
+	p.block = block;
+	if (p.object != DRIVE_UNKNOWN)
+		p.object += block;
+	return error && error != REEL_ENOSPC ? error : drive_seek(a->drive, &p);
+}
+
+/* ---- tables ---- */
+
+/* The place takes its place in the order of the table. */
+static int add_place(struct append *a, const struct place *p)
+{
+	struct cartridge_table *t = &a->table;
+	struct place *more =
+		realloc(t->places, (t->place_count + 1) * sizeof(*more));
+	size_t n = t->place_count;
+
+	if (!more)
+		return REEL_ENOMEM;
+	t->places = more;
+	for (; n && place_compare(&more[n - 1], p) > 0; n--)
+		more[n] = more[n - 1];
+	more[n] = *p;
+	t->place_count++;
+	return 0;
+}
+
+static void take_place(struct append *a, uint32_t volume)
+{
+	struct cartridge_table *t = &a->table;
+	size_t n = 0;
+
+	while (n < t->place_count &&
+	       (t->places[n].volume != volume ||
+		t->places[n].cartridge != a->label->number))
+		n++;
+	if (n == t->place_count)
+		return;
+	memmove(&t->places[n], &t->places[n + 1],
+		(t->place_count - n - 1) * sizeof(*t->places));
+	t->place_count--;
+}
+
+static int write_table(struct append *a, const struct trailer *end)
+{
+	struct buffer b = {0};
+	int error;
+
+	a->table.has_end = end;
+	if (end)
+		a->table.end = *end;
+	error = cartridge_table_encode(&a->table, &b);
+	if (!error)
+		error = write_file(a, &b);
+	buffer_release(&b);
+	return error;
+}
+
+int append_end(struct append *a, uint32_t volume, uint64_t size,
+	       const struct trailer *end)
+{
+	const struct append_options *o = &a->options;
+	struct place p = {.volume = volume,
+			  .cartridge = a->label->number,
+			  .object = a->start.object == DRIVE_UNKNOWN
+					    ? 0
+					    : a->start.object,
+			  .file = a->start.file,
+			  .block_size = o->block_size,
+			  .size = size,
+			  .session = o->session,
+			  .session_time = o->session_time,
+			  .last = end};
+	int error = drive_mark(a->drive, DRIVE_MARK_FILE, 1, true, &a->early);
+
+	if (!error)
+		error = add_place(a, &p);
+	if (error)
+		return error;
+	error = write_table(a, end);
+	if (error) {
+		take_place(a, volume);
+		return error;
+	}
+	a->volumes++;
+	return 0;
+}

@@ -1,0 +1,115 @@
+#include "tape/cartridge_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "tape/append.h"
+#include "tape/error.h"
+#include "tape/log.h"
+
+#define LABEL_LIMIT (1u << 20)
+
+int cartridge_read_label(struct drive *d, struct cartridge_label *out)
+{
+	struct buffer b = {0};
+	struct drive_status status;
+	int error = drive_status(d, &status);
+
+	if (!error && status.state != DRIVE_READY) {
+		log_error("%s: there is no cartridge in it", drive_name(d));
+		return REEL_EMEDIUM;
+	}
+	if (!error)
+		error = drive_rewind(d, false);
+	if (!error)
+		error = append_read_file(d, LABEL_LIMIT, &b);
+	if (!error)
+		error = cartridge_label_decode(b.data, b.length, out);
+	else if (error == REEL_EDAMAGED)
+		error = REEL_ENOENT;
+	buffer_release(&b);
+	return error;
+}
+
+/* The next table: 1; 0 when none follows. */
+static int next_table(struct drive *d, struct buffer *b,
+		      struct cartridge_table *t)
+{
+	struct drive_moved m;
+	int error = drive_space(d, DRIVE_FILEMARKS, 1, &m);
+
+	if (error)
+		return error;
+	if (m.found != DRIVE_BLOCK)
+		return 0;
+	error = append_read_file(d, CARTRIDGE_TABLE_LIMIT, b);
+	if (!error)
+		error = cartridge_table_decode(b->data, b->length, t);
+	if (error == REEL_ENOENT || error == REEL_EDAMAGED)
+		return 0;
+	return error ? error : 1;
+}
+
+/* The volume in front of the table that ended at tape file `file`. */
+static const struct place *place_before(const struct cartridge_table *t,
+					uint32_t cartridge, uint64_t file)
+{
+	for (size_t n = 0; n < t->place_count; n++)
+		if (t->places[n].cartridge == cartridge &&
+		    t->places[n].file == file)
+			return &t->places[n];
+	return NULL;
+}
+
+static bool is_ours(const struct cartridge_table *t,
+		    const struct cartridge_label *l)
+{
+	for (size_t n = 0; n < t->cartridge_count; n++)
+		if (t->cartridges[n].number == l->number)
+			return !memcmp(t->cartridges[n].uuid, l->uuid,
+				       sizeof(l->uuid)) &&
+			       !memcmp(t->cartridges[n].set, l->set,
+				       sizeof(l->set));
+	return false;
+}
+
+/* What is behind the table, and where the walk goes on. */
+static int visit(struct drive *d, const struct cartridge_label *l,
+		 uint64_t file, cartridge_each each, void *context,
+		 const struct cartridge_table *t)
+{
+	const struct place *p = place_before(t, l->number, file);
+	struct drive_position behind;
+	int error;
+
+	if (!p || !is_ours(t, l)) {
+		log_warning("%s: the table in tape file %llu of cartridge %s "
+			    "is not of this cartridge; what lies there is "
+			    "passed over",
+			    drive_name(d), (unsigned long long)file + 1,
+			    l->name);
+		return 0;
+	}
+	error = drive_tell(d, &behind);
+	if (!error)
+		error = each(context, d, p, t);
+	return error ? error : drive_seek(d, &behind);
+}
+
+int cartridge_walk(struct drive *d, const struct cartridge_label *l,
+		   cartridge_each each, void *context,
+		   struct cartridge_table *last)
+{
+	struct buffer b = {0};
+	struct cartridge_table t;
+	int error = 0, more = 0;
+
+	memset(last, 0, sizeof(*last));
+	for (uint64_t file = 1; !error && (more = next_table(d, &b, &t)) == 1;
+	     file += 2) {
+		error = visit(d, l, file, each, context, &t);
+		cartridge_table_release(last);
+		*last = t;
+	}
+	buffer_release(&b);
+	return error ? error : more;
+}

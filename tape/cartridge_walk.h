@@ -1,0 +1,28 @@
+/* Reading what stands on a cartridge beside the volumes (cartridge.h), with
+ * nothing known before. */
+#ifndef REEL_TAPE_CARTRIDGE_WALK_H
+#define REEL_TAPE_CARTRIDGE_WALK_H
+
+#include "tape/cartridge.h"
+#include "tape/drive.h"
+
+/* Rewinds, and reads the label; the position is behind it. REEL_ENOENT: the
+ * cartridge is blank or holds something else (not said). REEL_EMEDIUM: there is
+ * none (said). */
+int cartridge_read_label(struct drive *d, struct cartridge_label *out);
+
+/* A volume whose table is whole; `t` has it as `p`. May move the drive.
+ * Returns 0, or an error that ends the walk. */
+typedef int (*cartridge_each)(void *context, struct drive *d,
+			      const struct place *p,
+			      const struct cartridge_table *t);
+
+/* From behind the label on, from table to table, in the order of the tape.
+ * What lies behind the last table that is whole does not count (K2): it is
+ * said when it is more than a volume that was cut off. *last is the last table
+ * (released by the caller), with cartridge_count 0 when there is none. */
+int cartridge_walk(struct drive *d, const struct cartridge_label *l,
+		   cartridge_each each, void *context,
+		   struct cartridge_table *last);
+
+#endif

@@ -1,0 +1,54 @@
+/* Inside the decoder of members: what its parts share. */
+#ifndef REEL_TAPE_MEMBER_STATE_H
+#define REEL_TAPE_MEMBER_STATE_H
+
+#include "tape/member.h"
+#include "tape/ustar.h"
+
+#define MEMBER_SKIP 65536
+
+struct member_decoder {
+	member_source source;
+	member_skipper skipper; /* may be NULL */
+	bool foreign;
+	void *context;
+	uint64_t position; /* in the input */
+	uint64_t header_offset, data_offset;
+	bool astray;	/* a header was damaged: zero blocks may be its data */
+	uint64_t left;	/* stored data not yet given */
+	size_t padding; /* behind them */
+	struct buffer records; /* data of the extended header */
+	struct buffer path, link, owner, group, comment;
+	struct buffer xattrs;
+	struct sparse_run *runs;
+	size_t run_count, run_room;
+	/* what the extended headers of this member said */
+	bool has_path, has_link, has_owner, has_group, has_comment;
+	bool has_size, has_uid, has_gid, has_mtime, has_atime;
+	uint64_t size, uid, gid, real_size;
+	struct timespec mtime, atime;
+	int sparse_major, sparse_minor; /* -1: not said */
+	uint64_t sparse_offset;		/* 0.0: waits for its length */
+	bool sparse;
+	uint8_t skip[MEMBER_SKIP];
+};
+
+/* Exactly `length` bytes of the input; REEL_EDAMAGED at its end. */
+int member_take(struct member_decoder *d, void *to, size_t length);
+/* An octal field, or base-256 (GNU): 0x80 in the first byte, big endian. */
+int member_field(const char *field, size_t size, uint64_t *out);
+/* A decimal number. */
+int member_number(const uint8_t *text, size_t length, uint64_t *out);
+
+/* member_sparse.c: maps, into d->runs, d->sparse and d->real_size */
+int member_add_run(struct member_decoder *d, uint64_t offset, uint64_t length);
+/* GNU.sparse.map of version 0.1. */
+int member_map_record(struct member_decoder *d, const uint8_t *text,
+		      size_t length);
+/* Version 1.0: in front of the data. */
+int member_map_data(struct member_decoder *d);
+/* Typeflag S: in the header and blocks behind it. */
+int member_map_header(struct member_decoder *d, const struct ustar *h);
+int member_check_map(const struct member_decoder *d, uint64_t size);
+
+#endif

@@ -1,0 +1,168 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "catalog/import.h"
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/station.h"
+#include "tools/media_option.h"
+#include "tools/options.h"
+#include "tools/signals.h"
+#include "tools/tape.h"
+
+#define A_DAY	     86400
+#define LOAD_SECONDS 10800 /* LTO-9 looks a new cartridge over for hours */
+
+struct importing {
+	struct import *import;
+	struct set_config media; /* the drives and changers */
+	unsigned wait;		 /* seconds for each further cartridge */
+	bool seen;		 /* one cartridge at least */
+};
+
+/* The cartridge that is in a drive now. An empty drive, or what is none of the
+ * set's, is no mistake (it was said): others may have one, or get one. */
+static int take_present(struct importing *m, const char *name)
+{
+	const struct drive_options o = {.read_only = true,
+					.wait = LOAD_SECONDS,
+					.stop = signals_flag()};
+	struct drive *d;
+	int error = drive_open(name, &o, &d);
+
+	if (error)
+		return error;
+	error = import_cartridge(m->import, d);
+	m->seen |= !error;
+	drive_close(d);
+	return error == REEL_EMEDIUM || error == REEL_EEXIST ||
+			       error == REEL_ENOENT || error == REEL_EINVAL
+		       ? 0
+		       : error;
+}
+
+static int take_needed(struct importing *m, struct station *s)
+{
+	const volatile int *stop = signals_flag();
+	const struct cartridge_label *l;
+	uint32_t after = 0;
+	int error = 0;
+
+	while (!error && (l = import_needed(m->import, after))) {
+		struct drive *d;
+
+		after = l->number;
+		error = station_get(s, l, stop, &d);
+		if (!error) {
+			error = import_cartridge(m->import, d);
+			station_put(s, d);
+			after = error ? after : 0;
+		}
+		if (error == REEL_EMEDIUM || error == REEL_EEXIST)
+			error = 0;
+	}
+	return error;
+}
+
+static int take_more(struct importing *m)
+{
+	const struct station_options o = {
+		.drives = (const char *const *)m->media.drives,
+		.drive_count = m->media.drive_count,
+		.changers = (const char *const *)m->media.changers,
+		.changer_count = m->media.changer_count,
+		.timeout = m->wait,
+		.read_only = true,
+		.stop = signals_flag()};
+	struct station *s;
+	int error;
+
+	if (!import_needed(m->import, 0))
+		return 0;
+	error = station_open(&o, &s);
+	if (error)
+		return error;
+	error = take_needed(m, s);
+	station_close(s);
+	return error;
+}
+
+static int import_all(struct importing *m, const char *path)
+{
+	struct import_found found;
+	int error = 0;
+
+	for (size_t n = 0; !error && n < m->media.drive_count; n++)
+		error = take_present(m, m->media.drives[n]);
+	if (!error && !m->seen) {
+		log_error("none of the drives has a cartridge of reel; load "
+			  "one, whichever");
+		error = REEL_EMEDIUM;
+	}
+	if (!error)
+		error = take_more(m);
+	if (!error)
+		error = import_finish(m->import, &found);
+	if (error)
+		return error_exit(error);
+	printf("%s: %u %s from %u of %u %s\n", path, (unsigned)found.sessions,
+	       found.sessions == 1 ? "snapshot" : "snapshots",
+	       (unsigned)(found.cartridges - found.missing),
+	       (unsigned)found.cartridges,
+	       found.cartridges == 1 ? "cartridge" : "cartridges");
+	return found.incomplete ? EXIT_INCOMPLETE : 0;
+}
+
+static int add_names(struct importing *m, char **drives, int count,
+		     const struct option_list *changers)
+{
+	int error = 0;
+
+	m->media.tape = true;
+	for (int n = 0; !error && n < count; n++)
+		error = media_option_add(drives[n], false, &m->media);
+	for (int n = 0; !error && n < changers->count; n++)
+		error = media_option_add(changers->items[n], true, &m->media);
+	return error;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct importing m = {.wait = isatty(STDIN_FILENO) ? A_DAY : 0};
+	struct option_list changers = {.count = 0};
+	const char *wait = NULL;
+	const struct option_spec specs[] = {
+		{"changer", 0, OPTION_LIST, &changers, "CHANGER",
+		 "that fetches further cartridges"},
+		{"wait", 0, OPTION_TEXT, &wait, "SECONDS",
+		 "for each further cartridge (a day on a terminal, else 0)"},
+		{0}};
+	uint64_t seconds;
+	int status, error;
+
+	if (!options_parse(self, specs, 2, -1, &argc, &argv, &status))
+		return status;
+	if (wait && !tape_number(self, wait, "seconds", UINT32_MAX, &seconds))
+		return EXIT_FAILED;
+	if (wait)
+		m.wait = (unsigned)seconds;
+	error = add_names(&m, argv, argc - 1, &changers);
+	if (!error)
+		error = import_new(argv[argc - 1], &m.media, &m.import);
+	status = error ? error_exit(error) : import_all(&m, argv[argc - 1]);
+	import_free(m.import);
+	set_config_release(&m.media);
+	return status;
+}
+
+const struct command command_import = {
+	.name = "import",
+	.synopsis = "DEVICE... NEWSET [--changer CHANGER]... [--wait SECONDS]",
+	.summary = "a set made anew from its cartridges alone",
+	.details = "In any order, in as many drives as there are. Cartridges "
+		   "that still hold what is\nneeded are asked for by name; "
+		   "without them the snapshots that they end are\nmissing, "
+		   "and that is said (status 1).\n",
+	.run = run,
+};
