@@ -20,7 +20,8 @@ static const char make_tables[] =
 	"file INTEGER NOT NULL, block_size INTEGER NOT NULL, "
 	"size INTEGER NOT NULL, session INTEGER NOT NULL, "
 	"session_time INTEGER NOT NULL, last INTEGER NOT NULL, "
-	"PRIMARY KEY (volume, cartridge)) WITHOUT ROWID;";
+	"PRIMARY KEY (volume, cartridge)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS full (cartridge INTEGER PRIMARY KEY);";
 
 static int prepare(struct catalog *c, const char *sql, sqlite3_stmt **s)
 {
@@ -28,13 +29,25 @@ static int prepare(struct catalog *c, const char *sql, sqlite3_stmt **s)
 			      sqlite3_prepare_v2(c->db, sql, -1, s, NULL));
 }
 
+static bool has_table(struct catalog *c, const char *name)
+{
+	sqlite3_stmt *s;
+	bool there;
+
+	if (prepare(c,
+		    "SELECT 1 FROM sqlite_master WHERE type = 'table' "
+		    "AND name = ?1",
+		    &s))
+		return false;
+	sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+	there = sqlite3_step(s) == SQLITE_ROW;
+	sqlite3_finalize(s);
+	return there;
+}
+
 static bool has_tables(struct catalog *c)
 {
-	static const char sql[] = "SELECT 1 FROM sqlite_master WHERE "
-				  "type = 'table' AND name = 'place'";
-	int64_t there;
-
-	return !database_integer(c->db, sql, &there);
+	return has_table(c, "place");
 }
 
 /* ---- reading ---- */
@@ -321,23 +334,57 @@ int places_add(struct catalog *c, const struct cartridge_table *t)
 	return end(c, error);
 }
 
+int places_full(struct catalog *c, uint32_t *number)
+{
+	int64_t n;
+	int error;
+
+	*number = 0;
+	if (!has_table(c, "full"))
+		return 0;
+	error = database_integer(
+		c->db, "SELECT ifnull(max(cartridge), 0) FROM full", &n);
+	if (!error && (n < 0 || n > CARTRIDGE_LIMIT))
+		error = REEL_EDAMAGED;
+	if (!error)
+		*number = (uint32_t)n;
+	return error;
+}
+
+/* ?1 is the cartridge's number. */
+static int run_with(struct catalog *c, const char *sql, uint32_t number)
+{
+	sqlite3_stmt *s;
+	int error = prepare(c, sql, &s);
+
+	if (error)
+		return error;
+	sqlite3_bind_int64(s, 1, number);
+	error = step(c, s);
+	sqlite3_finalize(s);
+	return error;
+}
+
+int places_set_full(struct catalog *c, uint32_t number)
+{
+	int error = begin(c);
+
+	if (!error)
+		error = run_with(c, "INSERT OR IGNORE INTO full VALUES (?1)",
+				 number);
+	return end(c, error);
+}
+
 int places_forget(struct catalog *c, uint32_t number)
 {
 	static const char *const texts[] = {
 		"DELETE FROM place WHERE cartridge = ?1",
 		"DELETE FROM cartridge WHERE number = ?1",
+		"DELETE FROM full WHERE cartridge = ?1",
 	};
 	int error = begin(c);
 
-	for (int n = 0; !error && n < 2; n++) {
-		sqlite3_stmt *s;
-
-		error = prepare(c, texts[n], &s);
-		if (error)
-			break;
-		sqlite3_bind_int64(s, 1, number);
-		error = step(c, s);
-		sqlite3_finalize(s);
-	}
+	for (int n = 0; !error && n < 3; n++)
+		error = run_with(c, texts[n], number);
 	return end(c, error);
 }

@@ -18,6 +18,10 @@ int places_of(struct catalog *c, uint32_t volume, struct place **out,
 /* A cartridge by its number; released by the caller. REEL_ENOENT. */
 int places_cartridge(struct catalog *c, uint32_t number,
 		     struct cartridge_label *out);
+/* The newest cartridge that is known to be full, 0 none. Rebuilt catalogues do
+ * not know; then the cartridge tells when it is written to. */
+int places_full(struct catalog *c, uint32_t *number);
+int places_set_full(struct catalog *c, uint32_t number);
 /* Adds what the table has and the catalogue lacks, in one transaction. A row
  * that it has already is replaced. `c` is open for writing. */
 int places_add(struct catalog *c, const struct cartridge_table *t);

@@ -126,14 +126,18 @@ int tapes_open(struct set *s)
 
 /* ---- tables on cartridges ---- */
 
+/* REEL_ENOENT: the data end here, or it is of another set. */
 static int read_table(struct drive *d, const struct set *s,
 		      struct cartridge_table *out)
 {
 	struct buffer b = {0};
 	int error = append_read_file(d, CARTRIDGE_TABLE_LIMIT, &b);
 
-	if (!error)
+	if (!error) {
 		error = cartridge_table_decode(b.data, b.length, out);
+		if (error == REEL_ENOENT)
+			error = REEL_EDAMAGED;
+	}
 	buffer_release(&b);
 	if (!error && memcmp(out->cartridges[0].set, s->config.uuid, 16)) {
 		cartridge_table_release(out);
@@ -146,28 +150,30 @@ int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
 		     struct cartridge_table *out)
 {
 	struct drive_position p = {.object = DRIVE_UNKNOWN, .file = file};
-	bool found = false;
+	struct drive_moved m = {0};
+	bool found = false, damaged = false;
 	int error = drive_seek(d, &p);
 
 	while (!error) {
 		struct cartridge_table t;
-		struct drive_moved m = {0};
 
 		error = drive_space(d, DRIVE_FILEMARKS, 1, &m);
-		if (!error && m.found != DRIVE_BLOCK)
-			error = REEL_ENOENT;
-		if (!error)
-			error = read_table(d, s, &t);
-		if (error)
+		if (error || m.found != DRIVE_BLOCK)
 			break;
-		if (found)
-			cartridge_table_release(out);
-		*out = t;
-		found = true;
+		error = read_table(d, s, &t);
+		if (!error) {
+			if (found)
+				cartridge_table_release(out);
+			*out = t;
+			found = true;
+		} else if (error == REEL_EDAMAGED) {
+			damaged = true;
+			error = 0;
+		}
 	}
-	if (error == REEL_ENOENT || error == REEL_EDAMAGED)
-		error = found ? 0 : REEL_ENOENT;
-	else if (found)
+	if (!error || error == REEL_ENOENT)
+		return found ? 0 : damaged ? REEL_EDAMAGED : REEL_ENOENT;
+	if (found)
 		cartridge_table_release(out);
 	return error;
 }
@@ -273,6 +279,18 @@ static int make_void(struct catalog *c, const struct cartridge_table *intent)
 	return error;
 }
 
+int tapes_abandoned(struct catalog *c)
+{
+	struct cartridge_table intent;
+	int error = intent_read(c->set, false, &intent);
+
+	if (error)
+		return error == REEL_ENOENT ? 0 : error;
+	error = make_void(c, &intent);
+	cartridge_table_release(&intent);
+	return error;
+}
+
 int tapes_reconcile(struct catalog *c)
 {
 	struct cartridge_table intent, t = {0};
@@ -297,7 +315,7 @@ int tapes_reconcile(struct catalog *c)
 			error = ingest_unknown(c, &t);
 		if (!error)
 			error = intent_remove(c->set);
-	} else if (!error || error == REEL_ENOENT) {
+	} else if (!error || error == REEL_ENOENT || error == REEL_EDAMAGED) {
 		error = make_void(c, &intent);
 	}
 	cartridge_table_release(&t);
@@ -396,6 +414,13 @@ static int check_cartridge(struct catalog *c,
 		return error;
 	error = tapes_last_table(d, c->set, p->file, &t);
 	station_put(station, d);
+	if (error == REEL_EDAMAGED) {
+		log_warning("cartridge %s: the table behind its last volume is "
+			    "damaged; the next backup writes another behind "
+			    "it",
+			    l->name);
+		return 0;
+	}
 	if (error == REEL_ENOENT || (!error && !agrees(&t, p))) {
 		log_error("cartridge %s is not what the catalogue knows: the "
 			  "table behind its last volume is missing or "
@@ -414,13 +439,16 @@ int tapes_catch_up(struct catalog *c)
 	struct cartridge_table known = {0};
 	const struct cartridge_label *l;
 	const struct place *p;
+	uint32_t full = 0;
 	int error;
 
 	if (!c->set->config.tape)
 		return 0;
 	error = places_table(c, &known);
+	if (!error)
+		error = places_full(c, &full);
 	p = error ? NULL : newest_place(&known);
-	l = p ? label_of(&known, p->cartridge) : NULL;
+	l = p && p->cartridge > full ? label_of(&known, p->cartridge) : NULL;
 	if (l)
 		error = check_cartridge(c, &known, p, l);
 	cartridge_table_release(&known);
@@ -441,6 +469,7 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 			 struct append_options *o)
 {
 	const struct set_config *config = &c->set->config;
+	int error;
 
 	*o = (struct append_options){
 		.station = c->set->tapes->station,
@@ -457,12 +486,16 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 		.context = c->set,
 	};
 	memcpy(o->set, config->uuid, sizeof(o->set));
-	return places_table(c, table);
+	error = places_full(c, &o->after);
+	return error ? error : places_table(c, table);
 }
 
-int tapes_committed(struct catalog *c, const struct cartridge_table *t)
+int tapes_committed(struct catalog *c, const struct cartridge_table *t,
+		    uint32_t full)
 {
 	int error = places_add(c, t);
 
+	if (!error && full)
+		error = places_set_full(c, full);
 	return error ? error : intent_remove(c->set);
 }

@@ -31,15 +31,22 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 			 uint32_t session, int64_t time, const char *overwrite,
 			 struct cartridge_table *table,
 			 struct append_options *o);
-/* The session was published and is in the catalogue: its places are, too. */
-int tapes_committed(struct catalog *c, const struct cartridge_table *t);
+/* The session was published and is in the catalogue: its places are, too.
+ * `full`: a cartridge that takes no more, or 0. */
+int tapes_committed(struct catalog *c, const struct cartridge_table *t,
+		    uint32_t full);
+
+/* The session failed before it could be whole, and nothing more is written:
+ * what is on the cartridges does not count. */
+int tapes_abandoned(struct catalog *c);
 
 /* For catalog_rebuild: `fresh` gets all places that the cartridges tell of,
  * as far as they are at hand; *missing: some were not (said). */
 int tapes_gather(struct set *s, struct catalog *fresh, bool *missing);
 
-/* The last table on the cartridge in the drive, from tape file `file` on, which
- * is a volume's; REEL_ENOENT: there is none. */
+/* The last whole table on the cartridge in the drive, from tape file `file` on,
+ * which is a volume's. REEL_ENOENT: there is none; REEL_EDAMAGED: there are
+ * damaged ones alone. */
 int tapes_last_table(struct drive *d, const struct set *s, uint64_t file,
 		     struct cartridge_table *out);
 

@@ -79,7 +79,8 @@ static int take_drive(struct gathering *g, struct drive *d,
 		error = tapes_last_table(d, g->set, 1, &t);
 	if (!error)
 		return note_table(g, &t);
-	return error == REEL_ENOENT ? note_label(g, l) : error;
+	return error == REEL_ENOENT || error == REEL_EDAMAGED ? note_label(g, l)
+							      : error;
 }
 
 /* What is in a drive, if it is the set's. */

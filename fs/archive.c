@@ -62,6 +62,7 @@ static int open_tape(struct archive *a, uint32_t first)
 		.compression = a->set->config.compression,
 		.first = first,
 		.volume_size = a->set->config.volume_size,
+		.ring = (size_t)a->buffer,
 	};
 	int error = tapes_append_options(a->catalog, first, a->session, a->time,
 					 a->overwrite, &table, &o);
@@ -106,6 +107,9 @@ int archive_open(struct archive *a, struct set *set, struct catalog *c,
 
 void archive_close(struct archive *a)
 {
+	bool open = a->volumes && a->stream && !stream_published(a->stream) &&
+		    !volumes_tape_ended(a->volumes);
+
 	archive_list_release(&a->replaced);
 	archive_list_release(&a->deleted);
 	archive_list_release(&a->copies);
@@ -117,6 +121,8 @@ void archive_close(struct archive *a)
 	folder_put(a->root);
 	library_close(a->library);
 	stream_close(a->stream);
+	if (open)
+		tapes_abandoned(a->catalog);
 	builder_free(a->builder);
 	free(a->block);
 	free(a->other);
@@ -802,7 +808,8 @@ int archive_finish(struct archive *a, struct session_row *row)
 		error = builder_ingest(a->builder);
 	if (!error && a->volumes)
 		error = tapes_committed(a->catalog,
-					volumes_tape_table(a->volumes));
+					volumes_tape_table(a->volumes),
+					volumes_tape_full(a->volumes));
 	session_row_release(row);
 	if (!error)
 		return catalog_session(a->catalog, a->session, row);

@@ -43,6 +43,7 @@ struct archive {
 	struct stream_writer *stream;
 	struct volumes *volumes;   /* of a tape set; the stream's */
 	const volatile int *stop;  /* ends waits for cartridges */
+	uint64_t buffer;	   /* bytes of a tape's ring; 0: default */
 	const char *overwrite;	   /* label of a cartridge to be begun anew */
 	struct library *library;   /* contents of earlier sessions */
 	struct link_groups groups; /* hard links of this walk */
@@ -77,7 +78,7 @@ struct archive {
 
 #define ARCHIVE_BLOCK (1u << 20)
 
-/* `overwrite` and `stop` are set before, when wanted. */
+/* `overwrite`, `buffer` and `stop` are set before, when wanted. */
 int archive_open(struct archive *a, struct set *set, struct catalog *c,
 		 bool full);
 void archive_close(struct archive *a);

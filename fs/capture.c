@@ -12,6 +12,7 @@
 #include "fs/walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/volume.h"
 
 #define PROGRESS_EVERY 256 /* items */
 
@@ -168,6 +169,8 @@ static int finish(struct pipeline *p, struct capture_result *r)
 	r->changed = p->archive.changed;
 	r->removed = p->archive.removed;
 	r->stored = p->archive.stream ? stream_stored(p->archive.stream) : 0;
+	r->stops =
+		p->archive.volumes ? volumes_tape_stops(p->archive.volumes) : 0;
 	return error;
 }
 
@@ -191,6 +194,7 @@ int capture_run(struct set *set, struct catalog *c,
 	raise_file_limit();
 	p.archive.overwrite = o->overwrite;
 	p.archive.stop = o->stop;
+	p.archive.buffer = o->buffer;
 	error = o->dry_run ? 0 : tapes_catch_up(c);
 	if (!error && !o->dry_run)
 		error = archive_open(&p.archive, set, c, o->full);

@@ -22,6 +22,7 @@ struct capture_options {
 	int path_count;
 	const char *label;
 	const char *overwrite; /* label of a cartridge to be begun anew */
+	uint64_t buffer; /* bytes between reading and a tape; 0: default */
 	bool full;
 	bool reread;
 	bool verify;
@@ -40,6 +41,7 @@ struct capture_result {
 	uint64_t added, changed, removed, unchanged; /* names */
 	uint64_t problems; /* left out, or changed while read: exit 1 */
 	uint64_t stored;   /* bytes on volumes */
+	uint64_t stops;	   /* of a tape drive, since data were late */
 	uint64_t excluded; /* names that rules left out, with all below */
 };
 

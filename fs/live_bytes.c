@@ -22,6 +22,7 @@
 
 /* ---- files of the spool ---- */
 
+/* Under the node's lock. */
 static int open_bytes(struct live *l, struct live_node *n)
 {
 	int fd;
@@ -34,7 +35,9 @@ static int open_bytes(struct live *l, struct live_node *n)
 			  (unsigned long long)n->row.file, error_text(fd));
 		return fd == REEL_ENOENT ? REEL_EIO : fd;
 	}
+	pthread_mutex_lock(&l->lock);
 	n->fd = fd;
+	pthread_mutex_unlock(&l->lock);
 	return 0;
 }
 
@@ -370,6 +373,8 @@ int live_file_open(struct live *l, uint64_t id, struct live_file **out)
 	return 0;
 }
 
+/* Counted as open until its content was looked for, so that nobody who takes
+ * its last name closes it meanwhile. */
 void live_file_close(struct live *l, struct live_file *f)
 {
 	struct live_node *n = f->node;
@@ -377,13 +382,14 @@ void live_file_close(struct live *l, struct live_file *f)
 
 	pthread_mutex_lock(&n->bytes);
 	pthread_mutex_lock(&l->lock);
-	last = !--n->opens;
-	if (last && !n->row.nlink)
-		bytes_drop(l, n);
+	last = n->opens == 1 && n->row.nlink;
 	pthread_mutex_unlock(&l->lock);
 	if (last && n->written)
 		bytes_recognise(l, n);
 	pthread_mutex_lock(&l->lock);
+	last = !--n->opens;
+	if (last && !n->row.nlink)
+		bytes_drop(l, n);
 	if (last)
 		close_bytes(n);
 	pthread_mutex_unlock(&l->lock);
@@ -536,19 +542,31 @@ int live_write(struct live *l, struct live_file *f, uint64_t offset,
 	return error;
 }
 
+/* All bytes go at once, where nobody reads them from the file: 1 when that was
+ * done. Under the node's lock. */
+static int cut_all(struct live *l, struct live_node *n)
+{
+	int done = 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!n->row.file || !n->opens) {
+		done = node_touch(l, n);
+		if (!done) {
+			bytes_drop(l, n);
+			done = 1;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+	return done;
+}
+
 /* Under the node's lock. */
 static int cut_bytes(struct live *l, struct live_node *n, uint64_t size)
 {
-	int error;
+	int error = size ? 0 : cut_all(l, n);
 
-	if (!size && (!n->row.file || !n->opens)) {
-		pthread_mutex_lock(&l->lock);
-		error = node_touch(l, n);
-		if (!error)
-			bytes_drop(l, n);
-		pthread_mutex_unlock(&l->lock);
-		return error;
-	}
+	if (error)
+		return error < 0 ? error : 0;
 	error = own_bytes(l, n, size, size < n->row.size ? size : n->row.size);
 	if (!error && ftruncate(n->fd, (off_t)size))
 		error = error_from_errno(errno);
@@ -575,6 +593,21 @@ int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,
 	return error;
 }
 
+/* Zeroing, where the spool's filesystem cannot, is a hole that is filled. */
+static int allocate(int fd, int mode, off_t offset, off_t length)
+{
+	const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	int failed = fallocate(fd, mode, offset, length);
+
+	if (failed && errno == EOPNOTSUPP && mode & FALLOC_FL_ZERO_RANGE) {
+		failed = fallocate(fd, hole, offset, length);
+		if (!failed)
+			failed = fallocate(fd, mode & ~FALLOC_FL_ZERO_RANGE,
+					   offset, length);
+	}
+	return failed ? error_from_errno(errno) : 0;
+}
+
 int live_allocate(struct live *l, struct live_file *f, int mode,
 		  uint64_t offset, uint64_t length)
 {
@@ -593,8 +626,8 @@ int live_allocate(struct live *l, struct live_file *f, int mode,
 		error = check_room(l, length);
 	if (!error)
 		error = own_bytes(l, n, offset, n->row.size);
-	if (!error && fallocate(n->fd, mode, (off_t)offset, (off_t)length))
-		error = error_from_errno(errno);
+	if (!error)
+		error = allocate(n->fd, mode, (off_t)offset, (off_t)length);
 	if (!error)
 		error = note_written(l, n, keeps ? 0 : offset + length, NULL);
 	pthread_mutex_unlock(&n->bytes);
@@ -612,15 +645,15 @@ static int sync_bytes(struct live *l, struct live_node *n)
 	error = open_bytes(l, n);
 	if (!error && n->fd >= 0 && fdatasync(n->fd))
 		error = error_from_errno(errno);
+	pthread_mutex_lock(&l->lock);
 	if (!error && n->row.file && n->row.synced != SPOOL_SYNCED) {
-		pthread_mutex_lock(&l->lock);
 		error = spool_sync_names(l->spool);
 		if (!error)
 			error = node_touch(l, n);
 		if (!error)
 			n->row.synced = SPOOL_SYNCED;
-		pthread_mutex_unlock(&l->lock);
 	}
+	pthread_mutex_unlock(&l->lock);
 	pthread_mutex_unlock(&n->bytes);
 	return error;
 }

@@ -20,7 +20,10 @@ struct live_node {
 	uint64_t xattrs;	/* the base's set, not yet loaded into row */
 	bool written;		/* since content was last looked for */
 	bool forgotten;		/* dead, and the kernel knows it no more */
-	pthread_mutex_t bytes;	/* of the two below, and the file's bytes */
+	pthread_mutex_t bytes;	/* of `written`, and the file's bytes; what
+				 * says where they are (fd, row.file,
+				 * row.content, row.size) changes under both
+				 * locks as long as anybody has it open */
 	int fd;			/* of row.file; -1 */
 	struct live_node *next; /* in its slot */
 	struct live_node *newer, *older; /* those that nobody uses */

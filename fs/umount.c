@@ -15,6 +15,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
+#define MTAB	   "/etc/mtab"
 #define WAIT_MS	   60000
 #define BUSY_TRIES 20
 #define BUSY_US	   50000
@@ -117,6 +118,12 @@ static int run_fusermount(const char *path, bool lazy)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_error("fusermount3 is not installed; it takes mounts of "
 			  "ordinary users down");
+	else if (status && access(MTAB, F_OK))
+		log_error("%s: still mounted: fusermount3 looks for the mounts "
+			  "of ordinary users in " MTAB ", which is not there; "
+			  "as root make it (ln -s /proc/self/mounts " MTAB
+			  "), or unmount",
+			  path);
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : REEL_EIO;
 }
 

@@ -182,13 +182,16 @@ static void decode(struct verify_reader *r, const struct frame *f, bool checked,
 
 	memset(p->data, VERIFY_FILL, f->length);
 	p->lost = true;
-	if (!r->volume.there) {
-		p->error = REEL_EMEDIUM;
+	err = r->volume.there
+		      ? medium_read_all(r->set->medium, f->volume, f->position,
+					r->stored, f->stored, NULL)
+		      : REEL_EMEDIUM;
+	if (err == REEL_EMEDIUM) { /* a cartridge is asked for once */
+		r->volume.there = false;
+		p->error = err;
 		p->what = "the volume is missing";
 		return;
 	}
-	err = medium_read_all(r->set->medium, f->volume, f->position, r->stored,
-			      f->stored, NULL);
 	if (err) {
 		p->error = err == REEL_EDAMAGED ? err : REEL_EIO;
 		p->what = err == REEL_EDAMAGED ? "the volume ends too early"

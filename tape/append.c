@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -50,6 +51,12 @@ int append_read_file(struct drive *d, size_t limit, struct buffer *out)
 	return error;
 }
 
+static int note(struct append *a, int error)
+{
+	a->failed |= error && error != REEL_ENOSPC;
+	return error;
+}
+
 /* In blocks, and its filemark, flushed. */
 static int write_file(struct append *a, const struct buffer *b)
 {
@@ -68,14 +75,15 @@ static int write_file(struct append *a, const struct buffer *b)
 	if (!error)
 		error = drive_flush(a->drive);
 	a->written = error;
-	return error;
+	return note(a, error);
 }
 
 /* ---- lifecycle ---- */
 
 int append_init(struct append *a, const struct append_options *o)
 {
-	*a = (struct append){.options = *o, .table = *o->table};
+	*a = (struct append){
+		.options = *o, .table = *o->table, .after = o->after};
 	*o->table = (struct cartridge_table){0};
 	return 0;
 }
@@ -88,7 +96,7 @@ static void put_drive(struct append *a)
 		return;
 	/* D4: what stands behind the last table is ended, though it does not
 	 * count */
-	if (a->written)
+	if (a->written && !a->failed)
 		drive_mark(a->drive, DRIVE_MARK_FILE, 1, false, &early);
 	station_put(a->options.station, a->drive);
 	a->drive = NULL;
@@ -107,6 +115,11 @@ int append_next(struct append *a)
 	a->after = a->label->number;
 	put_drive(a);
 	return 0;
+}
+
+uint32_t append_full(const struct append *a)
+{
+	return a->drive && a->early ? a->label->number : 0;
 }
 
 /* ---- which cartridge ---- */
@@ -269,42 +282,13 @@ static int check_overwrite(const struct append *a)
 	return 0;
 }
 
-static int begin_new(struct append *a)
+/* Behind what the cartridge in the drive has. */
+static int begin_behind(struct append *a, struct cartridge_label *l)
 {
-	const struct append_options *o = &a->options;
-	char barcode[CARTRIDGE_BARCODE] = "";
-	int error = check_overwrite(a);
-
-	if (error)
-		return error;
-	error = station_get_blank(o->station, o->overwrite, o->stop, &a->drive,
-				  barcode);
-
-	if (error)
-		return error;
-	error = check_drive(a);
-	if (!error)
-		error = make_label(a, barcode);
-	if (!error)
-		error = write_label(a);
-	if (!error)
-		error = intend(a);
-	if (!error)
-		log_note("cartridge %s%s%s%s begins in %s", a->label->name,
-			 *barcode ? " (barcode " : "", barcode,
-			 *barcode ? ")" : "", drive_name(a->drive));
-	return error;
-}
-
-static int begin_known(struct append *a, struct cartridge_label *l)
-{
-	const struct append_options *o = &a->options;
 	struct drive_position p = {.object = DRIVE_UNKNOWN,
 				   .file = append_file(a, l->number)};
-	int error = station_get(o->station, l, o->stop, &a->drive);
+	int error;
 
-	if (error)
-		return error;
 	a->label = l;
 	error = check_drive(a);
 	if (!error)
@@ -320,17 +304,96 @@ static int begin_known(struct append *a, struct cartridge_label *l)
 	return error;
 }
 
+static int begin_label(struct append *a, const char *barcode)
+{
+	int error = check_drive(a);
+
+	if (!error)
+		error = make_label(a, barcode);
+	if (!error)
+		error = write_label(a);
+	if (!error)
+		error = intend(a);
+	if (!error)
+		log_note("cartridge %s%s%s%s begins in %s", a->label->name,
+			 *barcode ? " (barcode " : "", barcode,
+			 *barcode ? ")" : "", drive_name(a->drive));
+	return error;
+}
+
+/* 0: the cartridge in the drive is this one; REEL_ENOENT: it is blank;
+ * REEL_EEXIST: it is another one. */
+static int compare_label(struct append *a, const struct cartridge_label *l)
+{
+	struct cartridge_label there;
+	int error = cartridge_read_label(a->drive, &there);
+
+	if (error)
+		return error;
+	error = memcmp(there.uuid, l->uuid, sizeof(l->uuid)) ? REEL_EEXIST : 0;
+	cartridge_label_release(&there);
+	return error;
+}
+
+/* Blank, or named by the caller. */
+static int begin_new(struct append *a)
+{
+	struct append_options *o = &a->options;
+	char barcode[CARTRIDGE_BARCODE] = "";
+	int error = station_get_blank(o->station, o->overwrite, o->stop,
+				      &a->drive, barcode);
+
+	o->overwrite = NULL; /* one alone */
+	return error ? error : begin_label(a, barcode);
+}
+
+/* The one that got its label and nothing else from a session that did not come
+ * to be, or any blank one: nobody need look for what is empty. */
+static int begin_empty(struct append *a, struct cartridge_label *l)
+{
+	struct append_options *o = &a->options;
+	char barcode[CARTRIDGE_BARCODE] = "";
+	int error = station_get_blank(o->station, l->name, o->stop, &a->drive,
+				      barcode);
+
+	if (error)
+		return error;
+	error = compare_label(a, l);
+	if (!error)
+		return begin_behind(a, l);
+	if (error == REEL_ENOENT)
+		return begin_label(a, barcode);
+	put_drive(a);
+	return error == REEL_EEXIST ? begin_new(a) : error;
+}
+
+static int begin_known(struct append *a, struct cartridge_label *l)
+{
+	const struct append_options *o = &a->options;
+	int error = station_get(o->station, l, o->stop, &a->drive);
+
+	return error ? error : begin_behind(a, l);
+}
+
+static int begin(struct append *a)
+{
+	struct cartridge_label *known = choose(a);
+	int error = check_overwrite(a);
+
+	a->early = false;
+	a->volumes = 0;
+	if (error)
+		return error;
+	if (known && has_places(a, known->number))
+		return begin_known(a, known);
+	return known && !a->options.overwrite ? begin_empty(a, known)
+					      : begin_new(a);
+}
+
 int append_begin(struct append *a)
 {
-	int error = 0;
+	int error = a->drive ? 0 : begin(a);
 
-	if (!a->drive) {
-		struct cartridge_label *known = choose(a);
-
-		a->early = false;
-		a->volumes = 0;
-		error = known ? begin_known(a, known) : begin_new(a);
-	}
 	if (!error)
 		error = drive_tell(a->drive, &a->start);
 	return error;
@@ -345,7 +408,7 @@ int append_block(struct append *a, const void *data, size_t length)
 
 	a->early |= early;
 	a->written |= !error;
-	return error;
+	return note(a, error);
 }
 
 int append_back(struct append *a, uint64_t block)
@@ -356,7 +419,9 @@ int append_back(struct append *a, uint64_t block)
 	p.block = block;
 	if (p.object != DRIVE_UNKNOWN)
 		p.object += block;
-	return error && error != REEL_ENOSPC ? error : drive_seek(a->drive, &p);
+	if (!error || error == REEL_ENOSPC)
+		error = drive_seek(a->drive, &p);
+	return note(a, error);
 }
 
 /* ---- tables ---- */
@@ -427,8 +492,9 @@ int append_end(struct append *a, uint32_t volume, uint64_t size,
 			  .last = end};
 	int error = drive_mark(a->drive, DRIVE_MARK_FILE, 1, true, &a->early);
 
-	if (!error)
-		error = add_place(a, &p);
+	if (note(a, error))
+		return error;
+	error = add_place(a, &p);
 	if (error)
 		return error;
 	error = write_table(a, end);

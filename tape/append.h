@@ -29,6 +29,7 @@ struct append_options {
 	uint32_t first_volume; /* of the session */
 	uint32_t session;
 	int64_t session_time;	  /* ns */
+	uint32_t after;		  /* cartridges up to this one are full */
 	const char *overwrite;	  /* label of a cartridge to be begun anew */
 	const volatile int *stop; /* ends waits; may be NULL */
 	/* Before anything but a label is written to this cartridge: makes
@@ -47,6 +48,7 @@ struct append {
 	struct drive_position start;   /* of the volume */
 	bool early;		       /* the end of the cartridge is near */
 	bool written;		       /* since the last mark */
+	bool failed;		       /* D3: nothing more is written */
 	unsigned volumes;	       /* that it got from us */
 };
 
@@ -67,6 +69,8 @@ int append_end(struct append *a, uint32_t volume, uint64_t size,
 	       const struct trailer *end);
 /* The cartridge is full: the next append_begin takes another. */
 int append_next(struct append *a);
+/* The number of a cartridge that takes no more, or 0. */
+uint32_t append_full(const struct append *a);
 
 /* A tape file, from the present position up to its filemark, which is passed.
  * REEL_ENOENT: there is none, the data end here. REEL_EDAMAGED when a block

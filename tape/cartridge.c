@@ -199,7 +199,8 @@ static int64_t read_memory(void *context, void *to, size_t length)
 
 	if (length > m->length)
 		length = m->length;
-	memcpy(to, m->data, length);
+	if (length)
+		memcpy(to, m->data, length);
 	m->data += length;
 	m->length -= length;
 	return (int64_t)length;

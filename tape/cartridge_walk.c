@@ -30,7 +30,8 @@ int cartridge_read_label(struct drive *d, struct cartridge_label *out)
 	return error;
 }
 
-/* The next table: 1; 0 when none follows. */
+/* The next tape file that should be a table: 1; 0 when none follows,
+ * REEL_EDAMAGED when it is none or not whole. */
 static int next_table(struct drive *d, struct buffer *b,
 		      struct cartridge_table *t)
 {
@@ -42,11 +43,11 @@ static int next_table(struct drive *d, struct buffer *b,
 	if (m.found != DRIVE_BLOCK)
 		return 0;
 	error = append_read_file(d, CARTRIDGE_TABLE_LIMIT, b);
+	if (error == REEL_ENOENT)
+		return 0;
 	if (!error)
 		error = cartridge_table_decode(b->data, b->length, t);
-	if (error == REEL_ENOENT || error == REEL_EDAMAGED)
-		return 0;
-	return error ? error : 1;
+	return error == REEL_ENOENT ? REEL_EDAMAGED : error ? error : 1;
 }
 
 /* The volume in front of the table that ended at tape file `file`. */
@@ -72,27 +73,43 @@ static bool is_ours(const struct cartridge_table *t,
 	return false;
 }
 
-/* What is behind the table, and where the walk goes on. */
-static int visit(struct drive *d, const struct cartridge_label *l,
-		 uint64_t file, cartridge_each each, void *context,
-		 const struct cartridge_table *t)
+static int visit(struct drive *d, const struct place *p, cartridge_each each,
+		 void *context, const struct cartridge_table *t)
 {
-	const struct place *p = place_before(t, l->number, file);
 	struct drive_position behind;
-	int error;
+	int error = drive_tell(d, &behind);
 
-	if (!p || !is_ours(t, l)) {
-		log_warning("%s: the table in tape file %llu of cartridge %s "
-			    "is not of this cartridge; what lies there is "
-			    "passed over",
-			    drive_name(d), (unsigned long long)file + 1,
-			    l->name);
-		return 0;
-	}
-	error = drive_tell(d, &behind);
 	if (!error)
 		error = each(context, d, p, t);
 	return error ? error : drive_seek(d, &behind);
+}
+
+/* What is before the table; NULL: it is of something else, said. */
+static const struct place *place_of(struct drive *d,
+				    const struct cartridge_table *t,
+				    const struct cartridge_label *l,
+				    uint64_t file)
+{
+	const struct place *p = place_before(t, l->number, file);
+
+	if (p && is_ours(t, l))
+		return p;
+	log_warning("%s: the table in tape file %llu of cartridge %s is not of "
+		    "this cartridge; what lies there is passed over",
+		    drive_name(d), (unsigned long long)file + 1, l->name);
+	return NULL;
+}
+
+/* Tables that were passed over, when more follow that are whole. */
+static void say_broken(struct drive *d, const struct cartridge_label *l,
+		       uint64_t file, unsigned count)
+{
+	if (count)
+		log_warning("%s: before tape file %llu of cartridge %s %u %s "
+			    "cannot be read; the one there lists all that was "
+			    "in them",
+			    drive_name(d), (unsigned long long)file + 1,
+			    l->name, count, count == 1 ? "table" : "tables");
 }
 
 int cartridge_walk(struct drive *d, const struct cartridge_label *l,
@@ -101,14 +118,25 @@ int cartridge_walk(struct drive *d, const struct cartridge_label *l,
 {
 	struct buffer b = {0};
 	struct cartridge_table t;
-	int error = 0, more = 0;
+	const struct place *p;
+	unsigned broken = 0;
+	int error = 0, more = 1;
 
 	memset(last, 0, sizeof(*last));
-	for (uint64_t file = 1; !error && (more = next_table(d, &b, &t)) == 1;
+	for (uint64_t file = 1; !error && (more == 1 || more == REEL_EDAMAGED);
 	     file += 2) {
-		error = visit(d, l, file, each, context, &t);
-		cartridge_table_release(last);
-		*last = t;
+		more = next_table(d, &b, &t);
+		broken += more == REEL_EDAMAGED;
+		if (more != 1)
+			continue;
+		say_broken(d, l, file, broken);
+		broken = 0;
+		p = place_of(d, &t, l, file);
+		if (p)
+			error = visit(d, p, each, context, &t);
+		cartridge_table_release(p ? last : &t);
+		if (p)
+			*last = t;
 	}
 	buffer_release(&b);
 	return error ? error : more;

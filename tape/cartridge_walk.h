@@ -18,8 +18,8 @@ typedef int (*cartridge_each)(void *context, struct drive *d,
 			      const struct cartridge_table *t);
 
 /* From behind the label on, from table to table, in the order of the tape.
- * What lies behind the last table that is whole does not count (K2): it is
- * said when it is more than a volume that was cut off. *last is the last table
+ * What lies behind the last table that is whole does not count (K2); tables
+ * before it that are not are passed over and said. *last is the last table
  * (released by the caller), with cartridge_count 0 when there is none. */
 int cartridge_walk(struct drive *d, const struct cartridge_label *l,
 		   cartridge_each each, void *context,

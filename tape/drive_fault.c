@@ -494,7 +494,11 @@ static int fault_select(struct drive *d, uint32_t partition)
 
 static int fault_tell(struct drive *d, struct drive_position *p)
 {
-	*p = fault_of(d)->ahead;
+	struct fault *f = fault_of(d);
+
+	if (!f->queue.length && !f->inner->lost)
+		return drive_tell(f->inner, p);
+	*p = f->ahead;
 	return 0;
 }
 

@@ -70,6 +70,12 @@ static uint64_t passed(const struct scsi_sense *s, int64_t count)
 	return left <= many ? many - left : DRIVE_UNKNOWN;
 }
 
+/* tgt says no more of the end of the data than that it is the end. */
+static bool at_end(const struct scsi_sense *s, int64_t count)
+{
+	return count > 0 && s->eom && !s->filemark && !s->informed;
+}
+
 static bool at_beginning(const struct scsi_sense *s, int64_t count)
 {
 	return count < 0 && (s->eom || s->code == 0x0004 || s->code == 0x3b01);
@@ -98,7 +104,7 @@ int drive_scsi_space(struct drive *base, enum drive_unit unit, int64_t count,
 	m->count = count < 0 ? (uint64_t)0 - (uint64_t)count : (uint64_t)count;
 	if (at_beginning(&s, count))
 		m->found = DRIVE_BEGIN;
-	else if (error == REEL_ENOENT)
+	else if (error == REEL_ENOENT || at_end(&s, count))
 		m->found = DRIVE_END;
 	else if (s.filemark)
 		m->found = s.code == 0x0003 ? DRIVE_SETMARK : DRIVE_FILEMARK;

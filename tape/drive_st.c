@@ -8,7 +8,9 @@
  *     a second in a row is the end.
  * L2  A block larger than the buffer is skipped with ENOMEM.
  * L3  At the end of the data some drives (tgt) make st return a block that is
- *     not there: it is none when GMT_EOD is set.
+ *     not there, as long as was asked for: it is none when GMT_EOD is set, or
+ *     GMT_EOT and the tape did not move. A move over that end is an EIO
+ *     without any flag: a read there tells.
  * L4  After a write, closing or moving writes a filemark, unless st has seen a
  *     reset meanwhile. A SCSI command of ours would see it in st's place, and
  *     the filemark would land at the beginning of the tape: so none is given
@@ -203,8 +205,22 @@ static int again_whole(struct st_drive *d, void *to, size_t asked,
 			  "a block did not arrive whole");
 }
 
-static int st_read(struct drive *base, void *to, size_t room,
-		   struct drive_read *r)
+/* L3 */
+static bool is_phantom(struct st_drive *d, size_t got, size_t asked)
+{
+	struct scsi_position p;
+	long flags;
+
+	if (got != asked)
+		return false;
+	flags = st_state(d);
+	if (GMT_EOD(flags) || !GMT_EOT(flags))
+		return GMT_EOD(flags);
+	return !drive_scsi_position(&d->scsi, &p) ||
+	       p.object == d->scsi.base.at.object;
+}
+
+int st_read(struct drive *base, void *to, size_t room, struct drive_read *r)
 {
 	struct st_drive *d = st_of(base);
 	size_t asked;
@@ -231,7 +247,7 @@ static int st_read(struct drive *base, void *to, size_t room,
 			return read_failed(d, errno, r);
 		if (!n)
 			return end_or_mark(d, r);
-		if ((size_t)n == asked && GMT_EOD(st_state(d))) { /* L3 */
+		if (is_phantom(d, (size_t)n, asked)) {
 			r->found = DRIVE_END;
 			return 0;
 		}

@@ -48,6 +48,7 @@ int st_error(int err);
 /* Says that the drive cannot `what`, because of an errno value. */
 int st_failed(struct st_drive *d, int err, const char *what);
 
+int st_read(struct drive *d, void *to, size_t room, struct drive_read *r);
 int st_rewind(struct drive *d, bool immediate);
 int st_select(struct drive *d, uint32_t partition);
 int st_locate(struct drive *d, uint32_t partition, uint64_t object);

@@ -1,5 +1,6 @@
 /* Drives of Linux: the driver's calls, and moving about. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include "tape/drive_st.h"
@@ -138,6 +139,19 @@ static short space_operation(enum drive_unit unit, bool back)
 	}
 }
 
+/* L3. Where it is not the end, the place is lost. */
+static bool is_end(struct st_drive *d)
+{
+	uint8_t *block = malloc(d->scsi.block_max);
+	struct drive_read r = {0};
+	bool end;
+
+	end = block && !st_read(&d->scsi.base, block, d->scsi.block_max, &r) &&
+	      r.found == DRIVE_END;
+	free(block);
+	return end;
+}
+
 /* What stopped a move, and how far it came where the drive tells. */
 static int stopped(struct st_drive *d, enum drive_unit unit, bool back,
 		   const struct drive_position *was, struct drive_moved *m)
@@ -152,6 +166,8 @@ static int stopped(struct st_drive *d, enum drive_unit unit, bool back,
 		m->found = DRIVE_END;
 	else if (unit == DRIVE_BLOCKS && GMT_EOF(flags))
 		m->found = DRIVE_FILEMARK;
+	else if (!back && unit != DRIVE_TO_END && is_end(d))
+		m->found = DRIVE_END;
 	else
 		return REEL_EIO;
 	m->count = DRIVE_UNKNOWN;

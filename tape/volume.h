@@ -102,6 +102,11 @@ int volumes_tape_new(const struct volumes_tape_options *o,
 		     struct volumes **out);
 /* Cartridges and places as they stand, of a session that was published. */
 const struct cartridge_table *volumes_tape_table(const struct volumes *v);
+/* The table that makes the session whole was begun: whether it is on the
+ * cartridge is known from there alone, should publishing fail. */
+bool volumes_tape_ended(const struct volumes *v);
+/* append_full() of it. */
+uint32_t volumes_tape_full(const struct volumes *v);
 /* How often the drive had to wait for data. */
 unsigned volumes_tape_stops(const struct volumes *v);
 

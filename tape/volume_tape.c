@@ -21,14 +21,12 @@
  *    the index, a volume of its own, which goes on past the early warning,
  *    since nothing follows it.
  * Y5 After an error frames are taken and dropped, so nobody waits for ever. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include "tape/append.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/ring.h"
 #include "tape/volume.h"
 
 #define RING_DEFAULT  (64u << 20)
@@ -42,8 +40,7 @@ struct volumes_tape {
 	struct volumes volumes;
 	struct append append; /* the owner's */
 	size_t block;
-	uint8_t *ring; /* twice in a row, so that no piece is ever in two */
-	size_t ring_size;
+	struct ring ring;
 	size_t reserve;
 	size_t high; /* bytes that set the drive going again */
 	pthread_t owner;
@@ -56,6 +53,7 @@ struct volumes_tape {
 	bool going;	     /* the drive streams */
 	bool closing; /* the volume is to be ended; the owner clears it */
 	bool index;   /* Y4 */
+	bool ended;   /* volumes_tape_ended() */
 	bool stop;
 	unsigned stops;
 	int error;
@@ -64,37 +62,6 @@ struct volumes_tape {
 static struct volumes_tape *of(struct volumes *v)
 {
 	return (struct volumes_tape *)(void *)v;
-}
-
-static uint8_t *at_byte(struct volumes_tape *t, uint64_t byte)
-{
-	return t->ring + byte % t->ring_size;
-}
-
-/* ---- the ring ---- */
-
-static int make_ring(struct volumes_tape *t)
-{
-	int fd = memfd_create("reel-ring", MFD_CLOEXEC);
-	uint8_t *at = MAP_FAILED;
-	int flags = MAP_SHARED | MAP_FIXED, both = PROT_READ | PROT_WRITE;
-
-	if (fd >= 0 && !ftruncate(fd, (off_t)t->ring_size))
-		at = mmap(NULL, 2 * t->ring_size, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (at != MAP_FAILED &&
-	    (mmap(at, t->ring_size, both, flags, fd, 0) == MAP_FAILED ||
-	     mmap(at + t->ring_size, t->ring_size, both, flags, fd, 0) ==
-		     MAP_FAILED)) {
-		munmap(at, 2 * t->ring_size);
-		at = MAP_FAILED;
-	}
-	if (fd >= 0)
-		close(fd);
-	if (at == MAP_FAILED)
-		return REEL_ENOMEM;
-	t->ring = at;
-	return 0;
 }
 
 /* ---- the owner: ending a volume ---- */
@@ -122,17 +89,24 @@ static size_t frames_before(const struct volumes_tape *t, uint64_t byte,
 }
 
 /* zstd: the seek table, and a skippable frame that makes the tape file a
- * multiple of 512; it is no part of the volume. */
+ * multiple of 512; else, behind all of a session but its index, what tar ends
+ * with, so that it does not read on into the table. Neither is a part of the
+ * volume. */
 static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 		     struct buffer *tail, uint64_t *table)
 {
 	size_t pad;
 	uint8_t head[SKIP_HEAD];
+	bool ends;
 	int error;
 
 	*table = 0;
-	if (t->volumes.compression == COMPRESSION_NONE)
-		return 0;
+	if (t->volumes.compression == COMPRESSION_NONE) {
+		pthread_mutex_lock(&t->volumes.lock);
+		ends = t->closing && !t->index && t->base + bytes == t->put;
+		pthread_mutex_unlock(&t->volumes.lock);
+		return ends ? buffer_append_zeros(tail, 2 * PAD_UNIT) : 0;
+	}
 	pthread_mutex_lock(&t->volumes.lock);
 	error = seek_table_encode(t->volumes.frames + t->volume_begin, frames,
 				  tail);
@@ -159,7 +133,7 @@ static int send_rest(struct volumes_tape *t, uint64_t end,
 {
 	size_t rest = (size_t)(end - t->sent);
 	struct buffer all = {0};
-	int error = buffer_append(&all, at_byte(t, t->sent), rest);
+	int error = buffer_append(&all, ring_at(&t->ring, t->sent), rest);
 
 	if (!error)
 		error = buffer_append(&all, tail->data, tail->length);
@@ -205,6 +179,7 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 
 	if (!error)
 		error = send_rest(t, end, &tail);
+	t->ended |= trailer && !error;
 	if (!error)
 		error = append_end(&t->append, v->present,
 				   end - t->base + table, trailer);
@@ -221,14 +196,17 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 /* Y3: nothing of the volume stays here. */
 static int give_up_volume(struct volumes_tape *t)
 {
-	if (t->keep > t->base ||
-	    (!t->append.volumes && t->append.start.file <= 1)) {
-		log_error("cartridge %s ended too early: not even the "
-			  "beginning of a volume and its table fit; use "
-			  "larger cartridges",
+	if (t->keep > t->base) {
+		log_error("cartridge %s ended too early, before what was to "
+			  "be written again",
 			  t->append.label->name);
 		return REEL_EIO;
 	}
+	if (t->append.start.file <= 1)
+		log_warning("cartridge %s ended too early: not even the "
+			    "beginning of a volume and its table fit; it stays "
+			    "empty",
+			    t->append.label->name);
 	pthread_mutex_lock(&t->volumes.lock);
 	t->sent = t->base;
 	pthread_mutex_unlock(&t->volumes.lock);
@@ -300,18 +278,31 @@ static int begin_volume(struct volumes_tape *t)
 		error = append_begin(&t->append);
 	/* an image needs no run-up */
 	if (!error && strcmp(drive_kind(t->append.drive), "tape image"))
-		t->high = t->ring_size / 2;
+		t->high = t->ring.size / 2;
 	return error;
+}
+
+/* Whether the drive that was just found may start (may_send). */
+static bool has_run_up(struct volumes_tape *t)
+{
+	pthread_mutex_lock(&t->volumes.lock);
+	t->going = t->put - t->sent >= t->high || t->closing;
+	pthread_mutex_unlock(&t->volumes.lock);
+	return t->going;
 }
 
 static int send_block(struct volumes_tape *t)
 {
 	struct volumes *v = &t->volumes;
 	uint64_t large = v->volume_size;
+	bool first = !t->append.drive;
 	int error = begin_volume(t);
 
+	if (!error && first && !has_run_up(t))
+		return 0;
 	if (!error)
-		error = append_block(&t->append, at_byte(t, t->sent), t->block);
+		error = append_block(&t->append, ring_at(&t->ring, t->sent),
+				     t->block);
 	if (error == REEL_ENOSPC)
 		return hard_end(t);
 	if (error)
@@ -371,12 +362,12 @@ static bool may_send(struct volumes_tape *t)
 
 	if (t->going && have < t->block) {
 		t->going = false;
-		t->stops++;
+		t->stops += t->high > t->block && !t->closing;
 	}
 	if (have < t->block)
 		return false;
 	if (have >= t->high || t->closing ||
-	    t->put - t->keep > t->ring_size / 2)
+	    t->put - t->keep > t->ring.size / 2)
 		t->going = true;
 	return t->going;
 }
@@ -414,10 +405,10 @@ static int tape_put(struct volumes *v, const struct frame *f, const void *data,
 
 	(void)last;
 	pthread_mutex_lock(&v->lock);
-	while (!t->error && t->put + f->stored - t->keep > t->ring_size)
+	while (!t->error && t->put + f->stored - t->keep > t->ring.size)
 		pthread_cond_wait(&t->room, &v->lock);
 	pthread_mutex_unlock(&v->lock);
-	memcpy(at_byte(t, t->put), data, f->stored);
+	memcpy(ring_at(&t->ring, t->put), data, f->stored);
 	pthread_mutex_lock(&v->lock);
 	placed.volume = v->present;
 	placed.position = t->put - t->base;
@@ -492,8 +483,7 @@ static void tape_release(struct volumes *v)
 		pthread_join(t->owner, NULL);
 	}
 	append_release(&t->append);
-	if (t->ring)
-		munmap(t->ring, 2 * t->ring_size);
+	ring_release(&t->ring);
 	pthread_cond_destroy(&t->work);
 	pthread_cond_destroy(&t->room);
 	volumes_release(v);
@@ -508,28 +498,40 @@ static const struct volumes_ops tape_ops = {
 	.release = tape_release,
 };
 
+static const struct volumes_tape *look_at(const struct volumes *v)
+{
+	return (const struct volumes_tape *)(const void *)v;
+}
+
 const struct cartridge_table *volumes_tape_table(const struct volumes *v)
 {
-	return &((const struct volumes_tape *)(const void *)v)->append.table;
+	return &look_at(v)->append.table;
+}
+
+bool volumes_tape_ended(const struct volumes *v)
+{
+	return look_at(v)->ended;
+}
+
+uint32_t volumes_tape_full(const struct volumes *v)
+{
+	return append_full(&look_at(v)->append);
 }
 
 unsigned volumes_tape_stops(const struct volumes *v)
 {
-	return ((const struct volumes_tape *)(const void *)v)->stops;
+	return look_at(v)->stops;
 }
 
-/* A multiple of the page, several blocks and frames. */
+/* Several blocks and frames. */
 static size_t ring_size(const struct volumes_tape_options *o)
 {
 	size_t least = RING_BLOCKS * (size_t)o->append->block_size;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = o->ring ? o->ring : RING_DEFAULT;
 
 	if (size < least)
 		size = least;
-	if (size < 16 * (size_t)FRAME_SIZE)
-		size = 16 * (size_t)FRAME_SIZE;
-	return (size + page - 1) / page * page;
+	return size < 16 * (size_t)FRAME_SIZE ? 16 * (size_t)FRAME_SIZE : size;
 }
 
 int volumes_tape_new(const struct volumes_tape_options *o, struct volumes **out)
@@ -549,10 +551,9 @@ int volumes_tape_new(const struct volumes_tape_options *o, struct volumes **out)
 	append_init(&t->append, o->append);
 	t->block = o->append->block_size;
 	t->volumes.volume_size = o->volume_size;
-	t->ring_size = ring_size(o);
-	t->reserve = t->ring_size / RESERVE_SHARE;
 	t->high = t->block;
-	error = make_ring(t);
+	error = ring_init(&t->ring, ring_size(o));
+	t->reserve = t->ring.size / RESERVE_SHARE;
 	if (!error)
 		t->running = !pthread_create(&t->owner, NULL, own, t);
 	if (!error && !t->running)

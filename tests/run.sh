@@ -129,6 +129,9 @@ step writeback-commit 300 bash tests/writeback/commit_test.sh "$asan" \
 	"$work/writeback-commit"
 step writeback-spool 300 bash tests/writeback/spool_test.sh "$asan" \
 	"$work/wb-spool"
+step writeback-threads 300 env PARTS=stressed bash \
+	tests/writeback/posix_test.sh "$build/tsan/tools/reel" \
+	"$work/wb-threads"
 step writeback-trouble 300 bash tests/writeback/trouble_test.sh "$reel" \
 	"$work/wb-trouble"
 step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
@@ -155,6 +158,13 @@ step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
 	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
+step tape-set 1200 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
+step tape-append 600 bash tests/tape/append_crash_test.sh "$reel" \
+	"$work/tape-append" $long
+step tape-cartridge 300 bash tests/tape/cartridge_test.sh "$asan" \
+	"$work/tape-cartridge"
+step tape-set-asan 300 env PARTS="image several" bash tests/tape/set_test.sh \
+	"$asan" "$work/tape-set-asan"
 step foreign 300 bash tests/foreign/foreign_test.sh "$asan" "$work/foreign"
 step copy 300 bash tests/copy/copy_test.sh "$asan" "$work/copy"
 step backup-threads 300 bash tests/set/threads_test.sh \

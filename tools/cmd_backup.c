@@ -57,7 +57,7 @@ static void expect(struct backup *b, struct catalog *c)
 }
 
 static void say_json(const struct capture_result *r, const char *name,
-		     bool dry_run)
+		     bool dry_run, bool tape)
 {
 	const struct session_row *s = &r->session;
 	struct json j;
@@ -78,6 +78,8 @@ static void say_json(const struct capture_result *r, const char *name,
 		json_number(&j, "unique_size", s->unique_bytes);
 		json_number(&j, "copies", s->copies);
 		json_number(&j, "stored", r->stored);
+		if (tape)
+			json_number(&j, "drive_stops", r->stops);
 	}
 	json_number(&j, "added", r->added);
 	json_number(&j, "changed", r->changed);
@@ -110,6 +112,9 @@ static void say_text(const struct capture_result *r, const char *name,
 		       figure_human(s->bytes, a), s->files,
 		       figure_human(s->new_bytes, b),
 		       figure_human(r->stored, c));
+	if (r->stops)
+		printf("the drive stopped %" PRIu64 " %s for want of data\n",
+		       r->stops, r->stops == 1 ? "time" : "times");
 }
 
 static int report(struct backup *b, struct target *t,
@@ -123,7 +128,7 @@ static int report(struct backup *b, struct target *t,
 	if (error)
 		return target_trouble(t, NULL, error);
 	if (b->json)
-		say_json(r, name, b->capture.dry_run);
+		say_json(r, name, b->capture.dry_run, t->set->config.tape);
 	else
 		say_text(r, name, b->capture.dry_run);
 	if (r->session.id && spool_pending(t->set))
@@ -214,6 +219,8 @@ static int run(const struct command *self, int argc, char **argv)
 		 "the rules of this file instead of the set's"},
 		{"overwrite", 0, OPTION_TEXT, &c->overwrite, "NAME",
 		 "begin the cartridge that now has this name anew"},
+		{"buffer", 0, OPTION_SIZE, &c->buffer, "SIZE",
+		 "memory between reading and the tape (64M)"},
 		{"wait", 0, OPTION_FLAG, &b.wait, NULL,
 		 "wait while the set is locked"},
 		{"json", 0, OPTION_FLAG, &b.json, NULL,
@@ -226,6 +233,8 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	c->paths = (const char *const *)argv + 1;
 	c->path_count = argc - 1;
+	if (c->buffer > SIZE_MAX / 4)
+		return options_misuse(self, "--buffer: too large");
 	error = target_open_whole(&t, argv[0],
 				  c->dry_run ? SET_READ : SET_WRITE, b.wait);
 	if (error)

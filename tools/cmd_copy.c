@@ -117,8 +117,10 @@ static int run(const struct command *self, int argc, char **argv)
 	if (!options_parse(self, specs, 2, 2, &argc, &argv, &status))
 		return status;
 	if (block &&
-	    (block < CARTRIDGE_BLOCK_MIN || block > CARTRIDGE_BLOCK_LIMIT))
-		return options_misuse(self, "--block-size: 512 to 16M");
+	    (block < CARTRIDGE_BLOCK_MIN || block > CARTRIDGE_BLOCK_LIMIT ||
+	     block % CARTRIDGE_BLOCK_MIN))
+		return options_misuse(self, "--block-size: a multiple of 512, "
+					    "up to 16M");
 	m.like.block_size = (uint32_t)block;
 	m.like.tape = strcmp(media, "dir") != 0;
 	if (m.like.tape && media_option_add(media, false, &m.like))

@@ -19,6 +19,7 @@ struct importing {
 	struct set_config media; /* the drives and changers */
 	unsigned wait;		 /* seconds for each further cartridge */
 	bool seen;		 /* one cartridge at least */
+	bool passed_over;	 /* one of another set */
 };
 
 /* The cartridge that is in a drive now. An empty drive, or what is none of the
@@ -35,6 +36,7 @@ static int take_present(struct importing *m, const char *name)
 		return error;
 	error = import_cartridge(m->import, d);
 	m->seen |= !error;
+	m->passed_over |= error == REEL_EINVAL;
 	drive_close(d);
 	return error == REEL_EMEDIUM || error == REEL_EEXIST ||
 			       error == REEL_ENOENT || error == REEL_EINVAL
@@ -111,7 +113,7 @@ static int import_all(struct importing *m, const char *path)
 	       (unsigned)(found.cartridges - found.missing),
 	       (unsigned)found.cartridges,
 	       found.cartridges == 1 ? "cartridge" : "cartridges");
-	return found.incomplete ? EXIT_INCOMPLETE : 0;
+	return found.incomplete || m->passed_over ? EXIT_INCOMPLETE : 0;
 }
 
 static int add_names(struct importing *m, char **drives, int count,

@@ -8,6 +8,7 @@
 #include "tape/stream.h"
 #include "tape/text.h"
 #include "tape/xattrs.h"
+#include "tools/cartridges.h"
 #include "tools/figures.h"
 #include "tools/listing.h"
 #include "tools/options.h"
@@ -190,7 +191,9 @@ static int info_set(struct info *i)
 		set_json(i, name);
 	else
 		set_text(i, name);
-	return 0;
+	return i->target.snapped || !i->target.set->config.tape
+		       ? 0
+		       : cartridges_print(c, i->json);
 }
 
 /* Where a content lies: the frames of its first and last byte. */
@@ -369,6 +372,8 @@ const struct command command_info = {
 	.synopsis = "SET[@SNAP] [PATH] [--json]",
 	.summary = "sizes and savings of a set; where a path lies",
 	.details = "With PATH: its metadata, and which volume and place hold "
-		   "its content.\n",
+		   "its content.\n"
+		   "A set on tape has its cartridges listed, too (with --json: "
+		   "an object for each).\n",
 	.run = run,
 };

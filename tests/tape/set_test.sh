@@ -7,7 +7,8 @@
 #
 #     set_test.sh REEL WORKDIR [--long]
 #
-# STAGE=st DEVICE (inside the virtual machine) lives the life there alone.
+# STAGE=DEVICE (inside the virtual machine) lives the life there alone, after a
+# cartridge of a set (SEEN) was imported from another drive (OTHER).
 set -u
 reel=$1
 work=$2
@@ -77,7 +78,8 @@ change()
 	head -c 400000 /dev/urandom >"$work/src/new"
 }
 
-answers() # SET: what it tells, without its volumes' names
+# SET: what it tells, without its volumes' names; CARTRIDGES=no: nor these
+answers()
 {
 	"$reel" ls -lR "$1@1"
 	"$reel" ls -lR "$1"
@@ -85,7 +87,7 @@ answers() # SET: what it tells, without its volumes' names
 	"$reel" history "$1" changes --json
 	"$reel" find "$1" --all --json
 	"$reel" info "$1@1" --json
-	"$reel" info "$1" --json
+	"$reel" info "$1" --json | sed "${CARTRIDGES:+/^.\"cartridge\"/d}"
 }
 
 same_tree() # MOUNTED SOURCE
@@ -108,6 +110,7 @@ by_hand() # NAME DEVICE: every session with tar alone
 			mt -f "$d" rewind && mt -f "$d" setblk 0 &&
 				mt -f "$d" fsf "$(file_of "$n")" &&
 				tar -b 512 -tf "$d" >"$work/log" 2>&1 &&
+				! grep -q "/table$" "$work/log" &&
 				mt -f "$d" rewind &&
 				mt -f "$d" fsf "$(file_of "$n")" &&
 				tar -b 512 -xf "$d" -C "$work/hand" \
@@ -130,6 +133,36 @@ by_hand() # NAME DEVICE: every session with tar alone
 		esac
 		ok "$1: session $n by hand" $?
 	done
+}
+
+# The recipe that lies on the tape, on its tape files.
+recipe() # NAME DEVICE
+{
+	local name=$1 d=$2 n
+
+	rm -rf "$work/hand" "$work/volumes"
+	mkdir "$work/volumes"
+	for n in 1 2 3 4; do
+		case $d in
+		/dev/nst*)
+			mt -f "$d" rewind && mt -f "$d" setblk 0 &&
+				mt -f "$d" fsf $((2 * n - 1)) &&
+				dd if="$d" of="$work/volumes/00000$n.tar" \
+					bs=512k
+			;;
+		*)
+			"$reel" tape seek "$d" --file $((2 * n - 1)) &&
+				"$reel" tape read "$d" -q \
+					>"$work/volumes/00000$n.tar"
+			;;
+		esac
+	done >"$work/log" 2>&1
+	tar -xOf "$work/volumes/000001.tar" --wildcards '.reel-*/recover.sh' \
+		>"$work/recover.sh" 2>>"$work/log" &&
+		sh "$work/recover.sh" "$work/volumes" "$work/hand" \
+			>>"$work/log" 2>&1 &&
+		same_tree "$work/hand" "$work/src"
+	ok "$name: its recipe" $?
 }
 
 # A session is the volume, its table, the index, its table: files 1 and 5.
@@ -159,6 +192,7 @@ life() # NAME DEVICE
 	ok "$name: the version before" $?
 	do_it "$name: umount" "$reel" umount "$mnt"
 	by_hand "$name" "$d"
+	recipe "$name" "$d"
 	import_it "$name" "$d"
 }
 
@@ -193,13 +227,11 @@ trap finish EXIT
 
 if [ -n "${STAGE:-}" ]; then
 	[ -z "${SEEN:-}" ] || {
-		cp -a "$SEEN/set" "$SEEN/src" "$work/"
-		import_it "iscsi to st" "$STAGE"
-		"$reel" tape erase "$STAGE" --yes >/dev/null 2>&1 ||
-			mt -f "$STAGE" rewind && mt -f "$STAGE" weof 2
+		tar -xf "$SEEN" -C "$work"
+		import_it "iscsi to st" "$OTHER"
 	}
 	life st "$STAGE"
-	cp -a "$work/again" "$work/src" "$SHARE/"
+	tar -cf "$SHARE/out.tar" -C "$work" again src
 	exit
 fi
 [ -c /dev/fuse ] && [ -w /dev/fuse ] || {
@@ -289,14 +321,14 @@ several()
 
 	rm -rf "$work/disk" "$work/back"
 	do_it "copy to disk" "$reel" copy "$work/set" "$work/disk" --media dir
-	answers "$work/set" >"$work/one" 2>&1
-	answers "$work/disk" >"$work/two" 2>&1
+	CARTRIDGES=no answers "$work/set" >"$work/one" 2>&1
+	CARTRIDGES=no answers "$work/disk" >"$work/two" 2>&1
 	diff "$work/one" "$work/two" >"$work/log" 2>&1
 	ok "copy to disk: the same answers" $?
 	do_it "copy to disk: all is well" "$reel" verify "$work/disk"
 	do_it "copy to tape" "$reel" copy "$work/disk" "$work/back" \
 		--media "$work/b.tap"
-	answers "$work/back" >"$work/two" 2>&1
+	CARTRIDGES=no answers "$work/back" >"$work/two" 2>&1
 	diff "$work/one" "$work/two" >"$work/log" 2>&1
 	ok "copy to tape: the same answers" $?
 	do_it "copy to tape: all is well" "$reel" verify "$work/back"
@@ -364,11 +396,12 @@ emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
 	running=$1
 }
 
-emulate "$work/vtl"
+emulate "$work/vtl" 64 3 3
 ok "an emulated library" $?
 [ -n "$running" ] || exit
 drive=$(sed -n 's/^tape //p' "$work/vtl/urls" | head -n 1)
-second=$(sed -n 's/^tape //p' "$work/vtl/urls" | tail -n 1)
+second=$(sed -n 's/^tape //p' "$work/vtl/urls" | sed -n 2p)
+third=$(sed -n 's/^tape //p' "$work/vtl/urls" | tail -n 1)
 rm -f "$work"/*.tap*
 life iscsi "$drive"
 
@@ -393,7 +426,6 @@ ok "the tape, written to an image" $?
 "$reel" catalog rebuild "$work/again" >"$work/log" 2>&1
 rm -rf "$work/set"
 cp -a "$work/again" "$work/set"
-echo three >"$work/src/changes"
 import_it "image of it" "$work/t.tap"
 through "image to iscsi" "$work/t.tap" "$second"
 ok "and back to another drive" $?
@@ -408,16 +440,25 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 	echo "set on tape: no qemu: the kernel's tape driver is not tried"
 	exit 0
 fi
-mkdir -p "$work/vm/in"
-cp -a "$work/set" "$work/src" "$work/vm/in/"
+mkdir -p "$work/vm"
+rm -rf "$work/set"
+cp -a "$work/again" "$work/set"
+tar -cf "$work/vm/in.tar" -C "$work" set src
 bash "$rig/nst-vm.sh" --timeout 900 --mem 2048 --vtl "$second" \
-	--share "$work/vm" -- "STAGE=/dev/nst0 SEEN=$work/vm/in \
-	SHARE=$work/vm TAIL=20 bash '$here/set_test.sh' '$reel' /tmp/set" \
-	>"$work/log" 2>&1
+	--vtl "$third" --share "$work/vm" --share "$(dirname "$reel")" -- \
+	"STAGE=/dev/nst1 OTHER=/dev/nst0 SEEN=$work/vm/in.tar SHARE=$work/vm \
+	TAIL=20 bash '$here/set_test.sh' '$reel' /tmp/set" >"$work/log" 2>&1
 grep -q "^[1-9][0-9]* passed, 0 failed" "$work/log"
 ok "a set's life on the kernel's driver" $?
+grep "^[0-9]* passed" "$work/log" | sed 's/^/set on tape: in the machine: /'
 grep -A20 "FAILED" "$work/log" | head -n 100
-rm -rf "$work/set" "$work/src"
-cp -a "$work/vm/again" "$work/set"
-cp -a "$work/vm/src" "$work/src"
-import_it "st to iscsi" "$second"
+rm -rf "$work/set" "$work/src" "$work/again"
+tar -xf "$work/vm/out.tar" -C "$work"
+mv "$work/again" "$work/set"
+import_it "st to iscsi" "$third"
+: >"$work/s.tap"
+through "st to image" "$third" "$work/s.tap"
+ok "st to image: written" $?
+rm -rf "$work/set"
+mv "$work/again" "$work/set"
+import_it "st to image" "$work/s.tap"

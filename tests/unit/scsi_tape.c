@@ -54,6 +54,8 @@ static int do_read(struct scsi_tape *t, struct scsi_command *c)
 	sent = o->length < asked ? o->length : asked;
 	memset(c->in, o->byte, sent);
 	c->transferred = sent;
+	if (o->length == asked && t->reports && t->at > t->early)
+		return check(c, SCSI_NO_SENSE, 0x0002, EOM, false, 0);
 	if (o->length == asked)
 		return 0;
 	if (t->simple && o->length < asked) /* as tgt sends too little */

@@ -23,7 +23,8 @@ struct scsi_tape {
 	uint32_t early;	   /* objects from which on the warning is given */
 	uint32_t block;	   /* fixed, or 0 */
 	bool loaded, locked, protected, two;
-	bool simple; /* as tgt: neither LOCATE, position, pages nor residues */
+	bool reports; /* the warning is given to reads, too */
+	bool simple;  /* as tgt: neither LOCATE, position, pages nor residues */
 	uint8_t barcode[32];
 	uint8_t last[16]; /* CDB */
 	/* Answered to the command after `delay` more of them, which is not

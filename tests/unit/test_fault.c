@@ -97,8 +97,12 @@ static void without_faults(void)
 	CU_ASSERT_EQUAL(drive_seek(d, &p), 0);
 	CU_ASSERT_EQUAL(get(d, &r), 0);
 	CU_ASSERT_EQUAL(r.length, 1000);
+	CU_ASSERT_EQUAL(drive_tell(d, &p), 0);
+	CU_ASSERT(p.object == 5 && p.file == 0 && p.block == 5);
 	CU_ASSERT_EQUAL(get(d, &r), 0);
 	CU_ASSERT_EQUAL(r.found, DRIVE_FILEMARK);
+	CU_ASSERT_EQUAL(drive_tell(d, &p), 0);
+	CU_ASSERT(p.object == 6 && p.file == 1 && p.block == 0);
 	CU_ASSERT_EQUAL(drive_close(d), 0);
 	CU_ASSERT_EQUAL(blocks(), 5);
 	clean();

@@ -435,6 +435,7 @@ static void simple_drive(void)
 	struct drive_partitioning two = {DRIVE_LAYOUT_SELECT, 2, {0}};
 	struct drive_position p = {0, 5, DRIVE_UNKNOWN, DRIVE_UNKNOWN};
 	struct drive_parameters now;
+	struct drive_moved m;
 	uint64_t alerts;
 	struct drive *d;
 
@@ -447,6 +448,10 @@ static void simple_drive(void)
 	CU_ASSERT_EQUAL(drive_alerts(d, &alerts), REEL_ENOTSUP);
 	CU_ASSERT_EQUAL(drive_partition(d, &two), REEL_ENOTSUP);
 	CU_ASSERT_EQUAL(drive_select(d, 1), REEL_ENOTSUP);
+	/* tgt at the end of the data: no key, no residue, the end's bit */
+	scsi_tape_arm(&tape, 0, false, SCSI_NO_SENSE | 0x40, 0x0002);
+	CU_ASSERT_EQUAL(drive_space(d, DRIVE_FILEMARKS, 1, &m), 0);
+	CU_ASSERT(m.found == DRIVE_END && m.count == DRIVE_UNKNOWN);
 	drive_close(d);
 }
 

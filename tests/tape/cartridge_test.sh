@@ -1,0 +1,367 @@
+#!/bin/bash
+# The wrong cartridge, and a catalogue that is not what the cartridge is: each
+# misuse ends with the right status and a sentence, writes nothing to what is
+# not the set's, and when all is as it should be again, all is well.
+#
+#     cartridge_test.sh REEL WORKDIR
+set -u
+reel=$1
+work=$2
+passed=0
+failed=0
+
+ok() # NAME, status
+{
+	if [ "$2" = 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "cartridge: FAILED: $1"
+		sed 's/^/    /' "$work/log" 2>/dev/null | tail -n 6
+	fi
+}
+
+finish()
+{
+	[ -n "${KEEP:-}" ] || rm -rf "$work"
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
+
+do_it() # NAME COMMAND...
+{
+	local name=$1
+	shift
+	"$@" >"$work/log" 2>&1 </dev/null
+	ok "$name" $?
+}
+
+# NAME STATUS TEXT COMMAND...: ends with STATUS and says TEXT
+refuses()
+{
+	local name=$1 status=$2 text=$3 got
+	shift 3
+	"$@" >"$work/log" 2>&1 </dev/null
+	got=$?
+	[ $got = "$status" ] && grep -q -e "$text" "$work/log"
+	ok "$name (status $got)" $?
+}
+
+same() # FILE...: no byte of them has changed since keep
+{
+	local f
+
+	for f in "$@"; do
+		cmp -s "$f" "$f.kept" || return 1
+	done
+}
+
+keep()
+{
+	local f
+
+	for f in "$@"; do
+		cp "$f" "$f.kept"
+	done
+}
+
+backup() # SET
+{
+	"$reel" backup "$1" -C "$work/src" .
+}
+
+change()
+{
+	head -c "${1:-30000}" /dev/urandom >"$work/src/changing"
+}
+
+count()
+{
+	"$reel" snapshots "$1" --json 2>/dev/null | wc -l
+}
+
+answers() # SET
+{
+	"$reel" ls -lR "$1" --json
+	"$reel" snapshots "$1" --json
+	"$reel" history "$1" changing --json
+}
+
+# A new set NAME on the drives that follow, with one session.
+new_set()
+{
+	local name=$1 drives=$2
+	shift 2
+	rm -rf "${work:?}/$name"
+	"$reel" init "$work/$name" --media "$drives" "$@" >"$work/log" 2>&1 &&
+		backup "$work/$name" >"$work/log" 2>&1
+	ok "$name: made" $?
+}
+
+rm -rf "$work"
+mkdir -p "$work/src" || exit 2
+trap finish EXIT
+for i in 1 2 3; do
+	head -c $((i * 30000)) /dev/urandom >"$work/src/f$i"
+done
+change
+
+# ---- another cartridge in the drive ----
+
+new_set one "$work/one.tap"
+new_set two "$work/two.tap"
+mv "$work/one.tap" "$work/one.true"
+cp "$work/two.tap" "$work/one.tap"
+keep "$work/one.tap" "$work/one.true"
+change
+refuses "backup to another set's cartridge" 4 "one-0001" backup "$work/one"
+same "$work/one.tap"
+ok "it is as it was" $?
+refuses "restore from it" 4 "one-0001" \
+	"$reel" restore "$work/one" --to "$work/out"
+refuses "verify with it" 4 "one-0001" "$reel" verify "$work/one"
+refuses "rebuild with it" 4 "cartridge" "$reel" catalog rebuild "$work/one"
+do_it "the catalogue is there all the same" "$reel" ls -lR "$work/one"
+mv "$work/one.true" "$work/one.tap"
+do_it "the right one is back" backup "$work/one"
+do_it "and all is well" "$reel" verify "$work/one"
+rm -rf "$work/out"
+
+# ---- what is not reel's ----
+
+rm -f "$work/foreign.tap"
+: >"$work/foreign.tap"
+tar -b 20 -cf - -C "$work/src" . |
+	"$reel" tape write -q "$work/foreign.tap" -b 10K >"$work/log" 2>&1
+keep "$work/foreign.tap"
+"$reel" init "$work/foreign" --media "$work/foreign.tap" >"$work/log" 2>&1
+refuses "backup to a foreign tape" 4 "needed" backup "$work/foreign"
+same "$work/foreign.tap"
+ok "it is as it was" $?
+refuses "import of a foreign tape" 4 "no label" \
+	"$reel" import "$work/foreign.tap" "$work/new"
+[ ! -e "$work/new" ]
+ok "no set is left of it" $?
+
+# ---- overwriting by name ----
+
+cp "$work/two.tap" "$work/old.tap"
+"$reel" init "$work/over" --media "$work/old.tap" >"$work/log" 2>&1
+keep "$work/old.tap"
+refuses "another name" 4 "needed" "$reel" backup "$work/over" \
+	--overwrite two-0002 -C "$work/src" .
+same "$work/old.tap"
+ok "it is as it was" $?
+do_it "its own name" "$reel" backup "$work/over" --overwrite two-0001 \
+	-C "$work/src" .
+do_it "is the set's now" "$reel" verify "$work/over"
+keep "$work/old.tap"
+change
+refuses "the set's own is not written over" 2 "this very set" \
+	"$reel" backup "$work/over" --full --overwrite over-0001 \
+	-C "$work/src" .
+same "$work/old.tap"
+ok "it is as it was" $?
+
+# ---- one cartridge under two names ----
+
+ln -s one.tap "$work/again.tap"
+sed -i "s|^drive = .*|&\\ndrive = $work/again.tap|" "$work/one/set.conf"
+change
+do_it "one cartridge in two drives" backup "$work/one"
+do_it "all is well" "$reel" verify "$work/one"
+do_it "imported from both names" "$reel" import "$work/one.tap" \
+	"$work/again.tap" "$work/new"
+answers "$work/one" >"$work/x" 2>&1
+answers "$work/new" >"$work/y" 2>&1
+do_it "it is the same" diff "$work/x" "$work/y"
+rm -rf "$work/new" "$work/again.tap"
+sed -i "/again.tap/d" "$work/one/set.conf"
+
+# ---- two sets with the same drives ----
+
+new_set left "$work/l1.tap?capacity=300K&early=30K,$work/l2.tap"
+new_set right "$work/l1.tap?capacity=300K&early=30K,$work/l2.tap"
+change
+do_it "left goes on" backup "$work/left"
+change
+do_it "right goes on" backup "$work/right"
+keep "$work/l2.tap"
+change 200000
+refuses "left is full and takes no cartridge of right" 4 "needed" \
+	backup "$work/left"
+same "$work/l2.tap"
+ok "right's is as it was" $?
+do_it "left is well" "$reel" verify "$work/left"
+do_it "right is well" "$reel" verify "$work/right"
+sed -i "s|^drive = .*l2.*|&\\ndrive = $work/l3.tap|" "$work/left/set.conf"
+: >"$work/l3.tap"
+do_it "left gets another one" backup "$work/left"
+do_it "left is well again" "$reel" verify "$work/left"
+
+# ---- too small ----
+
+rm -rf "$work/tiny"*
+"$reel" init "$work/tiny" --block-size 32K \
+	--media "$work/tiny1.tap?capacity=1K,$work/tiny2.tap?capacity=20K" \
+	>"$work/log" 2>&1
+refuses "not even a label" 4 "too small" backup "$work/tiny"
+grep -q "too early" "$work/log"
+ok "nor a volume" $?
+sed -i "s|^drive = .*tiny2.*|&\\ndrive = $work/tiny3.tap|" \
+	"$work/tiny/set.conf"
+: >"$work/tiny3.tap"
+do_it "one that is large enough behind them" backup "$work/tiny"
+do_it "all is well" "$reel" verify "$work/tiny"
+
+# ---- a label alone ----
+
+"$reel" init "$work/only" --media "$work/only1.tap" >"$work/log" 2>&1
+sed -i "s|^drive = .*|drive = fault:write@2=error:$work/only1.tap|" \
+	"$work/only/set.conf"
+refuses "a cartridge takes its label and no more" 2 "on purpose" \
+	backup "$work/only"
+cp -a "$work/only" "$work/only.before"
+sed -i "s|^drive = .*|drive = $work/only2.tap|" "$work/only/set.conf"
+: >"$work/only2.tap"
+do_it "a blank one is as good" backup "$work/only"
+do_it "all is well" "$reel" verify "$work/only"
+for order in "1 2" "2 1"; do
+	# shellcheck disable=SC2086
+	set -- $order
+	do_it "import beside the bad one" "$reel" import \
+		"$work/only$1.tap" "$work/only$2.tap" "$work/new"
+	answers "$work/only" >"$work/x" 2>&1
+	answers "$work/new" >"$work/y" 2>&1
+	do_it "it is the same" diff "$work/x" "$work/y"
+	rm -rf "$work/new"
+done
+rm -rf "$work/only"
+mv "$work/only.before" "$work/only"
+sed -i "s|^drive = .*|drive = $work/only1.tap|" "$work/only/set.conf"
+do_it "and so is the labelled one" backup "$work/only"
+do_it "all is well with it" "$reel" verify "$work/only"
+"$reel" info "$work/only" --json | grep -q '"cartridge":"only-0001"'
+ok "it kept its name" $?
+
+# ---- write protection, block sizes, no drive ----
+
+keep "$work/one.tap"
+echo protected >"$work/one.tap.conf"
+change
+refuses "write-protected" 2 "write-protected" backup "$work/one"
+do_it "it reads" "$reel" verify "$work/one"
+same "$work/one.tap"
+ok "it is as it was" $?
+rm "$work/one.tap.conf"
+sed -i "s|^drive = .*|&?block=64K|" "$work/one/set.conf"
+refuses "blocks larger than the drive's" 2 "block-size" backup "$work/one"
+same "$work/one.tap"
+ok "it is as it was" $?
+sed -i "s|^drive = .*|drive = $work/nowhere/one.tap|" "$work/one/set.conf"
+refuses "no drive" 4 "one-0001" backup "$work/one"
+sed -i "s|^drive = .*|drive = $work/one.tap|" "$work/one/set.conf"
+do_it "all is as it should be" backup "$work/one"
+
+# ---- import ----
+
+: >"$work/blank.tap"
+refuses "import of a blank one" 4 "no label" \
+	"$reel" import "$work/blank.tap" "$work/new"
+refuses "and beside one" 0 "no label" \
+	"$reel" import "$work/blank.tap" "$work/one.tap" "$work/new"
+do_it "which is all the set" "$reel" verify "$work/new"
+rm -rf "$work/new"
+refuses "import of two sets" 1 "another set" \
+	"$reel" import "$work/one.tap" "$work/two.tap" "$work/new"
+do_it "the first is taken" "$reel" verify "$work/new"
+rm -rf "$work/new"
+refuses "import of nothing" 2 "none" \
+	"$reel" import "$work/none.tap" "$work/new"
+
+# ---- catalogues that are behind ----
+
+rm -rf "$work/behind"
+cp -a "$work/one" "$work/behind"
+change
+do_it "one goes on" backup "$work/one"
+change
+do_it "one goes on again" backup "$work/one"
+before=$(count "$work/behind")
+change
+do_it "the catalogue from before takes both in" backup "$work/behind"
+[ "$(count "$work/behind")" = $((before + 3)) ]
+ok "it has all of them" $?
+do_it "all is well" "$reel" verify "$work/behind"
+do_it "one takes that in" backup "$work/one"
+[ "$(count "$work/one")" = $((before + 4)) ]
+ok "one has all of them" $?
+do_it "all is well with one" "$reel" verify "$work/one"
+answers "$work/one" >"$work/x" 2>&1
+rm "$work/one/catalog.db"
+do_it "the catalogue is lost and made anew" "$reel" catalog rebuild "$work/one"
+answers "$work/one" >"$work/y" 2>&1
+do_it "it tells the same" diff "$work/x" "$work/y"
+change
+do_it "and goes on" backup "$work/one"
+
+# A part of a session on the cartridge, its rest on another, cut off there.
+rm -rf "$work/half"*
+new_set half "$work/half1.tap?capacity=500K&early=60K,$work/half2.tap"
+rm -rf "$work/half.before"
+cp -a "$work/half" "$work/half.before"
+change 600000
+sed -i "s|^drive = .*half2.*|drive = fault:write@4=kill:$work/half2.tap|" \
+	"$work/half/set.conf"
+(backup "$work/half" >"$work/log" 2>&1) 2>/dev/null
+[ -e "$work/half/spool/intent" ]
+ok "a backup that was killed left its intent" $?
+keep "$work/half1.tap" "$work/half2.tap"
+refuses "another catalogue does not write over it" 2 "part of a session" \
+	backup "$work/half.before"
+same "$work/half1.tap" "$work/half2.tap"
+ok "both are as they were" $?
+sed -i "s|^drive = fault:.*|drive = $work/half2.tap|" "$work/half/set.conf"
+do_it "its own does" backup "$work/half"
+do_it "all is well" "$reel" verify "$work/half"
+do_it "import" "$reel" import "$work/half1.tap" "$work/half2.tap" "$work/new"
+answers "$work/half" >"$work/x" 2>&1
+answers "$work/new" >"$work/y" 2>&1
+do_it "it is the same" diff "$work/x" "$work/y"
+rm -rf "$work/new"
+
+# ---- a damaged table ----
+
+hurt() # FILE, the Nth table in it
+{
+	python3 - "$1" "$2" <<-'P'
+	import sys
+	data = bytearray(open(sys.argv[1], "rb").read())
+	at = -1
+	for n in range(int(sys.argv[2])):
+	    at = data.index(b"REEL table", at + 1)
+	data[at + 20] ^= 1
+	open(sys.argv[1], "wb").write(data)
+	P
+}
+tables()
+{
+	grep -c -a "REEL table" "$1"
+}
+answers "$work/one" >"$work/x" 2>&1
+cp "$work/one.tap" "$work/whole.tap"
+hurt "$work/one.tap" 3
+do_it "import past a damaged table" "$reel" import "$work/one.tap" "$work/new"
+answers "$work/new" >"$work/y" 2>&1
+do_it "nothing is missing" diff "$work/x" "$work/y"
+do_it "all is well" "$reel" verify "$work/new"
+rm -rf "$work/new"
+cp "$work/whole.tap" "$work/one.tap"
+hurt "$work/one.tap" "$(tables "$work/one.tap")"
+refuses "backup behind a damaged table" 0 "damaged" backup "$work/one"
+do_it "import of that" "$reel" import "$work/one.tap" "$work/new"
+answers "$work/one" >"$work/x" 2>&1
+answers "$work/new" >"$work/y" 2>&1
+do_it "nothing is missing then" diff "$work/x" "$work/y"
+do_it "all is well then" "$reel" verify "$work/one"
