@@ -59,9 +59,9 @@ static bool turned(const struct station_drive *d)
 {
 	struct stat now;
 
-	return d->image && (stat(d->image, &now) ||
-			    now.st_dev != d->stamp.image.st_dev ||
-			    now.st_ino != d->stamp.image.st_ino);
+	return d->image &&
+	       (stat(d->image, &now) || now.st_dev != d->stamp.image.st_dev ||
+		now.st_ino != d->stamp.image.st_ino);
 }
 
 bool station_drive_is_news(struct station_drive *d)
@@ -83,7 +83,9 @@ bool station_drive_is_news(struct station_drive *d)
 
 static void see_foreign(struct station_seen *s, const void *data, size_t length)
 {
-	struct digest x = digest_bytes(0, data, length);
+	struct digest x;
+
+	digest_bytes(0, data, length, &x);
 
 	s->content = STATION_FOREIGN;
 	snprintf(s->name, sizeof(s->name), "foreign-%02x%02x%02x%02x", x.b[0],
@@ -158,13 +160,14 @@ static int read_label(struct station_drive *d, size_t size,
 
 /* ---- looking ---- */
 
-static void failed(struct station_drive *d)
+static void failed(struct station_drive *d, int error)
 {
 	unsigned n = d->failures < RETRY_MOST ? d->failures : RETRY_MOST;
 
 	station_drive_close(d);
 	d->seen = (struct station_seen){.content = STATION_UNKNOWN};
 	d->failures++;
+	d->error = error;
 	d->retry = station_now() + ((int64_t)RETRY_FIRST << n);
 }
 
@@ -183,7 +186,7 @@ static int open_drive(struct station *s, struct station_drive *d)
 	error = drive_open(d->name, &o, &d->drive);
 	if (error) {
 		d->drive = NULL;
-		failed(d);
+		failed(d, error);
 		return error;
 	}
 	d->failures = 0;
@@ -229,13 +232,15 @@ static int see(struct station_drive *d, const struct drive_status *st)
 void station_drive_look(struct station *s, struct station_drive *d)
 {
 	struct drive_status st;
+	int error;
 
 	if (d->drive && turned(d))
 		station_drive_close(d);
 	if (!d->drive && open_drive(s, d))
 		return;
-	if (drive_status(d->drive, &st)) {
-		failed(d);
+	error = drive_status(d->drive, &st);
+	if (error) {
+		failed(d, error);
 		return;
 	}
 	if (st.state != DRIVE_READY) {
@@ -250,19 +255,23 @@ void station_drive_look(struct station *s, struct station_drive *d)
 	}
 	if (st.changed)
 		d->verified = false;
-	if (!d->verified && see(d, &st))
-		failed(d);
+	error = d->verified ? 0 : see(d, &st);
+	if (error)
+		failed(d, error);
 }
 
 /* ---- in and out ---- */
 
 void station_drive_load(struct station *s, struct station_drive *d)
 {
+	int error;
+
 	station_drive_look(s, d);
 	if (!d->drive || d->seen.content != STATION_EMPTY)
 		return;
-	if (drive_prepare(d->drive, DRIVE_LOAD, false))
-		failed(d);
+	error = drive_prepare(d->drive, DRIVE_LOAD, false);
+	if (error)
+		failed(d, error);
 	else
 		station_drive_look(s, d);
 }
@@ -278,6 +287,6 @@ int station_drive_unload(struct station *s, struct station_drive *d)
 		error = drive_prepare(d->drive, DRIVE_UNLOAD, false);
 	station_drive_close(d);
 	d->seen = (struct station_seen){.content = error ? STATION_UNKNOWN
-							  : STATION_EMPTY};
+							 : STATION_EMPTY};
 	return error;
 }

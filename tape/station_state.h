@@ -33,6 +33,7 @@ struct station_drive {
 	char *name;
 	char *image;	     /* path; NULL: no image */
 	bool held;	     /* by a holder, or by who looks into it */
+	bool looked_into;    /* held for a moment, to see what is in it */
 	struct drive *drive; /* NULL: closed */
 	bool verified;	     /* `seen` was read since it is open */
 	struct station_seen seen;
@@ -40,6 +41,7 @@ struct station_drive {
 	struct station_stamp stamp;
 	unsigned failures; /* to open it, in a row */
 	int64_t retry;	   /* ns; not before */
+	int error;	   /* of the last failure */
 	char serial[DRIVE_TEXT];
 	char barcode[CARTRIDGE_BARCODE]; /* of what is in it */
 	/* in a changer, as of its last inventory */
@@ -54,33 +56,43 @@ struct station_known {
 	struct station_seen seen;
 };
 
-struct station {
-	char **changers;
-	size_t changer_count;
-	unsigned timeout;
-	bool read_only;
-	const volatile int *stop;
-	void (*needed)(void *context, const char *what);
-	void *context;
-	pthread_mutex_t robot; /* one move at a time; taken before `lock` */
-	pthread_mutex_t lock;  /* of all below; not held while a drive or a
-				  changer works */
-	pthread_cond_t freed;
-	struct station_drive *drives;
-	size_t drive_count;
-	uint64_t clock;
-	unsigned waiting;
-	struct station_known *known;
-	size_t known_count;
-	uint8_t said[16]; /* the cartridge that was last asked for */
-	int64_t said_at;
-};
-
 /* What somebody wants. */
 struct station_want {
 	const struct cartridge_label *label; /* NULL: one to begin */
 	const char *overwrite;
 	const volatile int *stop;
+};
+
+/* Somebody who waits; of the station's list. */
+struct station_wait {
+	const struct station_want *want;
+	struct station_wait *next;
+	int64_t waited; /* ns, for a person */
+	int64_t robot;	/* when the changers are asked again */
+	bool person;	/* it is a person that is waited for */
+};
+
+struct station {
+	char **changers;
+	size_t changer_count;
+	bool read_only;
+	const volatile int *stop;
+	pthread_mutex_t robot; /* one move at a time, and of `known`; taken
+				  before `lock` */
+	struct station_known *known;
+	size_t known_count;
+	pthread_mutex_t lock; /* of all below; not held while a drive or a
+				 changer works */
+	pthread_cond_t freed;
+	uint64_t puts; /* drives that became free */
+	unsigned timeout;
+	bool at_hand;
+	struct station_drive *drives;
+	size_t drive_count;
+	uint64_t clock;
+	struct station_wait *waits;
+	uint8_t said[16]; /* the cartridge that was last asked for */
+	int64_t said_at;  /* 0: none was */
 };
 
 bool station_fits(const struct station_want *w, const struct station_seen *s);
@@ -97,11 +109,19 @@ bool station_drive_is_news(struct station_drive *d);
 void station_drive_load(struct station *s, struct station_drive *d);
 int station_drive_unload(struct station *s, struct station_drive *d);
 
+/* The end of a hold (station.c). */
+void station_drive_release(struct station *s, struct station_drive *d);
+
 /* station_changer.c; called without locks. 0: *out is held and fits;
  * REEL_EMEDIUM: no changer has it; REEL_EBUSY: a drive must become free. */
 int station_fetch(struct station *s, const struct station_want *w,
 		  struct station_drive **out);
-/* Under the lock. NULL: not known. */
-struct station_known *station_recall(struct station *s, const char *barcode);
+
+/* What the changers say of the cartridge in a held drive that is silent. */
+void station_ask_barcode(struct station *s, struct station_drive *d);
+
+/* station_list.c: what is wanted, and where it is looked for, as a sentence. */
+void station_describe(const struct station *s, const struct station_want *w,
+		      char *text, size_t room);
 
 #endif
