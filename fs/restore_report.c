@@ -86,6 +86,34 @@ void restore_problem(struct restore *r, enum restore_problem kind,
 	free(path);
 }
 
+void restore_lost(struct restore *r, const struct place *p, const char *name)
+{
+	const struct plan_verdict v = {.action = PLAN_FAILED,
+				       .why = "its directory was not restored"};
+	char *path;
+
+	atomic_fetch_add(&r->problems, 1);
+	if (!r->options->event)
+		return;
+	path = place_path(p, name);
+	if (path)
+		tell(r, path, &v);
+	free(path);
+}
+
+void restore_lost_below(const struct place *p, unsigned long long count)
+{
+	char *path = count ? place_path(p, NULL) : NULL;
+	char *text = path ? text_name(path, strlen(path)) : NULL;
+
+	if (text)
+		log_warning("%s: nor was what is below it restored, names: "
+			    "%llu (--report FILE has them all)",
+			    text, count);
+	free(text);
+	free(path);
+}
+
 void restore_touched(struct restore *r, const struct place *p, const char *name)
 {
 	if (p->system || (!p->up && system_name(name, strlen(name))))
