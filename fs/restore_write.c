@@ -64,6 +64,15 @@ static int fill(struct restore *r, int fd, bool fresh, const struct place *p,
 	return err;
 }
 
+/* Some filesystems (NFS, FUSE) say only when a file is closed that its data
+ * found no room: it is asked before the file gets its name. */
+static int settled(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 || close(copy) ? error_from_errno(errno) : 0;
+}
+
 static int create_regular(struct restore *r, int directory, const char *at,
 			  bool fresh, const struct place *p, const char *name,
 			  const struct restore_entry *e, int *out)
@@ -81,6 +90,8 @@ static int create_regular(struct restore *r, int directory, const char *at,
 		err = error_from_errno(errno);
 	if (!err)
 		err = verify(r, fd, e);
+	if (!err)
+		err = settled(fd);
 	if (err) {
 		close(fd);
 		unlinkat(directory, at, 0);

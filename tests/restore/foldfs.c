@@ -6,7 +6,8 @@
  *
  * A name is that of the first file with the same letters; a new one keeps its
  * letters but loses dots at its end. `lower`: names are listed in small
- * letters. `old`: no RENAME_NOREPLACE. */
+ * letters. `old`: no RENAME_NOREPLACE. No name may have a colon. No file may
+ * be longer than `quota`; with `late` only closing it says so. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,8 @@
 #include <unistd.h>
 
 struct fold {
-	int lower, old;
+	int lower, old, late;
+	unsigned long quota;
 	int root;
 };
 
@@ -131,10 +133,23 @@ static int fold_open(const char *path, struct fuse_file_info *f)
 static int fold_create(const char *path, mode_t mode, struct fuse_file_info *f)
 {
 	char at[PATH_MAX];
-	int fd = openat(fold.root, real(path, at), f->flags | O_CREAT, mode);
 
-	f->fh = (uint64_t)fd;
-	return fd < 0 ? -errno : 0;
+	if (strchr(path, ':'))
+		return -EINVAL;
+	f->fh = (uint64_t)openat(fold.root, real(path, at), f->flags | O_CREAT,
+				 mode);
+	return (int)f->fh < 0 ? -errno : 0;
+}
+
+static int fold_flush(const char *path, struct fuse_file_info *f)
+{
+	struct stat st;
+
+	(void)path;
+	return fold.quota && fstat((int)f->fh, &st) == 0 &&
+			       (unsigned long)st.st_size > fold.quota
+		       ? -EDQUOT
+		       : 0;
 }
 
 static int fold_release(const char *path, struct fuse_file_info *f)
@@ -154,6 +169,9 @@ static int fold_write(const char *path, const char *buffer, size_t size,
 		      off_t offset, struct fuse_file_info *f)
 {
 	(void)path;
+	if (fold.quota && !fold.late &&
+	    (unsigned long)offset + size > fold.quota)
+		return -EDQUOT;
 	return answer((int)pwrite((int)f->fh, buffer, size, offset));
 }
 
@@ -161,6 +179,8 @@ static int fold_mkdir(const char *path, mode_t mode)
 {
 	char at[PATH_MAX];
 
+	if (strchr(path, ':'))
+		return -EINVAL;
 	return answer(mkdirat(fold.root, real(path, at), mode));
 }
 
@@ -182,7 +202,7 @@ static int fold_rename(const char *from, const char *to, unsigned flags)
 {
 	char a[PATH_MAX], b[PATH_MAX];
 
-	if (flags && fold.old)
+	if ((flags && fold.old) || strchr(to, ':'))
 		return -EINVAL;
 	return answer(renameat2(fold.root, real(from, a), fold.root,
 				real(to, b), flags));
@@ -236,6 +256,7 @@ static const struct fuse_operations operations = {
 	.readdir = fold_readdir,
 	.open = fold_open,
 	.create = fold_create,
+	.flush = fold_flush,
 	.release = fold_release,
 	.read = fold_read,
 	.write = fold_write,
@@ -255,6 +276,8 @@ int main(int argc, char **argv)
 	static const struct fuse_opt options[] = {
 		{"lower", offsetof(struct fold, lower), 1},
 		{"old", offsetof(struct fold, old), 1},
+		{"late", offsetof(struct fold, late), 1},
+		{"quota=%lu", offsetof(struct fold, quota), 0},
 		FUSE_OPT_END,
 	};
 	struct fuse_args args = FUSE_ARGS_INIT(argc - 1, argv + 1);

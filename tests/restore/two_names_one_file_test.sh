@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two files of the snapshot that are one name to the target (FILE and file,
-# name. and name): neither may be written over the other in silence.
+# name. and name): neither may be written over the other in silence. And what
+# the target cannot take: each is said, the rest is restored.
 #
 #     two_names_one_file_test.sh REEL FOLDFS WORKDIR
 #
@@ -226,7 +227,39 @@ try_ntfs()
 	try_lower ntfs ntfs/t
 }
 
+# Each said in one line; the rest goes on; what was there stays.
+try_trouble() # NAME DIRECTORY
+{
+	mkdir "$2/old" && echo mine >"$2/old/big"
+	touch -d 2019-01-01 "$2/old/big"
+	for n in new old; do
+		expect "$1, $n" 1 "$reel" restore trouble --to "$2/$n" \
+			--report report --json
+		said "names what is too big" " big: not restored: Disk quota"
+		said "the name it cannot hold" " c:d: not restored: Invalid"
+		said "the directory, too" " d:e: the directory cannot be made"
+		said "and what is below it" " d:e: nor was .*names: 43"
+		[ "$(grep -c '"failed".*"d:e/f' report)" = 43 ] &&
+			[ "$(grep -c '"failed".*"d:e/f' log)" = 43 ]
+		ok "the report and --json have each" $?
+		said "and the reason" '"big","why":"[^"]*Disk quota exceeded'
+		has "$2/$n/e" e
+		[ -z "$(find "$2/$n" -name '.reel-tmp-*')" ]
+		ok "nothing half" $?
+	done
+	has "$2/old/big" mine
+	[ ! -e "$2/new/big" ]
+	ok "and nothing of it is new" $?
+}
+mkdir -p tr/d:e/f && echo e >tr/e && echo c >tr/c:d &&
+	head -c 300000 /dev/urandom >tr/big && touch tr/d:e/f{1..42}
+"$reel" init trouble >/dev/null && "$reel" backup trouble -C tr . >/dev/null
+ok "a set of trouble" $?
+
 try_fold fold "" && try_target fold fold/t 1
+try_fold quota "-o quota=100000" && try_trouble "a quota" quota/t
+try_fold late "-o quota=100000,late" &&
+	try_trouble "a quota that only closing tells" late/t
 try_fold old "-o old" && try_target "no RENAME_NOREPLACE" old/t 1
 try_fold lower "-o lower" && try_lower lower lower/t
 try_casefold
