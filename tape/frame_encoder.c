@@ -4,9 +4,9 @@
  * and keeps up with reading them. How much smaller depends on what they are, so
  * one frame of PROBE_EVERY is compressed both ways, and where less is gained
  * than a PROBE_WORTH-th those behind it are too slight for a search. Three
- * steps of search along chains, in tables of 128 KiB, take a sixth less time
- * than the level's own choice, rows of sixteen, for the same size, once noise
- * is apart.
+ * steps of search along chains, in tables of 128 and 256 KiB, take a tenth less
+ * time than the level's own choice, rows of sixteen, for the same size, once
+ * noise is apart.
  *
  * Within large contents level 5 would cost four times as much as level 3,
  * sevenfold where nothing can be gained; with tables of 64 KiB all that a core
@@ -19,7 +19,7 @@
 #include "tape/noise.h"
 
 #define PROBE_EVERY 32u
-#define PROBE_WORTH 40u
+#define PROBE_WORTH 50u
 
 static const struct frame_effort searched = {5, 3, 15, 16, true, true};
 static const struct frame_effort slight = {3, 0, 0, 0, false, true};
