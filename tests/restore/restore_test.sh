@@ -305,6 +305,10 @@ m = mmap.mmap(f, 0, prot=mmap.PROT_READ)
 os.close(f)
 time.sleep(300)' &
 	holders="$holders $!"
+	for n in $(seq 100); do # python takes its time on a busy machine
+		grep -q big/lib "/proc/$!/maps" && break
+		sleep 0.1
+	done
 	sleep 300 >>big/written &
 	holders="$holders $!"
 	sleep 300 <big/reader &
