@@ -310,6 +310,9 @@ bool sweep_is_full(const struct place *p, const char *name);
  * extents, or become links. */
 int clones_new(struct restore *r, struct restore_clones **out);
 void clones_free(struct restore_clones *c);
+/* Of threads that restore one content the second waits until the first has
+ * noted where it stands. What is held (or NULL) is let go of in the end. */
+pthread_mutex_t *clones_hold(struct restore *r, const struct restore_entry *e);
 /* True when `fd` now has the content. */
 bool clones_try(struct restore *r, int fd, const struct content_row *content);
 /* True when `fd` now has what `name` has, if that may be worth it. */

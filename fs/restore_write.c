@@ -390,8 +390,9 @@ static bool is_taken(struct restore *r, const struct place *p, const char *name,
 	return true;
 }
 
-void write_entry(struct restore *r, const struct place *p, const char *name,
-		 const struct restore_entry *e, struct written *out)
+static void write_held(struct restore *r, const struct place *p,
+		       const char *name, const struct restore_entry *e,
+		       struct written *out)
 {
 	struct plan_verdict v;
 	struct look l;
@@ -429,6 +430,16 @@ void write_entry(struct restore *r, const struct place *p, const char *name,
 	} else {
 		make(r, p, name, e, &v, out);
 	}
+}
+
+void write_entry(struct restore *r, const struct place *p, const char *name,
+		 const struct restore_entry *e, struct written *out)
+{
+	pthread_mutex_t *held = clones_hold(r, e);
+
+	write_held(r, p, name, e, out);
+	if (held)
+		pthread_mutex_unlock(held);
 }
 
 /* ---- further names ---- */

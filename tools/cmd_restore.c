@@ -238,8 +238,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"verbose", 'v', OPTION_FLAG, &r.verbose, NULL,
 		 "say what is done with each name"},
 		{"json", 0, OPTION_FLAG, &r.json, NULL,
-		 "the result as a JSON object, after one for each name that\n"
-		 "failed (with -n and -v: for each name)"},
+		 "the result and what failed as JSON; every name with -n, -v"},
 		{0}};
 	int status;
 
