@@ -141,16 +141,21 @@ static int copy_file(int from, int to, uint64_t keep)
 		size_t want = PIECE;
 		ssize_t n;
 
+		if (data < 0 && errno != ENXIO)
+			error = error_from_errno(errno);
 		if (data < 0 || (uint64_t)data >= keep)
 			break;
 		at = (uint64_t)data;
 		if (want > keep - at)
 			want = (size_t)(keep - at);
 		n = pread(from, piece, want, data);
-		if (n <= 0)
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0) /* what is missing at the end is a hole */
 			break;
-		error = bytes_put(to, piece, (size_t)n, at);
-		at += (uint64_t)n;
+		error = n < 0 ? error_from_errno(errno)
+			      : bytes_put(to, piece, (size_t)n, at);
+		at += n > 0 ? (uint64_t)n : 0;
 	}
 	free(piece);
 	if (!error && ftruncate(to, (off_t)keep))

@@ -10,7 +10,7 @@
 #define ROOT  LIVE_ROOT
 #define MANY  300
 #define LARGE 200000
-#define DEEP  100000
+#define DEEP  50000
 
 static struct living v;
 
