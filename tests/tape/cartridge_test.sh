@@ -331,6 +331,29 @@ answers "$work/new" >"$work/y" 2>&1
 do_it "it is the same" diff "$work/x" "$work/y"
 rm -rf "$work/new"
 
+# The same on a new machine, where nobody knows what was interrupted.
+cp "$work/half1.tap.kept" "$work/half1.tap"
+cp "$work/half2.tap.kept" "$work/half2.tap"
+do_it "import of what was cut off" "$reel" import "$work/half1.tap" \
+	"$work/half2.tap" "$work/new"
+sed -i "s|^drive = .*half1.tap|&?capacity=500K\&early=60K|" \
+	"$work/new/set.conf"
+refuses "nobody knows whether that is all" 2 "with --all" backup "$work/new"
+do_it "a rebuild does not" "$reel" catalog rebuild "$work/new"
+refuses "and says so again" 2 "with --all" backup "$work/new"
+do_it "unless it is told" "$reel" catalog rebuild "$work/new" --all
+do_it "then the next goes there" backup "$work/new"
+do_it "all is well" "$reel" verify "$work/new"
+change
+do_it "and on" backup "$work/new"
+rm -rf "$work/half.new"
+do_it "import again" "$reel" import "$work/half1.tap" "$work/half2.tap" \
+	"$work/half.new"
+answers "$work/half.new" >"$work/x" 2>&1
+answers "$work/new" >"$work/y" 2>&1
+do_it "it is the same" diff "$work/x" "$work/y"
+rm -rf "$work/new" "$work/half.new"
+
 # ---- a damaged table ----
 
 hurt() # FILE, the Nth table in it
