@@ -84,7 +84,9 @@ int catalog_each_frame(struct catalog *c, uint32_t session,
 
 /* Makes SET/catalog.db anew from the media: from the sessions' indexes, and
  * where one is damaged from the archive itself (says so, REEL_EDAMAGED exit
- * only if something could not be recovered). The set is open for writing. */
-int catalog_rebuild(struct set *set);
+ * only if something could not be recovered). The set is open for writing.
+ * `all`: a tape set has no more cartridges than those at hand, and sessions
+ * that are not whole on them are given up (tapes.h). */
+int catalog_rebuild(struct set *set, bool all);
 
 #endif

@@ -182,11 +182,11 @@ static int keep_old(struct rebuild *b, const char *old)
 }
 
 /* Of a tape set: places first, then the sessions that they say are whole. */
-static int take_cartridges(struct rebuild *b)
+static int take_cartridges(struct rebuild *b, bool all)
 {
 	struct cartridge_table t = {0};
 	uint32_t first = 0;
-	int error = tapes_gather(b->set, b->fresh, &b->incomplete);
+	int error = tapes_gather(b->set, b->fresh, all, &b->incomplete);
 
 	if (!error)
 		error = places_table(b->fresh, &t);
@@ -212,7 +212,7 @@ static int take_cartridges(struct rebuild *b)
 	return error;
 }
 
-int catalog_rebuild(struct set *set)
+int catalog_rebuild(struct set *set, bool all)
 {
 	struct rebuild b = {.set = set};
 	struct catalog *old = catalog_new(set, CATALOG_FILE, true);
@@ -225,7 +225,7 @@ int catalog_rebuild(struct set *set)
 	if (!error)
 		error = catalog_reopen(b.fresh);
 	if (!error)
-		error = set->config.tape ? take_cartridges(&b)
+		error = set->config.tape ? take_cartridges(&b, all)
 					 : take_volumes(&b);
 	/* all of it into the one file that is renamed */
 	if (!error)

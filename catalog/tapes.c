@@ -379,7 +379,8 @@ static int check_behind(struct catalog *c, const struct cartridge_table *known,
 		log_error("cartridge %s holds a part of a session %u that the "
 			  "catalogue does not know and that may go on on "
 			  "another cartridge; run `reel catalog rebuild %s` "
-			  "with all of them at hand",
+			  "with that one in a drive or, if there is none, "
+			  "with --all",
 			  name, (unsigned)p->session, c->set->path);
 		return REEL_EEXIST;
 	}

@@ -41,8 +41,9 @@ int tapes_committed(struct catalog *c, const struct cartridge_table *t,
 int tapes_abandoned(struct catalog *c);
 
 /* For catalog_rebuild: `fresh` gets all places that the cartridges tell of,
- * as far as they are at hand; *missing: some were not (said). */
-int tapes_gather(struct set *s, struct catalog *fresh, bool *missing);
+ * as far as they are at hand; *missing: some were not (said). `all`: there are
+ * no more than these, so what is not whole on them never will be. */
+int tapes_gather(struct set *s, struct catalog *fresh, bool all, bool *missing);
 
 /* The last whole table on the cartridge in the drive, from tape file `file` on,
  * which is a volume's. REEL_ENOENT: there is none; REEL_EDAMAGED: there are

@@ -2,6 +2,7 @@
  * looked at, then those that their tables name and that can be had. */
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/intent.h"
 #include "catalog/places.h"
 #include "catalog/tapes.h"
 #include "tape/error.h"
@@ -18,6 +19,7 @@ struct gathering {
 	size_t count;
 	uint32_t *seen; /* numbers of cartridges that were looked at */
 	size_t seen_count;
+	struct buffer torn; /* places of sessions that are not whole */
 };
 
 static bool was_seen(const struct gathering *g, uint32_t number)
@@ -150,9 +152,10 @@ static int by_time(const void *a, const void *b)
 }
 
 /* Places of sessions that no table has whole are rubbish (K1). */
-static void drop_torn(struct gathering *g, struct cartridge_table *t)
+static int drop_torn(struct gathering *g, struct cartridge_table *t)
 {
 	size_t kept = 0;
+	int error = 0;
 
 	for (size_t n = 0; n < t->place_count; n++) {
 		struct place p = t->places[n];
@@ -169,11 +172,68 @@ static void drop_torn(struct gathering *g, struct cartridge_table *t)
 		}
 		if (whole)
 			t->places[kept++] = p;
+		else if (!error)
+			error = buffer_append(&g->torn, &p, sizeof(p));
 	}
 	t->place_count = kept;
+	return error;
 }
 
-int tapes_gather(struct set *s, struct catalog *fresh, bool *missing)
+static const struct cartridge_label *label_of(const struct gathering *g,
+					      uint32_t number)
+{
+	for (size_t n = 0; n < g->count; n++) {
+		const struct cartridge_table *t = &g->found[n].table;
+
+		for (size_t k = 0; k < t->cartridge_count; k++)
+			if (t->cartridges[k].number == number)
+				return &t->cartridges[k];
+	}
+	return NULL;
+}
+
+/* A backup asks for the newest cartridge that has anything of a whole session;
+ * the part of another that stands behind that is what may be written over. */
+static const struct place *newest_torn(const struct gathering *g)
+{
+	const struct place *torn = (const void *)g->torn.data, *best = NULL;
+	uint32_t newest = 0;
+
+	for (size_t n = 0; n < g->count; n++) {
+		const struct cartridge_table *t = &g->found[n].table;
+
+		for (size_t k = 0; k < t->place_count; k++)
+			if (t->places[k].cartridge > newest)
+				newest = t->places[k].cartridge;
+	}
+	for (size_t n = 0; n < g->torn.length / sizeof(*torn); n++)
+		if (!best || torn[n].cartridge == newest)
+			best = &torn[n];
+	return best;
+}
+
+/* K2: the user says that its last cartridge is none. */
+static int give_up(struct gathering *g)
+{
+	const struct place *p = newest_torn(g);
+	const struct cartridge_label *l = p ? label_of(g, p->cartridge) : NULL;
+	int error;
+
+	if (!l)
+		return 0;
+	error = intent_remove(g->set);
+	if (!error)
+		error = intent_add(g->set, l, p);
+	if (!error)
+		error = intent_void(g->set);
+	if (!error)
+		log_note("session %u is not whole and given up; the next "
+			 "backup writes over it",
+			 (unsigned)p->session);
+	return error;
+}
+
+int tapes_gather(struct set *s, struct catalog *fresh, bool all, bool *missing)
 {
 	struct gathering g = {.set = s};
 	int error = 0;
@@ -186,9 +246,11 @@ int tapes_gather(struct set *s, struct catalog *fresh, bool *missing)
 	if (!error && g.count)
 		qsort(g.found, g.count, sizeof(*g.found), by_time);
 	for (size_t n = g.count; !error && n-- > 0;)
-		drop_torn(&g, &g.found[n].table);
+		error = drop_torn(&g, &g.found[n].table);
 	for (size_t n = 0; !error && n < g.count; n++)
 		error = places_add(fresh, &g.found[n].table);
+	if (!error && all && !*missing)
+		error = give_up(&g);
 	if (!error && !g.count) {
 		log_error("%s: none of its cartridges is in its drives",
 			  s->path);
@@ -198,5 +260,6 @@ int tapes_gather(struct set *s, struct catalog *fresh, bool *missing)
 		cartridge_table_release(&g.found[n].table);
 	free(g.found);
 	free(g.seen);
+	buffer_release(&g.torn);
 	return error;
 }

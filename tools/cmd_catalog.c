@@ -5,8 +5,11 @@
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	bool wait = false;
-	const struct option_spec specs[] = {{"wait", 0, OPTION_FLAG, &wait,
+	bool wait = false, all = false;
+	const struct option_spec specs[] = {{"all", 0, OPTION_FLAG, &all, NULL,
+					     "on tape: there are no more "
+					     "cartridges than these"},
+					    {"wait", 0, OPTION_FLAG, &wait,
 					     NULL,
 					     "wait while the set is locked"},
 					    {0}};
@@ -18,7 +21,7 @@ static int run(const struct command *self, int argc, char **argv)
 	error = set_open(argv[0], SET_WRITE, wait, &set);
 	if (error)
 		return error_exit(error);
-	error = catalog_rebuild(set);
+	error = catalog_rebuild(set, all);
 	if (error)
 		log_error("%s: rebuilding the catalogue: %s", argv[0],
 			  error_text(error));
@@ -28,9 +31,12 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_catalog_rebuild = {
 	.name = "catalog rebuild",
-	.synopsis = "SET [--wait]",
+	.synopsis = "SET [--all] [--wait]",
 	.summary = "make the catalogue anew from the media",
 	.details = "From the sessions' indexes, and where one is damaged from "
-		   "its archive.\n",
+		   "its archive.\n"
+		   "A part of a session that may go on on a cartridge that is "
+		   "not at hand is kept;\nwith --all it is given up, and the "
+		   "next backup writes over it.\n",
 	.run = run,
 };

@@ -331,6 +331,29 @@ answers "$work/new" >"$work/y" 2>&1
 do_it "it is the same" diff "$work/x" "$work/y"
 rm -rf "$work/new"
 
+# The same on a new machine, where nobody knows what was interrupted.
+cp "$work/half1.tap.kept" "$work/half1.tap"
+cp "$work/half2.tap.kept" "$work/half2.tap"
+do_it "import of what was cut off" "$reel" import "$work/half1.tap" \
+	"$work/half2.tap" "$work/new"
+sed -i "s|^drive = .*half1.tap|&?capacity=500K\&early=60K|" \
+	"$work/new/set.conf"
+refuses "nobody knows whether that is all" 2 "with --all" backup "$work/new"
+do_it "a rebuild does not" "$reel" catalog rebuild "$work/new"
+refuses "and says so again" 2 "with --all" backup "$work/new"
+do_it "unless it is told" "$reel" catalog rebuild "$work/new" --all
+do_it "then the next goes there" backup "$work/new"
+do_it "all is well" "$reel" verify "$work/new"
+change
+do_it "and on" backup "$work/new"
+rm -rf "$work/half.new"
+do_it "import again" "$reel" import "$work/half1.tap" "$work/half2.tap" \
+	"$work/half.new"
+answers "$work/half.new" >"$work/x" 2>&1
+answers "$work/new" >"$work/y" 2>&1
+do_it "it is the same" diff "$work/x" "$work/y"
+rm -rf "$work/new" "$work/half.new"
+
 # ---- a damaged table ----
 
 hurt() # FILE, the Nth table in it
@@ -365,3 +388,30 @@ answers "$work/one" >"$work/x" 2>&1
 answers "$work/new" >"$work/y" 2>&1
 do_it "nothing is missing then" diff "$work/x" "$work/y"
 do_it "all is well then" "$reel" verify "$work/one"
+
+# ---- drives that fail while they are read ----
+
+# Whatever fails: no file is brought back wrong, and a restore that says it is
+# whole is.
+cp "$work/one/set.conf" "$work/conf"
+for kind in error damaged short reset gone cut; do
+	wrong=
+	for n in 1 2 3 4 5 6 8 10 13 17 22; do
+		rm -rf "$work/out"
+		sed -i "s|^drive = .*|drive = fault:any@$n=$kind:$work/one.tap|" \
+			"$work/one/set.conf"
+		"$reel" restore "$work/one" --to "$work/out" >"$work/log" 2>&1
+		rc=$?
+		cp "$work/conf" "$work/one/set.conf"
+		[ $rc != 0 ] || diff -r "$work/out" "$work/src" >/dev/null ||
+			wrong="$wrong $n"
+		[ ! -d "$work/out" ] || for f in "$work"/out/*; do
+			[ ! -f "$f" ] || cmp -s "$f" "$work/src/${f##*/}" ||
+				wrong="$wrong $n:${f##*/}"
+		done
+	done
+	[ -z "$wrong" ]
+	ok "restore, $kind:$wrong" $?
+done
+rm -rf "$work/out"
+do_it "a drive that works: all is well" "$reel" verify "$work/one"

@@ -396,7 +396,7 @@ emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
 	running=$1
 }
 
-emulate "$work/vtl" 200 3 3
+emulate "$work/vtl" 4000 3 3
 ok "an emulated library" $?
 [ -n "$running" ] || exit
 drive=$(sed -n 's/^tape //p' "$work/vtl/urls" | head -n 1)
@@ -418,7 +418,7 @@ unplug() # DEVICE
 		sleep 0.$((RANDOM % 4))$((RANDOM % 10))
 		bash "$rig/vtl.sh" stop "$work/vtl"
 		wait $!
-		emulate "$work/vtl" 200 3 3 || bad=1
+		emulate "$work/vtl" 4000 3 3 || bad=1
 		[ "$("$reel" snapshots "$work/set" --json | wc -l)" -ge \
 			"$before" ] || bad=2
 		"$reel" verify "$work/set" >"$work/log" 2>&1 || bad=3
