@@ -17,8 +17,13 @@ begin
 	>/dev/null
 ok "a set" $?
 # a file's second name is another inode to the kernel, which holds the locks
-echo "lock-flock: OTHER_FLOCK(\"g\"" >"$work/exceptions"
-sed -i 's/$/ -- names lock apart/' "$work/exceptions"
+cp "$here/../posix/exceptions" "$work/exceptions"
+echo "lock-flock: OTHER_FLOCK(\"g\" -- names lock apart" >>"$work/exceptions"
+# what the target's filesystem cannot (tmpfs) its view cannot
+echo zeros >"$work/zeros"
+fallocate -z -o 0 -l 4 "$work/zeros" 2>/dev/null ||
+	echo "space-zero: zeroing ranges -- nor can the target" \
+		>>"$work/exceptions"
 for rule in '# none' 'preserve /p' 'delay /p'; do
 	rm -rf "$to" "$set/kept"
 	mkdir -p "$to/p"
