@@ -104,6 +104,7 @@ int tapes_open(struct set *s)
 	struct reader *r = calloc(1, sizeof(*r));
 	struct medium_tape_options m = {
 		.compression = s->config.compression,
+		.directory = s->read_only ? -1 : s->volumes,
 		.places = find_places,
 		.cartridge = find_cartridge,
 		.context = t,
