@@ -51,8 +51,9 @@ heading() {
 		head -n 1
 }
 
+# -i: tape files may have zeros behind them.
 extract() {
-	tar -x -f - -p --numeric-owner --xattrs --xattrs-include='*' "$@"
+	tar -x -i -f - -p --numeric-owner --xattrs --xattrs-include='*' "$@"
 }
 
 # A line of a list, its escapes undone, in $name.

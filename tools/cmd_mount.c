@@ -496,11 +496,13 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_mount = {
 	.name = "mount",
-	.synopsis = "SET[@SNAP]|ARCHIVE MNT [-o OPTIONS] [-f]",
+	.synopsis = "SET[@SNAP]|ARCHIVE|DEVICE MNT [-o OPTIONS] [-f]",
 	.summary = "show a set as a filesystem",
 	.details =
 		"ARCHIVE is a tar or tar.zst of any making; its tree is "
 		"the root.\n"
+		"DEVICE: the cartridge in it, of reel with no set at hand, or "
+		"written by any tar.\n"
 		"mount options:\n"
 		"  snapshot=SNAP    that snapshot alone, at the root\n"
 		"  cache=SIZE       memory for unpacked data (default 16M)\n"

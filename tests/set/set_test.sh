@@ -450,6 +450,34 @@ END
 	rm -rf "$tree" "$set" "$work/out"
 }
 
+# A volume that is gone costs the files that are said to need it, no other.
+lost_volumes()
+{
+	local tree=$work/lost set=$work/lostset v name n
+	mkdir "$tree"
+	for n in $(seq 40); do
+		head -c $((n * 5000)) /dev/urandom >"$tree/f$n"
+	done
+	"$reel" init "$set" --compress none --volume-size 1M >/dev/null
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	"$reel" ls "$set" --media | awk '$1 ~ /,/' | grep -q .
+	ok "files in two volumes need both" $?
+	for v in "$set"/volumes/*; do
+		name=$(basename "$v")
+		"$reel" find "$set" --type f --medium "$name" | sort \
+			>"$work/need"
+		mv "$v" "$work/away"
+		rm -rf "$work/out"
+		"$reel" restore "$set" --to "$work/out" >"$work/log" 2>&1
+		for n in $(seq 40); do
+			cmp -s "$tree/f$n" "$work/out/f$n" || echo "f$n"
+		done | sort | cmp -s - "$work/need"
+		ok "without $name all but what needs it is restored" $?
+		mv "$work/away" "$v"
+	done
+	rm -rf "$tree" "$set" "$work/out"
+}
+
 rm -rf "$work"
 mkdir -p "$work"
 for n in $(seq $sessions); do
@@ -472,6 +500,7 @@ wild_set wild --compress zstd --volume-size 1M
 many_copies
 left_out
 reserved_files
+lost_volumes
 many_attributes
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"

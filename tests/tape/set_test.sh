@@ -386,9 +386,9 @@ then
 	exit 0
 fi
 
+number=$((100 + $$ % 9000))
 emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
 {
-	local number=$((100 + $$ % 9000))
 
 	VTL_PORT=$((20000 + number)) VTL_CTL=$number VTL_DRIVES=${4:-2} \
 		VTL_CARTS=${3:-3} VTL_SIZE_MB=${2:-64} \
@@ -396,7 +396,7 @@ emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
 	running=$1
 }
 
-emulate "$work/vtl" 64 3 3
+emulate "$work/vtl" 200 3 3
 ok "an emulated library" $?
 [ -n "$running" ] || exit
 drive=$(sed -n 's/^tape //p' "$work/vtl/urls" | head -n 1)
@@ -404,6 +404,34 @@ second=$(sed -n 's/^tape //p' "$work/vtl/urls" | sed -n 2p)
 third=$(sed -n 's/^tape //p' "$work/vtl/urls" | tail -n 1)
 rm -f "$work"/*.tap*
 life iscsi "$drive"
+
+# The library loses its power while a backup runs.
+unplug() # DEVICE
+{
+	local d=$1 i before bad=0
+
+	for i in $(seq $pulls); do
+		rm -f "$work"/src/pulled*
+		head -c $((RANDOM * 600)) /dev/urandom >"$work/src/pulled$i"
+		before=$("$reel" snapshots "$work/set" --json | wc -l)
+		"$reel" backup "$work/set" -C "$work/src" . >"$work/log" 2>&1 &
+		sleep 0.$((RANDOM % 4))$((RANDOM % 10))
+		bash "$rig/vtl.sh" stop "$work/vtl"
+		wait $!
+		emulate "$work/vtl" 200 3 3 || bad=1
+		[ "$("$reel" snapshots "$work/set" --json | wc -l)" -ge \
+			"$before" ] || bad=2
+		"$reel" verify "$work/set" >"$work/log" 2>&1 || bad=3
+		"$reel" backup "$work/set" -C "$work/src" . \
+			>"$work/log" 2>&1 || bad=4
+		[ "$("$reel" snapshots "$work/set" --json | wc -l)" -gt \
+			"$before" ] || bad=5
+		[ $bad = 0 ] || break
+	done
+	[ $bad = 0 ]
+	ok "the library lost its power $pulls times ($bad)" $?
+	do_it "the library lost its power: all is well" "$reel" verify "$work/set"
+}
 
 # the same bytes on an image: what one kind wrote the others read
 through() # NAME FROM TO: the tape as it is, block by block
@@ -432,6 +460,11 @@ ok "and back to another drive" $?
 rm -rf "$work/set"
 cp -a "$work/again" "$work/set"
 import_it "iscsi again" "$second"
+rm -rf "$work/set"
+cp -a "$work/again" "$work/set"
+sed -i "s|^drive = .*|drive = $second|" "$work/set/set.conf"
+unplug "$second"
+import_it "iscsi, after all that" "$second"
 
 # ---- the kernel's own driver ----
 
