@@ -262,6 +262,11 @@ void medium_tape_set_cache(struct medium *m, uint64_t size)
 	of(m)->options.cache = size;
 }
 
+void medium_tape_set_station(struct medium *m, struct station *s)
+{
+	of(m)->options.station = s;
+}
+
 uint64_t medium_tape_moves(struct medium *m)
 {
 	struct medium_tape *t = of(m);

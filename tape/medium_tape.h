@@ -27,6 +27,8 @@ struct medium_tape_options {
 int medium_tape_new(const struct medium_tape_options *o, struct medium **out);
 /* Before anything is read. */
 void medium_tape_set_cache(struct medium *m, uint64_t size);
+/* Before anything is read. */
+void medium_tape_set_station(struct medium *m, struct station *s);
 /* How often a tape was moved to another place than where it stood. */
 uint64_t medium_tape_moves(struct medium *m);
 

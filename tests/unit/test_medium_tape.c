@@ -287,7 +287,7 @@ static void waits_and_stops(void)
 	s.stop = 1;
 	pthread_join(t, NULL);
 	CU_ASSERT_EQUAL(s.answer, REEL_ESTOPPED);
-	station_set_patience(r.station, 0, false);
+	station_set_patience(r.station, 0, false, NULL);
 	s.stop = 0;
 	read_one(&s);
 	CU_ASSERT_EQUAL(s.answer, REEL_EMEDIUM);
