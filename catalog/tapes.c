@@ -11,6 +11,8 @@
 #include "tape/log.h"
 #include "tape/medium_tape.h"
 
+#define NEEDED_LIMIT 4096
+
 struct reader {
 	pthread_mutex_t lock; /* of the connection */
 	struct catalog *catalog;
@@ -83,7 +85,8 @@ void tapes_close(struct tapes *t)
 
 	if (!t)
 		return;
-	station_close(t->station);
+	if (!t->shared)
+		station_close(t->station);
 	if (r) {
 		catalog_close(r->catalog);
 		pthread_mutex_destroy(&r->lock);
@@ -104,6 +107,7 @@ int tapes_open(struct set *s)
 	struct reader *r = calloc(1, sizeof(*r));
 	struct medium_tape_options m = {
 		.compression = s->config.compression,
+		.directory = s->read_only ? -1 : s->volumes,
 		.places = find_places,
 		.cartridge = find_cartridge,
 		.context = t,
@@ -122,6 +126,39 @@ int tapes_open(struct set *s)
 	error = station_open(&o, &t->station);
 	m.station = t->station;
 	return error ? error : medium_tape_new(&m, &s->medium);
+}
+
+void tapes_share(struct set *s, const struct set *with)
+{
+	if (!s->tapes || !with->tapes)
+		return;
+	station_close(s->tapes->station);
+	s->tapes->shared = true;
+	s->tapes->station = with->tapes->station;
+	medium_tape_set_station(s->medium, s->tapes->station);
+}
+
+void tapes_set_patience(struct set *s, unsigned timeout, bool at_hand,
+			const volatile int *stop)
+{
+	if (s->tapes)
+		station_set_patience(s->tapes->station, timeout, at_hand, stop);
+}
+
+void tapes_set_cache(struct set *s, uint64_t size)
+{
+	if (s->tapes)
+		medium_tape_set_cache(s->medium, size);
+}
+
+int tapes_needed(const struct set *s, struct buffer *out)
+{
+	char text[NEEDED_LIMIT];
+
+	if (!s->tapes)
+		return 0;
+	station_needed(s->tapes->station, text, sizeof(text));
+	return buffer_append(out, text, strlen(text));
 }
 
 /* ---- tables on cartridges ---- */

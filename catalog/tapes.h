@@ -12,11 +12,23 @@ struct tapes {
 	struct station *station;
 	struct catalog *other; /* asked for places instead of catalog.db */
 	void *reader;	       /* a connection of its own, when needed */
+	bool shared;	       /* the station is another set's */
 };
 
 /* For set_open: sets s->tapes and s->medium; opens no drive. */
 int tapes_open(struct set *s);
 void tapes_close(struct tapes *t); /* accepts NULL */
+/* These do nothing to sets that are not on tape. */
+/* The set was opened once more by the same program: it uses the station of
+ * `with`, which lives longer. Before anything is read. */
+void tapes_share(struct set *s, const struct set *with);
+/* station_set_patience */
+void tapes_set_patience(struct set *s, unsigned timeout, bool at_hand,
+			const volatile int *stop);
+/* Bytes of the cache of what was read from tape. Before anything is read. */
+void tapes_set_cache(struct set *s, uint64_t size);
+/* What a person is waited for, station_needed; 0 or REEL_ENOMEM. */
+int tapes_needed(const struct set *s, struct buffer *out);
 
 /* An interrupted session (intent.h) is taken in when it is whole, else made
  * void. REEL_EMEDIUM: the cartridge that decides is not at hand; said. */

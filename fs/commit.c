@@ -84,6 +84,8 @@ static int begin(struct committing *c, struct live *live, const char *set)
 	int error = set_open(set, SET_WRITE, c->options->wait, &c->set);
 
 	if (!error)
+		tapes_share(c->set, live_home(live));
+	if (!error)
 		error = load_rules(c);
 	if (!error)
 		error = catalog_open(c->set, &c->catalog);

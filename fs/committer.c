@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "catalog/tapes.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/text.h"
@@ -271,6 +272,23 @@ static int put_last(struct committer *c, struct buffer *out)
 	return error;
 }
 
+/* "needed cartridge daily-0002 ... is needed" for each wait. */
+static int put_needed(const struct set *set, struct buffer *out)
+{
+	struct buffer text = {0};
+	int error = tapes_needed(set, &text);
+	char *rest, *line;
+
+	if (!error)
+		error = buffer_append(&text, "", 1);
+	rest = error ? NULL : (char *)text.data;
+	while (!error && (line = strsep(&rest, "\n")))
+		if (*line)
+			error = buffer_printf(out, "needed %s\n", line);
+	buffer_release(&text);
+	return error;
+}
+
 int committer_status(struct committer *c, struct buffer *out)
 {
 	struct live_count count;
@@ -282,6 +300,8 @@ int committer_status(struct committer *c, struct buffer *out)
 				      c->running ? "committing" : "idle");
 	if (!error)
 		error = buffer_printf(out, "log %s/mount.log\n", c->set->path);
+	if (!error)
+		error = put_needed(c->set, out);
 	if (!error)
 		error = put_number(out, "base", count.base);
 	if (!error)

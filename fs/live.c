@@ -490,6 +490,11 @@ static void init_locks(struct live *l)
 	pthread_rwlockattr_destroy(&a);
 }
 
+const struct set *live_home(const struct live *l)
+{
+	return l->set;
+}
+
 int live_open(struct set *set, struct library *library, const char *owner,
 	      struct live **out)
 {

@@ -67,6 +67,9 @@ int live_open(struct set *set, struct library *library, const char *owner,
 /* Makes all durable. No request may be under way. Accepts NULL. */
 void live_close(struct live *l);
 
+/* The set that it was opened with. */
+const struct set *live_home(const struct live *l);
+
 /* ---- names ---- */
 
 int live_lookup(struct live *l, uint64_t parent, const char *name,

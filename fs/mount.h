@@ -13,7 +13,6 @@ struct mount_options {
 	size_t cache;	      /* bytes of decoded frames; default 16 MiB */
 	bool foreground;
 	bool allow_other;
-	bool offline_fail;
 	bool alone;	     /* current/ is the root, and all there is */
 	bool read_only;	     /* current/ too */
 	const char *restore; /* the target that restore/ shows; NULL: none */

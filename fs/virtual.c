@@ -1,10 +1,14 @@
 #include "fs/virtual.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "catalog/places.h"
+#include "catalog/tapes.h"
 #include "fs/view.h"
 #include "tape/error.h"
+#include "tape/medium_tape.h"
 
 #define PREFIX "user.reel."
 
@@ -33,6 +37,21 @@ static int get_uuid(struct asked *a, struct buffer *out)
 
 	set_uuid_text(a->set->config.uuid, uuid);
 	return buffer_append(out, uuid, strlen(uuid));
+}
+
+static int get_needed(struct asked *a, struct buffer *out)
+{
+	return tapes_needed(a->set, out);
+}
+
+static int get_moves(struct asked *a, struct buffer *out)
+{
+	uint64_t moves;
+
+	if (!a->set->tapes)
+		return REEL_ENODATA;
+	moves = medium_tape_moves(a->set->medium);
+	return buffer_printf(out, "%llu", (unsigned long long)moves);
 }
 
 /* ---- of files with content ---- */
@@ -74,6 +93,31 @@ static int get_volume(struct asked *a, struct buffer *out)
 	return buffer_append(out, name, strlen(name));
 }
 
+/* Of the cartridge that it is on. */
+static int get_barcode(struct asked *a, struct buffer *out)
+{
+	struct cartridge_label l = {0};
+	struct place *p = NULL;
+	struct frame f;
+	size_t count;
+	int error = a->set->tapes
+			    ? catalog_find_frame(a->catalog, a->content.session,
+						 a->content.offset, &f)
+			    : REEL_ENODATA;
+
+	if (!error)
+		error = places_of(a->catalog, f.volume, &p, &count);
+	if (!error)
+		error = places_cartridge(a->catalog, p[0].cartridge, &l);
+	if (!error)
+		error = *l.barcode ? buffer_append(out, l.barcode,
+						   strlen(l.barcode))
+				   : REEL_ENODATA;
+	cartridge_label_release(&l);
+	free(p);
+	return error;
+}
+
 static int get_block(struct asked *a, struct buffer *out)
 {
 	bool plain = a->set->config.compression == COMPRESSION_NONE;
@@ -104,11 +148,12 @@ static const struct {
 	bool root;
 	int (*get)(struct asked *a, struct buffer *out);
 } table[] = {
-	{"pid", true, get_pid},	       {"set", true, get_set},
-	{"uuid", true, get_uuid},      {"hash", false, get_hash},
-	{"sha256", false, get_sha256}, {"session", false, get_session},
-	{"volume", false, get_volume}, {"block", false, get_block},
-	{"copies", false, get_copies},
+	{"pid", true, get_pid},		 {"set", true, get_set},
+	{"uuid", true, get_uuid},	 {"hash", false, get_hash},
+	{"needed", true, get_needed},	 {"moves", true, get_moves},
+	{"barcode", false, get_barcode}, {"sha256", false, get_sha256},
+	{"session", false, get_session}, {"volume", false, get_volume},
+	{"block", false, get_block},	 {"copies", false, get_copies},
 };
 
 bool virtual_is(const char *name)

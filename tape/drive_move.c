@@ -174,7 +174,8 @@ static int move(struct drive *d, enum drive_unit unit, int64_t count)
 	return m.found == DRIVE_BLOCK ? 0 : REEL_ENOENT;
 }
 
-/* To the first object of a file. */
+/* To the first object of a file. What cannot LOCATE is not trusted to count
+ * back over marks, either: tgt is off by one there. */
 static int to_file(struct drive *d, uint64_t file)
 {
 	uint64_t now = d->at.file;
@@ -182,7 +183,8 @@ static int to_file(struct drive *d, uint64_t file)
 
 	if (file > INT32_MAX)
 		return REEL_ENOENT;
-	if (!file || now == DRIVE_UNKNOWN || d->lost) {
+	if (!file || now == DRIVE_UNKNOWN || d->lost ||
+	    (file <= now && !d->op->locate)) {
 		error = drive_rewind(d, false);
 		now = 0;
 	} else if (file <= now) {

@@ -4,12 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tape/tape_reader.h"
 
-struct medium_tape {
-	struct medium medium;
-	struct medium_tape_options options;
-	pthread_mutex_t lock;
-};
+#define TICK_MS 50 /* between looks at *stop */
 
 static struct medium_tape *of(struct medium *m)
 {
@@ -64,60 +61,130 @@ static int tape_size(struct medium *m, uint32_t volume, uint64_t *size)
 	return error;
 }
 
-static int64_t read_blocks(struct drive *d, const struct place *p, uint64_t at,
-			   uint8_t *to, size_t length)
+/* ---- reading ---- */
+
+/* Under the lock: the piece from the cache, else from the tape. */
+static int get_piece(struct medium_tape *t, const struct place *p,
+		     uint64_t index, const volatile int *stop,
+		     struct piece **out)
 {
-	struct drive_position where = {
-		.object = p->object ? p->object + at / p->block_size
-				    : DRIVE_UNKNOWN,
-		.file = p->file,
-		.block = at / p->block_size};
-	uint8_t *block = malloc(DRIVE_BLOCK_LIMIT);
-	size_t done = 0, skip = (size_t)(at % p->block_size);
-	int error = block ? drive_seek(d, &where) : REEL_ENOMEM;
+	const struct piece_key key = tape_piece_key(p, index);
+	struct tape_request q = {.place = *p, .index = index};
+	struct tape_reader *r = tape_reader_find(t, p->cartridge);
+	int error;
 
-	while (!error && done < length) {
-		struct drive_read r;
-		size_t n;
-
-		error = drive_read(d, block, DRIVE_BLOCK_LIMIT, &r);
-		if (error || r.found != DRIVE_BLOCK || r.length <= skip)
-			break;
-		n = r.length - skip < length - done ? r.length - skip
-						    : length - done;
-		memcpy(to + done, block + skip, n);
-		done += n;
-		skip = 0;
+	*out = tape_cache_find(t->cache, &key);
+	if (*out) {
+		if (r)
+			tape_reader_follow(r, p, index);
+		return 0;
 	}
-	free(block);
-	return error ? error : (int64_t)done;
+	error = tape_reader_of(t, p->cartridge, &r);
+	if (error)
+		return error;
+	tape_reader_ask(r, &q);
+	while (!q.done && !(stop && *stop))
+		tape_wait(t, &t->arrived, TICK_MS);
+	if (!q.done) {
+		tape_reader_give_up(r, &q);
+		return REEL_ESTOPPED;
+	}
+	*out = q.piece;
+	return q.error;
+}
+
+static int read_piece(struct medium_tape *t, const struct place *p, uint64_t at,
+		      uint8_t *to, size_t length, const volatile int *stop)
+{
+	struct piece *piece = NULL;
+	int error;
+
+	pthread_mutex_lock(&t->lock);
+	error = t->closing ? REEL_ESTOPPED
+			   : get_piece(t, p, at / PIECE_SIZE, stop, &piece);
+	pthread_mutex_unlock(&t->lock);
+	if (error)
+		return error;
+	error = tape_cache_read(t->cache, piece, (size_t)(at % PIECE_SIZE), to,
+				length);
+	pthread_mutex_lock(&t->lock);
+	tape_cache_put(t->cache, piece);
+	pthread_mutex_unlock(&t->lock);
+	return error;
+}
+
+static int64_t read_place(struct medium_tape *t, const struct place *p,
+			  uint64_t at, uint8_t *to, size_t length,
+			  const volatile int *stop)
+{
+	size_t done = 0;
+
+	if (at >= p->size)
+		return 0;
+	if (length > p->size - at)
+		length = (size_t)(p->size - at);
+	while (done < length) {
+		size_t n = PIECE_SIZE - (size_t)((at + done) % PIECE_SIZE);
+		int error;
+
+		if (n > length - done)
+			n = length - done;
+		error = read_piece(t, p, at + done, to + done, n, stop);
+		if (error)
+			return error;
+		done += n;
+	}
+	return (int64_t)done;
+}
+
+static int make_cache(struct medium_tape *t)
+{
+	const struct medium_tape_options *o = &t->options;
+	int error = 0;
+
+	pthread_mutex_lock(&t->lock);
+	if (!t->cache)
+		error = tape_cache_new(o->directory, o->cache, &t->cache);
+	pthread_mutex_unlock(&t->lock);
+	return error;
+}
+
+/* A cartridge that is in use comes first. */
+static void prefer(struct medium_tape *t, struct place *p, size_t count)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t n = 1; n < count; n++) {
+		struct tape_reader *r = tape_reader_find(t, p[n].cartridge);
+		struct place first = p[0];
+
+		if (!r || !r->drive || tape_reader_find(t, first.cartridge))
+			continue;
+		p[0] = p[n];
+		p[n] = first;
+	}
+	pthread_mutex_unlock(&t->lock);
 }
 
 static int64_t tape_read(struct medium *m, uint32_t volume, uint64_t at,
 			 void *to, size_t length, const volatile int *stop)
 {
 	struct medium_tape *t = of(m);
-	struct cartridge_label l = {0};
-	struct drive *d = NULL;
-	struct place p;
-	int64_t n = find(t, volume, &p);
+	struct place *p = NULL;
+	size_t count = 0;
+	int64_t n = t->options.places(t->options.context, volume, &p, &count);
 
 	if (n)
-		return n;
-	if (at >= p.size)
-		return 0;
-	if (length > p.size - at)
-		length = (size_t)(p.size - at);
-	n = t->options.cartridge(t->options.context, p.cartridge, &l);
-	pthread_mutex_lock(&t->lock);
+		return n == REEL_ENOENT ? REEL_EMEDIUM : n;
+	n = make_cache(t);
 	if (!n)
-		n = station_get(t->options.station, &l, stop, &d);
-	if (!n) {
-		n = read_blocks(d, &p, at, to, length);
-		station_put(t->options.station, d);
+		prefer(t, p, count);
+	/* copies elsewhere are as good */
+	for (size_t k = 0; k < count && (!k || n < 0); k++) {
+		if (n && n != REEL_EMEDIUM && n != REEL_EDAMAGED)
+			break;
+		n = read_place(t, &p[k], at, to, length, stop);
 	}
-	pthread_mutex_unlock(&t->lock);
-	cartridge_label_release(&l);
+	free(p);
 	return n;
 }
 
@@ -139,13 +206,24 @@ static void tape_name(struct medium *m, uint32_t volume, char *name)
 
 static void tape_forget(struct medium *m)
 {
-	(void)m;
+	struct medium_tape *t = of(m);
+
+	pthread_mutex_lock(&t->lock);
+	if (t->cache)
+		tape_cache_clear(t->cache);
+	pthread_mutex_unlock(&t->lock);
 }
 
 static void tape_close(struct medium *m)
 {
-	pthread_mutex_destroy(&of(m)->lock);
-	free(m);
+	struct medium_tape *t = of(m);
+
+	tape_readers_end(t);
+	tape_cache_free(t->cache);
+	pthread_cond_destroy(&t->arrived);
+	pthread_cond_destroy(&t->asked);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
 }
 
 static const struct medium_ops tape_ops = {
@@ -160,13 +238,42 @@ static const struct medium_ops tape_ops = {
 int medium_tape_new(const struct medium_tape_options *o, struct medium **out)
 {
 	struct medium_tape *t = calloc(1, sizeof(*t));
+	pthread_condattr_t monotonic;
 
 	if (!t)
 		return REEL_ENOMEM;
 	t->medium = (struct medium){
 		.ops = &tape_ops, .compression = o->compression, .tape = true};
 	t->options = *o;
+	if (!t->options.cache)
+		t->options.cache = MEDIUM_TAPE_CACHE;
 	pthread_mutex_init(&t->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->asked, &monotonic);
+	pthread_cond_init(&t->arrived, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	*out = &t->medium;
 	return 0;
+}
+
+void medium_tape_set_cache(struct medium *m, uint64_t size)
+{
+	of(m)->options.cache = size;
+}
+
+void medium_tape_set_station(struct medium *m, struct station *s)
+{
+	of(m)->options.station = s;
+}
+
+uint64_t medium_tape_moves(struct medium *m)
+{
+	struct medium_tape *t = of(m);
+	uint64_t moves;
+
+	pthread_mutex_lock(&t->lock);
+	moves = t->moves;
+	pthread_mutex_unlock(&t->lock);
+	return moves;
 }

@@ -3,13 +3,17 @@
  * anew, and `generation` tells. */
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
+#include "tape/digest.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/scsi_transport.h"
@@ -23,6 +27,7 @@ struct iscsi_link {
 	char *url;
 	struct iscsi_context *context; /* NULL: not connected */
 	int lun;
+	int lock; /* a socket with the unit's name; -1 */
 };
 
 /* Where a callback leaves what came. */
@@ -231,8 +236,34 @@ static void close_link(struct scsi_transport *t)
 	if (l->context && !iscsi_logout_async(l->context, arrived, &w))
 		wait_for(l, &w, 2);
 	disconnect(l);
+	if (l->lock >= 0)
+		close(l->lock);
 	free(l->url);
 	free(l);
+}
+
+/* One program of this machine at a time, as of a device of Linux: two would
+ * move the tape under each other. */
+static int lock_link(struct iscsi_link *l)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct digest x;
+	int length;
+
+	digest_bytes(0, l->url, strlen(l->url), &x);
+	length = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1,
+			  "reel-%02x%02x%02x%02x%02x%02x%02x%02x", x.b[0],
+			  x.b[1], x.b[2], x.b[3], x.b[4], x.b[5], x.b[6],
+			  x.b[7]);
+	l->lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (l->lock >= 0 &&
+	    !bind(l->lock, (struct sockaddr *)(void *)&a,
+		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			      (size_t)length)))
+		return 0;
+	log_error("%s: another program uses it; try again when it is done",
+		  l->base.name);
+	return REEL_EBUSY;
 }
 
 /* A password does not belong into messages: from after "//" to '@' it goes. */
@@ -253,6 +284,7 @@ int scsi_iscsi_open(const char *url, const volatile int *stop,
 
 	if (!l)
 		return REEL_ENOMEM;
+	l->lock = -1;
 	l->url = strdup(url);
 	if (!l->url) {
 		free(l);
@@ -262,7 +294,9 @@ int scsi_iscsi_open(const char *url, const volatile int *stop,
 					  .close = close_link,
 					  .name = shown(l->url),
 					  .stop = stop};
-	error = connect_link(l);
+	error = lock_link(l);
+	if (!error)
+		error = connect_link(l);
 	if (error) {
 		close_link(&l->base);
 		return error;

@@ -10,7 +10,7 @@
 #define TICK_MS	   50 /* between looks at *stop */
 #define TICKS	   8  /* between looks at the drives */
 #define ROBOT_NS   5000000000ll
-#define BUSY_NS	   5000000000ll	 /* for another program's drive, at least */
+#define BUSY_NS	   20000000000ll /* for another program's drive, at least */
 #define AGAIN_NS   60000000000ll /* before the same is asked for again */
 #define SECOND_NS  1000000000ll
 #define TEXT_LIMIT 1024
@@ -99,9 +99,11 @@ void station_close(struct station *s)
 	free(s);
 }
 
-void station_set_patience(struct station *s, unsigned timeout, bool at_hand)
+void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
+			  const volatile int *stop)
 {
 	pthread_mutex_lock(&s->lock);
+	s->stop = stop;
 	s->timeout = timeout;
 	s->at_hand = at_hand;
 	pthread_mutex_unlock(&s->lock);
@@ -264,7 +266,7 @@ static int64_t patience(const struct station *s)
 {
 	if (s->timeout == STATION_FOREVER)
 		return INT64_MAX;
-	if (!s->at_hand && all_failed(s) == REEL_EBUSY && s->timeout < 5)
+	if (!s->at_hand && all_failed(s) == REEL_EBUSY && s->timeout < 20)
 		return BUSY_NS;
 	return (int64_t)s->timeout * SECOND_NS;
 }
@@ -444,12 +446,31 @@ void station_relabelled(struct station *s, struct drive *d)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void station_pull_in(struct station *s)
+{
+	for (size_t n = 0; n < s->drive_count; n++) {
+		struct station_drive *d = &s->drives[n];
+		bool mine;
+
+		pthread_mutex_lock(&s->lock);
+		mine = !d->held;
+		if (mine)
+			d->held = d->looked_into = true;
+		pthread_mutex_unlock(&s->lock);
+		if (!mine)
+			continue;
+		station_drive_load(s, d);
+		station_drive_release(s, d);
+	}
+}
+
 bool station_is_wanted(struct station *s)
 {
-	bool wanted;
+	bool wanted = false;
 
 	pthread_mutex_lock(&s->lock);
-	wanted = s->waits;
+	for (struct station_wait *w = s->waits; w; w = w->next)
+		wanted |= !w->person;
 	pthread_mutex_unlock(&s->lock);
 	return wanted;
 }

@@ -35,8 +35,10 @@ struct station_options {
 /* Opens no drive yet. */
 int station_open(const struct station_options *o, struct station **out);
 void station_close(struct station *s); /* accepts NULL */
-/* From now on. `at_hand`: only what lies in a drive is given, at once. */
-void station_set_patience(struct station *s, unsigned timeout, bool at_hand);
+/* From now on. `at_hand`: only what lies in a drive is given, at once. `stop`
+ * as in station_options. */
+void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
+			  const volatile int *stop);
 
 /* A drive with this cartridge (its uuid decides), behind its label or where
  * the last holder left it: its place is to be asked for or set. Through a
@@ -60,6 +62,13 @@ void station_relabelled(struct station *s, struct drive *d);
 /* Whether somebody waits who could use a drive: holders that have nothing to do
  * give theirs back. */
 bool station_is_wanted(struct station *s);
+
+/* Pulls in what lies in front of drives that are empty. */
+void station_pull_in(struct station *s);
+/* The cartridge of a drive (named by the drive, or by the cartridge's name or
+ * barcode) comes out, into its slot where there is a changer. REEL_ENOENT: no
+ * drive has it; REEL_EBUSY: it is in use; both said. */
+int station_unload(struct station *s, const char *which);
 
 /* What a person is waited for now: a line for each wait, ended by a line feed,
  * as much as there is room for; "" nothing. */

@@ -329,34 +329,119 @@ int station_fetch(struct station *s, const struct station_want *w,
 	return error == REEL_ENOENT ? REEL_EMEDIUM : error;
 }
 
-/* ---- barcodes ---- */
+/* ---- barcodes, and taking out ---- */
 
-static void read_barcode(struct fetch *f, struct station_drive *d)
+/* The caller holds the drive: it is paired by what it said of itself. */
+static const struct scsi_element *element_of(struct fetch *f,
+					     struct station_drive *d)
 {
 	const struct scsi_element *e = changer_find_drive(&f->have, d->serial);
 
 	pthread_mutex_lock(&f->station->lock);
 	pair(f);
-	if (!e && d->paired && d->changer == f->number)
+	if (e) {
+		d->paired = true;
+		d->changer = f->number;
+		d->element = e->address;
+	} else if (d->paired && d->changer == f->number) {
 		e = changer_find_address(&f->have, d->element);
-	if (e && e->full)
-		snprintf(d->barcode, sizeof(d->barcode), "%.*s",
-			 CARTRIDGE_BARCODE - 1, e->barcode);
+	}
 	pthread_mutex_unlock(&f->station->lock);
+	return e;
 }
 
-void station_ask_barcode(struct station *s, struct station_drive *d)
+/* Calls `each` with the changer that has the drive, if one has. */
+static int with_changer(struct station *s, struct station_drive *d,
+			int (*each)(struct fetch *f, struct station_drive *d,
+				    const struct scsi_element *e))
 {
+	int error = REEL_ENOENT;
+
 	pthread_mutex_lock(&s->robot);
-	for (size_t n = 0; !*d->barcode && n < s->changer_count; n++) {
+	for (size_t n = 0; error == REEL_ENOENT && n < s->changer_count; n++) {
 		struct fetch f = {.station = s, .number = n};
+		const struct scsi_element *e;
 
 		if (changer_open(s->changers[n], s->stop, &f.changer))
 			continue;
-		if (!changer_inventory(f.changer, &f.have))
-			read_barcode(&f, d);
+		if (!changer_inventory(f.changer, &f.have)) {
+			e = element_of(&f, d);
+			error = e ? each(&f, d, e) : REEL_ENOENT;
+		}
 		changer_inventory_release(&f.have);
 		changer_close(f.changer);
 	}
 	pthread_mutex_unlock(&s->robot);
+	return error;
+}
+
+static int read_barcode(struct fetch *f, struct station_drive *d,
+			const struct scsi_element *e)
+{
+	(void)f;
+	if (e->full)
+		snprintf(d->barcode, sizeof(d->barcode), "%.*s",
+			 CARTRIDGE_BARCODE - 1, e->barcode);
+	return 0;
+}
+
+void station_ask_barcode(struct station *s, struct station_drive *d)
+{
+	with_changer(s, d, read_barcode);
+}
+
+static int into_slot(struct fetch *f, struct station_drive *d,
+		     const struct scsi_element *e)
+{
+	(void)e;
+	return put_back(f, d);
+}
+
+static bool is_called(const struct station_drive *d, const char *which)
+{
+	return !strcmp(d->name, which) ||
+	       (d->seen.content >= STATION_LABELLED &&
+		!strcmp(d->seen.name, which)) ||
+	       (*d->barcode && !strcmp(d->barcode, which));
+}
+
+/* REEL_ENOENT: it is not this one. */
+static int unload(struct station *s, struct station_drive *d, const char *which)
+{
+	bool mine;
+	int error;
+
+	pthread_mutex_lock(&s->lock);
+	mine = !d->held;
+	if (mine)
+		d->held = d->looked_into = true;
+	error = !strcmp(d->name, which) ? REEL_EBUSY : REEL_ENOENT;
+	pthread_mutex_unlock(&s->lock);
+	if (!mine)
+		return error;
+	station_drive_look(s, d);
+	if (!*d->barcode && !d->image)
+		station_ask_barcode(s, d);
+	error = is_called(d, which) ? 0 : REEL_ENOENT;
+	if (!error)
+		error = d->image ? REEL_ENOENT : with_changer(s, d, into_slot);
+	if (error == REEL_ENOENT && is_called(d, which))
+		error = station_drive_unload(s, d);
+	station_drive_release(s, d);
+	return error;
+}
+
+int station_unload(struct station *s, const char *which)
+{
+	int error = REEL_ENOENT;
+
+	for (size_t n = 0; error == REEL_ENOENT && n < s->drive_count; n++)
+		error = unload(s, &s->drives[n], which);
+	if (error == REEL_ENOENT)
+		log_error("no drive of the set is called %s, or has such a "
+			  "cartridge",
+			  which);
+	else if (error == REEL_EBUSY)
+		log_error("%s is in use; try again when it is done", which);
+	return error;
 }

@@ -2,6 +2,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tools/options.h"
+#include "tools/target.h"
 
 static int run(const struct command *self, int argc, char **argv)
 {
@@ -21,6 +22,7 @@ static int run(const struct command *self, int argc, char **argv)
 	error = set_open(argv[0], SET_WRITE, wait, &set);
 	if (error)
 		return error_exit(error);
+	target_wait_for_media(set);
 	error = catalog_rebuild(set, all);
 	if (error)
 		log_error("%s: rebuilding the catalogue: %s", argv[0],

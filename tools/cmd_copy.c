@@ -58,6 +58,8 @@ static int open_other(struct copying *m, const char *path)
 		error = make_other(m, path);
 	if (!error)
 		error = set_open(path, SET_WRITE, false, &m->set);
+	if (!error)
+		target_wait_for_media(m->set);
 	if (!error && memcmp(m->set->config.uuid, like->uuid, 16)) {
 		log_error("%s is another set than %s; only copies of one set "
 			  "are added to",

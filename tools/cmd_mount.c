@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "catalog/foreign.h"
+#include "catalog/tapes.h"
 #include "fs/mount.h"
 #include "tape/buffer.h"
 #include "tape/drive.h"
@@ -26,6 +27,7 @@
 
 #define DEFAULT_CACHE (16u << 20)
 #define SMALL_CACHE   (1u << 20)
+#define MEDIA_TIMEOUT 300
 
 struct mounting {
 	struct mount_options mount;
@@ -37,6 +39,9 @@ struct mounting {
 	char **filesystems; /* within it; heap */
 	char *name;	    /* of the set */
 	char *mountpoint;
+	unsigned media_timeout; /* seconds */
+	bool offline_fail;
+	bool cache_given;
 };
 
 /* What the thread of the child needs. */
@@ -164,6 +169,7 @@ static int parse_value(const struct command *self, struct mounting *m,
 			return options_misuse(self, "-o %s: give 1M or more",
 					      word);
 		m->mount.cache = (size_t)size;
+		m->cache_given = true;
 		return 0;
 	}
 	if (begins(word, "spool-size=")) {
@@ -176,6 +182,8 @@ static int parse_value(const struct command *self, struct mounting *m,
 		return parse_number(self, word, 10, &m->mount.commit);
 	if (begins(word, "umask="))
 		return parse_number(self, word, 8, &m->mount.umask);
+	if (begins(word, "media-timeout="))
+		return parse_number(self, word, 10, &m->media_timeout);
 	m->mount.set_uid |= begins(word, "uid=");
 	m->mount.set_gid |= begins(word, "gid=");
 	if (begins(word, "uid="))
@@ -207,7 +215,7 @@ static int parse_word(const struct command *self, struct mounting *m,
 	else if (!strcmp(word, "allow_other"))
 		m->mount.allow_other = true;
 	else if (!strcmp(word, "offline=fail"))
-		m->mount.offline_fail = true;
+		m->offline_fail = true;
 	else if (pass_on(m, word))
 		return EXIT_FAILED;
 	return 0;
@@ -306,6 +314,12 @@ static int open_set(struct mounting *m)
 	if (!m->foreign)
 		m->mount.snapshot = m->snapshot;
 	m->mount.fuse_options = (const char *)m->rest.data;
+	if (m->set->tapes && m->cache_given) {
+		tapes_set_cache(m->set, m->mount.cache);
+		m->mount.cache = DEFAULT_CACHE;
+	}
+	tapes_set_patience(m->set, m->offline_fail ? 0 : m->media_timeout,
+			   m->offline_fail, NULL);
 	return 0;
 }
 
@@ -449,7 +463,8 @@ static int name_set(struct mounting *m, const char *text)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	struct mounting m = {.mount.cache = DEFAULT_CACHE};
+	struct mounting m = {.mount.cache = DEFAULT_CACHE,
+			     .media_timeout = MEDIA_TIMEOUT};
 	bool helper = strcmp(argv[0], self->name) != 0; /* mount.reel */
 	bool unused, f = false;
 	const char *text = NULL, *ignored;
@@ -505,7 +520,10 @@ const struct command command_mount = {
 		"written by any tar.\n"
 		"mount options:\n"
 		"  snapshot=SNAP    that snapshot alone, at the root\n"
-		"  cache=SIZE       memory for unpacked data (default 16M)\n"
+		"  cache=SIZE       memory for unpacked data (default 16M); of "
+		"a "
+		"set on tape: disk\n"
+		"                   space for what was read (default 256M)\n"
 		"  current          current/ alone, at the root, to be "
 		"written to (as an\n"
 		"                   ordinary user, too)\n"
@@ -526,8 +544,11 @@ const struct command command_mount = {
 		"  uid=N, gid=N     every file belongs to them\n"
 		"  umask=OCTAL      permissions that no file has\n"
 		"  allow_other      other users may look, as modes permit\n"
-		"  offline=fail     reading fails at once when a volume is "
-		"missing\n"
+		"  media-timeout=SECONDS\n"
+		"                   how long reading waits for a cartridge "
+		"(default 300)\n"
+		"  offline=fail     reading fails at once when the cartridge "
+		"is in no drive\n"
 		"Others go to libfuse. In the background messages go to "
 		"SET/mount.log.\n"
 		"As mount.reel it serves lines of fstab: SET MNT reel "

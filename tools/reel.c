@@ -33,6 +33,11 @@ static const struct command *const commands[] = {
 	&command_delayed_status,
 	&command_delayed_export,
 	&command_delayed_import,
+	&command_media_list,
+	&command_media_load,
+	&command_media_unload,
+	&command_media_move,
+	&command_media_needed,
 	&command_tape,
 };
 

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "catalog/tapes.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/text.h"
+#include "tools/signals.h"
 
 bool target_is_set(const char *path)
 {
@@ -42,13 +44,23 @@ static int split(struct target *t, const char *text)
 	return t->snapped ? 0 : REEL_ENOMEM;
 }
 
+void target_wait_for_media(struct set *s)
+{
+	unsigned timeout = isatty(STDIN_FILENO) && isatty(STDERR_FILENO)
+				   ? STATION_FOREVER
+				   : 0;
+
+	tapes_set_patience(s, timeout, false, signals_flag());
+}
+
 static int open_set(struct target *t, enum set_access access, bool wait)
 {
 	int error = set_open(t->name, access, wait, &t->set);
 
-	if (!error)
-		error = catalog_open(t->set, &t->catalog);
-	return error;
+	if (error)
+		return error;
+	target_wait_for_media(t->set);
+	return catalog_open(t->set, &t->catalog);
 }
 
 int target_open(struct target *t, const char *text)

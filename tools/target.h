@@ -24,6 +24,9 @@ int target_open(struct target *t, const char *text);
 int target_open_whole(struct target *t, const char *text,
 		      enum set_access access, bool wait);
 void target_close(struct target *t);
+/* What a command waits for when a cartridge is needed: for the person at the
+ * terminal, until Ctrl-C; without one, not at all. */
+void target_wait_for_media(struct set *s);
 /* The session of a snapshot's text; NULL: the newest. Says what is wrong. */
 int target_session(struct target *t, const char *snapshot, uint32_t *session);
 /* One more connection, for use inside a listing of the first. */

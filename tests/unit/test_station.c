@@ -247,7 +247,7 @@ static void waits_end(void)
 	wait_for(&w);
 	CU_ASSERT_EQUAL(w.error, REEL_EMEDIUM);
 	CU_ASSERT_TRUE(w.took >= 900 && w.took < 3000);
-	station_set_patience(w.station, STATION_FOREVER, false);
+	station_set_patience(w.station, STATION_FOREVER, false, NULL);
 	pthread_create(&t, NULL, wait_for, &w);
 	sleep_ms(300);
 	station_needed(w.station, text, sizeof(text));
@@ -292,7 +292,7 @@ static void the_right_one_comes(void)
 	CU_ASSERT_EQUAL_FATAL(symlink(path[0], path[3]), 0);
 	CU_ASSERT_EQUAL_FATAL(get(w.station, 1, &w.drive), 0);
 	station_put(w.station, w.drive);
-	station_set_patience(w.station, 20, true);
+	station_set_patience(w.station, 20, true, NULL);
 	CU_ASSERT_EQUAL(get(w.station, 2, &w.drive), REEL_EMEDIUM);
 	station_close(w.station);
 	clean();

@@ -1,0 +1,75 @@
+/* Inside the medium on tape: medium_tape.c asks, tape_reader.c has the threads
+ * that own drives.
+ *
+ * A thread for each cartridge in use:
+ *     no drive   waits for the station; ends when nobody asks any more
+ *     reading    serves requests, else reads ahead of what was asked for last
+ *     idle       ends after a while, at once when somebody wants its drive
+ * All under medium_tape.lock, which is not held while a drive works. */
+#ifndef REEL_TAPE_TAPE_READER_H
+#define REEL_TAPE_TAPE_READER_H
+
+#include <pthread.h>
+#include "tape/medium_tape.h"
+#include "tape/tape_cache.h"
+
+struct tape_request {
+	struct tape_request *next;
+	struct place place;
+	uint64_t index; /* of the piece */
+	bool done;
+	int error;
+	struct piece *piece; /* held */
+};
+
+struct tape_reader {
+	struct tape_reader *next;
+	struct medium_tape *medium;
+	uint32_t cartridge; /* number */
+	pthread_t thread;
+	bool ended; /* to be joined */
+	volatile int stop;
+	struct tape_request *requests;
+	struct drive *drive; /* NULL: none */
+	int64_t since;	     /* ns; when it was got */
+	unsigned resets;     /* in a row */
+	bool known;	     /* the drive stands before byte `at` of `place` */
+	struct place place;
+	uint64_t at;
+	uint64_t fill;	     /* the piece that is being filled */
+	struct piece *piece; /* its room; NULL: none yet */
+	uint64_t ahead;	     /* byte of `place` up to which it reads on */
+	uint8_t *block;
+	size_t block_size;
+};
+
+struct medium_tape {
+	struct medium medium;
+	struct medium_tape_options options;
+	pthread_mutex_t lock;
+	pthread_cond_t asked;	/* readers wait for it */
+	pthread_cond_t arrived; /* who asks does */
+	struct tape_cache *cache;
+	struct tape_reader *readers;
+	uint64_t moves;
+	bool closing;
+};
+
+/* Under the lock. The reader of a cartridge, begun when need be. */
+int tape_reader_of(struct medium_tape *t, uint32_t cartridge,
+		   struct tape_reader **out);
+/* NULL: the cartridge has none. */
+struct tape_reader *tape_reader_find(struct medium_tape *t, uint32_t cartridge);
+void tape_reader_ask(struct tape_reader *r, struct tape_request *q);
+void tape_reader_give_up(struct tape_reader *r, struct tape_request *q);
+/* Somebody had the piece from the cache: reads on behind it. */
+void tape_reader_follow(struct tape_reader *r, const struct place *p,
+			uint64_t index);
+/* Without the lock: ends all. */
+void tape_readers_end(struct medium_tape *t);
+
+/* Waits at most `ms`; under the lock. */
+void tape_wait(struct medium_tape *t, pthread_cond_t *c, unsigned ms);
+struct piece_key tape_piece_key(const struct place *p, uint64_t index);
+
+#endif
