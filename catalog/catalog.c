@@ -304,8 +304,8 @@ int catalog_open(struct set *set, struct catalog **out)
 int catalog_check(struct catalog *c)
 {
 	sqlite3_stmt *s = NULL;
-	int result = sqlite3_prepare_v2(c->db, "PRAGMA quick_check(1)", -1, &s,
-					NULL);
+	int result = sqlite3_prepare_v2(c->db, "PRAGMA integrity_check(1)", -1,
+					&s, NULL);
 	bool whole = false;
 	int error;
 

@@ -43,7 +43,8 @@ int catalog_index_names(struct catalog *c);
 /* Newest session, 0 when there is none. Sees sessions committed by others. */
 int catalog_newest(struct catalog *c, uint32_t *session);
 
-/* Whether the file's own structure is whole: 0 or REEL_EDAMAGED, logged. */
+/* Whether the file's own structure is whole, its indexes too: 0 or
+ * REEL_EDAMAGED, logged. */
 int catalog_check(struct catalog *c);
 
 struct session_row {

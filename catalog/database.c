@@ -31,6 +31,17 @@ static int system_error(sqlite3 *db, const char *path, int result)
 	return error_from_errno(err);
 }
 
+/* What helps when a database is damaged. */
+static const char *cure(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && !strcmp(name, "/spool.db")
+		       ? "move its folder away and mount anew; the bytes of "
+			 "files that were written are in files/ there"
+		       : "run `reel catalog rebuild`";
+}
+
 int database_error(sqlite3 *db, const char *path, int result)
 {
 	switch (result & 0xff) {
@@ -49,8 +60,9 @@ int database_error(sqlite3 *db, const char *path, int result)
 	case SQLITE_MISMATCH:
 	case SQLITE_SCHEMA:
 	case SQLITE_ERROR:
-		log_error("%s is damaged (%s); run `reel catalog rebuild`",
-			  path, db ? sqlite3_errmsg(db) : "not a catalogue");
+		log_error("%s is damaged (%s); %s", path,
+			  db ? sqlite3_errmsg(db) : "not a catalogue",
+			  cure(path));
 		return REEL_EDAMAGED;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:

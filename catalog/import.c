@@ -437,9 +437,20 @@ const struct cartridge_label *import_needed(const struct import *i,
 
 /* ---- the catalogue ---- */
 
-/* Volumes of a session that has no end were never committed. Places are in the
- * order of volumes, and a session's end is its last one. */
-static void drop_unfinished(struct cartridge_table *t)
+static void say_unfinished(const struct cartridge_table *t,
+			   const struct place *p, struct import_found *found)
+{
+	log_error("session %u has no end on these cartridges: it goes on "
+		  "behind cartridge %s, on one that was not looked at, or was "
+		  "never finished",
+		  (unsigned)p->session, cartridge(t, p->cartridge)->name);
+	found->incomplete = found->endless = true;
+}
+
+/* Volumes of a session that has no end. Places are in the order of volumes,
+ * and a session's end is its last one. */
+static void drop_unfinished(struct cartridge_table *t,
+			    struct import_found *found)
 {
 	size_t kept = t->place_count;
 	uint32_t session = 0;
@@ -454,6 +465,8 @@ static void drop_unfinished(struct cartridge_table *t)
 		}
 		if (p->session == session && p->session_time == time)
 			t->places[--kept] = *p;
+		else if (!found->endless)
+			say_unfinished(t, p, found);
 	}
 	t->place_count -= kept;
 	memmove(t->places, t->places + kept,
@@ -565,11 +578,11 @@ int import_finish(struct import *i, struct import_found *found)
 	*found = (struct import_found){0};
 	if (!i->set)
 		return REEL_EMEDIUM;
-	drop_unfinished(&i->known);
+	drop_unfinished(&i->known, found);
 	error = make_catalogue(i, found);
 	if (!error && !found->sessions && found->incomplete) {
 		log_error("not one session could be taken in");
-		error = REEL_EDAMAGED;
+		error = found->endless ? REEL_EMEDIUM : REEL_EDAMAGED;
 	}
 	if (error)
 		return error;

@@ -35,9 +35,12 @@ struct import_found {
 	uint32_t cartridges; /* of the set */
 	uint32_t missing;    /* of them not seen: said, by name */
 	bool incomplete;     /* sessions are missing: said */
+	bool endless;	     /* one has no end on what was seen */
 };
 
-/* Makes the catalogue. REEL_EDAMAGED: not one session could be had. */
+/* Makes the catalogue. REEL_EDAMAGED, or
+ * REEL_EMEDIUM (another cartridge may have its end): not one session could be
+ * had. */
 int import_finish(struct import *i, struct import_found *found);
 
 #endif

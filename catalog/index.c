@@ -16,7 +16,7 @@
 #define GROUP_LIMIT (1u << 20) /* rows of a group that is read */
 #define GROUP_BYTES (4u << 20) /* of texts and blobs, before it ends */
 #define PACK_PIECE  (4u << 20) /* packed at a time */
-#define PACK_LEVEL  6
+#define PACK_LEVEL  9
 #define PIECE_LIMIT (128u << 20) /* plain bytes of one frame that is read */
 #define VALUE_LIMIT (1u << 26)	 /* bytes of one text or blob */
 #define COLUMNS	    16

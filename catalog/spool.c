@@ -161,6 +161,7 @@ static int load_numbers(struct spool *s)
 	return error;
 }
 
+/* REEL_ENOENT: nothing was ever noted in it, and a view changes nothing. */
 static int check_version(struct spool *s)
 {
 	int64_t version = 0;
@@ -177,6 +178,8 @@ static int check_version(struct spool *s)
 	}
 	if (version == SPOOL_VERSION)
 		return 0;
+	if (s->view)
+		return REEL_ENOENT;
 	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", SPOOL_VERSION);
 	error = database_run(s->db, s->path, "BEGIN IMMEDIATE");
 	if (!error)
@@ -337,24 +340,36 @@ static bool has_files(const struct spool *s)
 	return has;
 }
 
+static int has_dirty(struct spool *s, bool *dirty)
+{
+	int64_t any = 0;
+	struct stat st;
+	int error =
+		stat(s->path, &st) ? error_from_errno(errno) : connect_to(s);
+
+	if (!error)
+		error = database_integer(s->db,
+					 "SELECT EXISTS (SELECT 1 FROM node "
+					 "WHERE state = 1) OR EXISTS (SELECT 1 "
+					 "FROM entry WHERE state = 1)",
+					 &any);
+	*dirty = any;
+	return error == REEL_ENOENT ? 0 : error;
+}
+
 bool spool_pending(struct set *set)
 {
 	struct spool *s = spool_alloc(set);
-	int64_t any = 0;
-	struct stat st;
+	bool pending;
 
 	if (!s)
-		return false;
+		return true;
 	s->view = true;
-	if (!stat(s->path, &st) && !connect_to(s))
-		database_integer(s->db,
-				 "SELECT EXISTS (SELECT 1 FROM node WHERE "
-				 "state = 1) OR EXISTS (SELECT 1 FROM entry "
-				 "WHERE state = 1)",
-				 &any);
-	any |= has_files(s);
+	if (has_dirty(s, &pending))
+		pending = true;
+	pending |= has_files(s);
 	spool_free(s);
-	return any;
+	return pending;
 }
 
 /* ---- numbers ---- */

@@ -96,7 +96,7 @@ void spool_close(struct spool *s);
  * thread, until it is closed; reads only. */
 int spool_view(struct spool *s, struct spool **out);
 /* Whether SET has a spool with something dirty in it, or with files, without
- * opening it. */
+ * opening it; or whether that cannot be told, which opening it then does. */
 bool spool_pending(struct set *set);
 /* The owner of a locked spool, heap; NULL when nobody holds it. */
 char *spool_owner(struct set *set);

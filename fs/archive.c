@@ -680,6 +680,17 @@ static int put_first(struct archive *a, struct item *i)
 	return error ? error : archive_remember(a, i, &g, inode, row.content);
 }
 
+static int put_link(struct archive *a, struct item *i, struct link_group *g)
+{
+	struct buffer first = {0};
+	int error = groups_path(g, &first);
+
+	if (!error)
+		error = archive_put_link(a, i, g, &first);
+	buffer_release(&first);
+	return error;
+}
+
 static int take_name(struct archive *a, struct item *i)
 {
 	struct link_group *g = NULL, fresh = {0};
@@ -698,7 +709,7 @@ static int take_name(struct archive *a, struct item *i)
 	else if (i->unchanged && g->inode == i->old.id)
 		error = 0;
 	else if (g)
-		error = archive_put_link(a, i, g);
+		error = put_link(a, i, g);
 	else if (!moved || (error = archive_put_moved(a, i)) == REEL_ENOENT)
 		return put_first(a, i);
 	if (g)

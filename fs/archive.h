@@ -136,7 +136,9 @@ uint64_t archive_device(const struct statx *st);
 /* The first name of a hard-link group was written. */
 int archive_remember(struct archive *a, struct item *i, struct link_group *g,
 		     uint64_t inode, uint64_t content);
-int archive_put_link(struct archive *a, struct item *i, struct link_group *g);
+/* `first`: the path of the group's first name. */
+int archive_put_link(struct archive *a, struct item *i, struct link_group *g,
+		     const struct buffer *first);
 /* REEL_ENOENT: it is to be written as any other. */
 int archive_put_moved(struct archive *a, struct item *i);
 

@@ -19,7 +19,8 @@ static void as_first(struct inode_row *row, const struct link_group *g)
 }
 
 /* Everything but the first name of a hard-link group. */
-int archive_put_link(struct archive *a, struct item *i, struct link_group *g)
+int archive_put_link(struct archive *a, struct item *i, struct link_group *g,
+		     const struct buffer *first)
 {
 	bool shared = i->had && g->old_inode && i->old.id == g->old_inode;
 	bool stays = i->had && !i->old_node && g->content &&
@@ -27,8 +28,8 @@ int archive_put_link(struct archive *a, struct item *i, struct link_group *g)
 	struct member m = {.type = MEMBER_LINK,
 			   .path = (char *)a->path.data,
 			   .path_length = a->path.length,
-			   .link = g->path,
-			   .link_length = g->path_length};
+			   .link = (char *)first->data,
+			   .link_length = first->length};
 	/* the first name changed by its carrier, without a member */
 	bool adorned = !g->moved && g->inode != g->old_inode;
 	struct inode_row row;
@@ -41,8 +42,9 @@ int archive_put_link(struct archive *a, struct item *i, struct link_group *g)
 	if (shared && !g->moved)
 		return g->inode == g->old_inode
 			       ? 0
-			       : archive_list_name(a, &a->copies, "l ", g->path,
-						   g->path_length);
+			       : archive_list_name(a, &a->copies, "l ",
+						   (char *)first->data,
+						   first->length);
 	error = archive_need_folder(a, i->folder);
 	if (!error && !stays)
 		error = archive_lose_old(a, i, 0);
@@ -56,8 +58,8 @@ int archive_put_link(struct archive *a, struct item *i, struct link_group *g)
 	if (!error && !stays)
 		error = archive_put_member(a, &m);
 	if (!error && (stays || g->separated || adorned))
-		error = archive_list_name(a, &a->copies, "l ", g->path,
-					  g->path_length);
+		error = archive_list_name(a, &a->copies, "l ",
+					  (char *)first->data, first->length);
 	if (!error && (stays || g->separated || adorned))
 		error = archive_meta_folder(a, i->folder);
 	return error;
@@ -80,24 +82,6 @@ static void group_look(struct archive *a, const struct item *i,
 	g->flags = row.flags;
 	g->mtime = row.mtime;
 	g->atime = row.atime;
-}
-
-/* A group whose first name is a path that this session has not written. */
-static int group_at(const struct link_group *like, struct archive *a,
-		    const struct item *i, const struct buffer *path,
-		    struct link_group **out)
-{
-	struct link_group *g = malloc(sizeof(*g) + path->length + 1);
-
-	if (!g)
-		return REEL_ENOMEM;
-	*g = *like;
-	group_look(a, i, g);
-	g->path_length = path->length;
-	memcpy(g->path, path->data, path->length);
-	g->path[path->length] = '\0';
-	*out = g;
-	return 0;
 }
 
 int archive_remember(struct archive *a, struct item *i, struct link_group *g,
@@ -124,25 +108,21 @@ int archive_put_moved(struct archive *a, struct item *i)
 	struct link_group fresh = {.inode = i->version,
 				   .old_inode = i->version,
 				   .content = i->content};
-	struct link_group *g = NULL;
-	struct buffer target = {0};
+	struct buffer first = {0};
 	int error;
 
 	/* what stays gets a line, which is read when all is extracted: the
 	 * target may be another file by then */
 	if (i->had && !i->old_node && i->old.content == i->content)
 		return REEL_ENOENT;
-	error = builder_live_name(a->builder, i->version, &target);
-
+	error = builder_live_name(a->builder, i->version, &first);
+	group_look(a, i, &fresh);
 	if (!error)
-		error = group_at(&fresh, a, i, &target, &g);
-	if (!error)
-		error = archive_put_link(a, i, g);
+		error = archive_put_link(a, i, &fresh, &first);
 	if (!error) {
 		*(i->had ? &a->changed : &a->added) += 1;
 		error = archive_remember(a, i, &fresh, i->version, i->content);
 	}
-	free(g);
-	buffer_release(&target);
+	buffer_release(&first);
 	return error;
 }

@@ -15,7 +15,7 @@
 
 #define LIST_TAIL    (256u << 10) /* of a list kept in memory */
 #define CARRIER_PACK (4u << 20)	  /* carriers packed at a time */
-#define META_LEVEL   3
+#define META_LEVEL   1
 
 static const uint8_t zeros[2 * MEMBER_BLOCK];
 

@@ -259,13 +259,25 @@ static bool is_racy(const struct item *i, int64_t now)
 	return ctime > now - grain;
 }
 
+/* Its name on the disk: a reserved one is stored under another. */
+static const char *source_name(const struct item *i, char room[NAME_MAX + 1])
+{
+	if (!i->escape)
+		return i->name;
+	snprintf(room, NAME_MAX + 1, "%.*s", i->name_length - i->escape,
+		 i->name);
+	return room;
+}
+
 static int open_file(const struct item *i)
 {
 	int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	int fd = openat(i->folder->fd, i->name, flags | O_NOATIME);
+	char room[NAME_MAX + 1];
+	const char *name = source_name(i, room);
+	int fd = openat(i->folder->fd, name, flags | O_NOATIME);
 
 	if (fd < 0 && errno == EPERM)
-		fd = openat(i->folder->fd, i->name, flags);
+		fd = openat(i->folder->fd, name, flags);
 	return fd;
 }
 
@@ -302,8 +314,9 @@ static bool take_file(struct change *c, struct item *i, int64_t now)
 
 static bool take_symlink(struct change *c, struct item *i)
 {
-	char target[65536];
-	ssize_t n = readlinkat(i->folder->fd, i->name, target, sizeof(target));
+	char target[65536], room[NAME_MAX + 1];
+	ssize_t n = readlinkat(i->folder->fd, source_name(i, room), target,
+			       sizeof(target));
 
 	if (n < 0) {
 		say(c, i, "cannot be read; left out", errno);
@@ -320,14 +333,14 @@ static bool take_symlink(struct change *c, struct item *i)
 /* Reads what archive needs of a changed name. False: it is left out. */
 static bool take_name(struct change *c, struct item *i, int64_t now)
 {
-	char path[300];
+	char path[300], room[NAME_MAX + 1];
 
 	if (S_ISREG(i->st.stx_mode))
 		return take_file(c, i, now);
 	if (S_ISLNK(i->st.stx_mode) && !take_symlink(c, i))
 		return false;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", i->folder->fd,
-		 i->name);
+		 source_name(i, room));
 	read_xattrs(c, i, -1, path);
 	return true;
 }

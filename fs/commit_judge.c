@@ -174,7 +174,31 @@ static int gather_base(struct commit_walk *w, uint64_t directory,
 	return error ? error : step;
 }
 
-int commit_exclude_below(struct commit_walk *w, uint64_t directory)
+/* The names in one directory; those to go down to are appended to `to`. */
+static int exclude_names(struct commit_walk *w, uint64_t directory,
+			 const struct buffer *names, struct buffer *to)
+{
+	int error = 0;
+
+	for (size_t at = 0; !error && at < names->length;) {
+		const char *name =
+			(char *)names->data + at + sizeof(struct left_name);
+		struct left_name l;
+
+		memcpy(&l, names->data + at, sizeof(l));
+		at += sizeof(l) + l.length + 1;
+		if (l.dirty || !l.length)
+			error = live_excluded(w->live, directory, name,
+					      l.length, l.node,
+					      w->frozen->change);
+		if (!error && l.node && visits_has(w->visits, l.node))
+			error = buffer_append(to, &l.node, sizeof(l.node));
+	}
+	return error;
+}
+
+static int exclude_in(struct commit_walk *w, uint64_t directory,
+		      struct buffer *to)
 {
 	struct buffer names = {0};
 	int error = spool_each_entry(w->frozen->view, directory, gather_entry,
@@ -182,20 +206,22 @@ int commit_exclude_below(struct commit_walk *w, uint64_t directory)
 
 	if (!error && visits_has_base(w->visits, directory))
 		error = gather_base(w, directory, &names);
-	for (size_t at = 0; !error && at < names.length;) {
-		const char *name =
-			(char *)names.data + at + sizeof(struct left_name);
-		struct left_name l;
-
-		memcpy(&l, names.data + at, sizeof(l));
-		at += sizeof(l) + l.length + 1;
-		if (l.dirty || !l.length)
-			error = live_excluded(w->live, directory, name,
-					      l.length, l.node,
-					      w->frozen->change);
-		if (!error && l.node && visits_has(w->visits, l.node))
-			error = commit_exclude_below(w, l.node);
-	}
+	if (!error)
+		error = exclude_names(w, directory, &names, to);
 	buffer_release(&names);
+	return error;
+}
+
+int commit_exclude_below(struct commit_walk *w, uint64_t directory)
+{
+	struct buffer left = {0}; /* directories to go down to */
+	int error = buffer_append(&left, &directory, sizeof(directory));
+
+	while (!error && left.length) {
+		left.length -= sizeof(directory);
+		memcpy(&directory, left.data + left.length, sizeof(directory));
+		error = exclude_in(w, directory, &left);
+	}
+	buffer_release(&left);
 	return error;
 }

@@ -73,31 +73,33 @@ static int above(struct commit_walk *w, uint64_t id, uint64_t *parent,
 	return error;
 }
 
+/* A directory and all above it that are not there yet. */
 static int add(void *context, uint64_t id)
 {
 	struct visits *v = context;
-	uint64_t parent = 0;
-	struct visit *at;
-	bool by_base;
-	int error = grow(v);
+	bool by_base = false;
+	int error = 0;
 
-	if (error)
-		return error;
-	at = find(v, id);
-	if (at->id)
-		return 0;
-	at->id = id;
-	v->count++;
-	if (id == LIVE_ROOT)
-		return 0;
-	error = above(v->walk, id, &parent, &by_base);
-	if (error == REEL_ENOENT || error == REEL_ESTALE)
-		return 0; /* gone, with all in it */
-	if (!error && parent)
-		error = add(v, parent);
-	if (!error && parent && by_base)
-		find(v, parent)->base = true;
-	return error;
+	while (id) {
+		struct visit *at;
+		bool known;
+
+		error = grow(v);
+		if (error)
+			break;
+		at = find(v, id);
+		known = at->id;
+		at->id = id;
+		at->base |= by_base;
+		v->count += !known;
+		if (known || id == LIVE_ROOT)
+			break;
+		error = above(v->walk, id, &id, &by_base);
+		if (error)
+			break;
+	}
+	/* gone, with all in it */
+	return error == REEL_ENOENT || error == REEL_ESTALE ? 0 : error;
 }
 
 int visits_new(struct commit_walk *w, struct visits **out)

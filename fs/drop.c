@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "catalog/delayed.h"
 #include "catalog/rules_file.h"
+#include "fs/mountinfo.h"
 #include "fs/restore_place.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -18,8 +19,6 @@
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
 #endif
-
-#define MOUNT_LIMIT 65536 /* lines of mountinfo */
 
 /* ---- the target ---- */
 
@@ -155,48 +154,12 @@ static int add_journals(struct drop *d)
 	return error;
 }
 
-/* The octal escapes of mountinfo (proc(5)) undone, in place. */
-static void unescape(char *text)
+static int add_mount(void *context, const char *place, const char *type)
 {
-	char *to = text;
-
-	for (; *text; text++) {
-		if (*text == '\\' && text[1] && text[2] && text[3]) {
-			*to++ = (char)((text[1] - '0') << 6 |
-				       (text[2] - '0') << 3 | (text[3] - '0'));
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
-static int add_mounts(struct drop *d)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t room = 0;
-	int error = 0;
-
-	for (int n = 0;
-	     f && !error && n < MOUNT_LIMIT && getline(&line, &room, f) > 0;
-	     n++) {
-		char *at = line, *place = NULL;
-
-		for (int field = 0; field < 5 && at; field++)
-			place = strsep(&at, " ");
-		if (!place)
-			continue;
-		unescape(place);
-		error = add_border(d, place,
-				   "another filesystem; -o restore-filesystem "
-				   "names it");
-	}
-	free(line);
-	if (f)
-		fclose(f);
-	return error;
+	(void)type;
+	return add_border(context, place,
+			  "another filesystem; -o restore-filesystem names "
+			  "it");
 }
 
 static int find_borders(struct drop *d, const struct drop_options *o)
@@ -207,7 +170,7 @@ static int find_borders(struct drop *d, const struct drop_options *o)
 		error = add_border(d, o->mountpoint, "the mount itself");
 	if (!error)
 		error = add_journals(d);
-	return error ? error : add_mounts(d);
+	return error ? error : mountinfo_each(add_mount, d);
 }
 
 /* ---- the whole ---- */

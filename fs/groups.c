@@ -6,6 +6,45 @@
 
 #define FIRST_SLOTS 1024
 
+/* Counted: held by its groups, and while it is the last. */
+struct link_directory {
+	size_t references;
+	size_t length;
+	char path[]; /* with the slash behind it */
+};
+
+static void directory_put(struct link_directory *d)
+{
+	if (d && !--d->references)
+		free(d);
+}
+
+/* The directory of a path, held. */
+static struct link_directory *directory_of(struct link_groups *g,
+					   const char *path, size_t length)
+{
+	struct link_directory *d = g->last;
+
+	if (!d || d->length != length || memcmp(d->path, path, length) != 0) {
+		d = malloc(sizeof(*d) + length);
+		if (!d)
+			return NULL;
+		d->references = 1;
+		d->length = length;
+		memcpy(d->path, path, length);
+		directory_put(g->last);
+		g->last = d;
+	}
+	d->references++;
+	return d;
+}
+
+static void group_free(struct link_group *one)
+{
+	directory_put(one->directory);
+	free(one);
+}
+
 static size_t slot_of(const struct link_groups *g, uint64_t device,
 		      uint64_t source)
 {
@@ -20,11 +59,12 @@ void groups_release(struct link_groups *g)
 		while (g->slots[n]) {
 			struct link_group *next = g->slots[n]->next;
 
-			free(g->slots[n]);
+			group_free(g->slots[n]);
 			g->slots[n] = next;
 		}
 	}
 	free(g->slots);
+	directory_put(g->last);
 	memset(g, 0, sizeof(*g));
 }
 
@@ -45,7 +85,8 @@ static int grow(struct link_groups *g)
 {
 	struct link_groups bigger = {
 		.slot_count = g->slot_count ? g->slot_count * 2 : FIRST_SLOTS,
-		.count = g->count};
+		.count = g->count,
+		.last = g->last};
 
 	bigger.slots = calloc(bigger.slot_count, sizeof(*bigger.slots));
 	if (!bigger.slots)
@@ -68,20 +109,27 @@ static int grow(struct link_groups *g)
 }
 
 int groups_add(struct link_groups *g, const struct link_group *like,
-	       uint64_t links, const char *path, size_t length)
+	       uint32_t links, const char *path, size_t length)
 {
+	const char *slash = memrchr(path, '/', length);
+	size_t above = slash ? (size_t)(slash - path) + 1 : 0;
 	struct link_group *one;
 
+	length -= above;
 	if (g->count >= g->slot_count && grow(g))
 		return REEL_ENOMEM;
-	one = malloc(sizeof(*one) + length + 1);
+	one = malloc(offsetof(struct link_group, name) + length);
 	if (!one)
 		return REEL_ENOMEM;
-	*one = *like;
+	memcpy(one, like, offsetof(struct link_group, name));
+	one->directory = directory_of(g, path, above);
+	if (!one->directory) {
+		free(one);
+		return REEL_ENOMEM;
+	}
 	one->left = links - 1;
-	one->path_length = length;
-	memcpy(one->path, path, length);
-	one->path[length] = '\0';
+	one->name_length = (uint16_t)length;
+	memcpy(one->name, path + above, length);
 	size_t s = slot_of(g, one->device, one->source);
 	one->next = g->slots[s];
 	g->slots[s] = one;
@@ -100,5 +148,15 @@ void groups_seen(struct link_groups *g, struct link_group *one)
 		at = &(*at)->next;
 	*at = one->next;
 	g->count--;
-	free(one);
+	group_free(one);
+}
+
+int groups_path(const struct link_group *one, struct buffer *out)
+{
+	int error;
+
+	out->length = 0;
+	error = buffer_append(out, one->directory->path,
+			      one->directory->length);
+	return error ? error : buffer_append(out, one->name, one->name_length);
 }

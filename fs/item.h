@@ -90,6 +90,8 @@ struct item {
 			  targets; else NULL */
 	size_t length; /* of data */
 	struct digest digest; /* of data, files */
+	/* set by walk: bytes at the end of the name that the file's has not */
+	uint16_t escape;
 	uint16_t name_length;
 	char name[]; /* NUL-terminated */
 };

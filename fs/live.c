@@ -556,7 +556,7 @@ static int64_t monotonic(void)
 /* P3 of spool.h: bytes first, then the rows that name them. */
 static void flush_in_time(struct live *l)
 {
-	bool due, replaced;
+	bool due, replaced, touched;
 
 	pthread_mutex_lock(&l->lock);
 	replaced = l->replaced;
@@ -567,10 +567,11 @@ static void flush_in_time(struct live *l)
 	if (l->first_changed || spool_unflushed(l->spool))
 		live_flush(l);
 	due = monotonic() - l->synced_at > LIVE_SYNC * INT64_C(1000000000);
+	touched = l->touched;
 	pthread_mutex_unlock(&l->lock);
 	if (!due)
 		return;
-	if (l->touched && syncfs(spool_files(l->spool)))
+	if (touched && syncfs(spool_files(l->spool)))
 		log_warning("%s/spool: cannot be synced", l->set->path);
 	pthread_mutex_lock(&l->lock);
 	live_flush(l);

@@ -1,7 +1,7 @@
 /* Inside live: what its files share. live.c nodes, live_names.c names,
- * live_attributes.c attributes, live_bytes.c bytes, live_recognise.c and
- * live_copy.c what need not be stored again, live_list.c listings,
- * live_commit.c commits. */
+ * live_attributes.c attributes, live_bytes.c bytes, live_own.c how they become
+ * a file's own, live_recognise.c and live_copy.c what need not be stored again,
+ * live_list.c listings, live_commit.c commits. */
 #ifndef REEL_FS_LIVE_STATE_H
 #define REEL_FS_LIVE_STATE_H
 
@@ -20,7 +20,10 @@ struct live_node {
 	uint64_t xattrs;	/* the base's set, not yet loaded into row */
 	bool written;		/* since content was last looked for */
 	bool forgotten;		/* dead, and the kernel knows it no more */
-	pthread_mutex_t bytes;	/* of the two below, and the file's bytes */
+	pthread_mutex_t bytes;	/* of `written`, and the file's bytes; what
+				 * says where they are (fd, row.file,
+				 * row.content, row.size) changes under both
+				 * locks as long as anybody has it open */
 	int fd;			/* of row.file; -1 */
 	struct live_node *next; /* in its slot */
 	struct live_node *newer, *older; /* those that nobody uses */
@@ -114,11 +117,24 @@ void live_drop_file(struct live *l, uint64_t file);
 /* live_bytes.c. Whether the spool has room for so many bytes, and for the log;
  * under lock. Names and bytes that go make room and need not ask. */
 int live_may_change(struct live *l, uint64_t length);
+/* The same without any lock, for bytes. */
+int bytes_check_room(struct live *l, uint64_t length);
 /* Nobody needs the node's bytes any more; under lock. */
 void bytes_drop(struct live *l, struct live_node *n);
 /* Under freeze; takes the other locks. */
 int bytes_truncate(struct live *l, struct live_node *n, uint64_t size,
 		   const struct live_user *user);
+/* live_own.c; under the node's lock. Its file of the spool is open, if it has
+ * one. */
+int bytes_open(struct live *l, struct live_node *n);
+/* Makes the bytes from `from` on the node's own to change: a file of the
+ * spool that no commit reads there (L3). `keep`: bytes that stay. */
+int bytes_own(struct live *l, struct live_node *n, uint64_t from,
+	      uint64_t keep);
+/* All of them, or an error. */
+int bytes_put(int fd, const uint8_t *from, size_t length, uint64_t offset);
+/* The row of a content, unless *row has it already; under lock. */
+int bytes_load_content(struct live *l, uint64_t id, struct content_row *row);
 /* Bytes of a content; of an uncompressed frame that fails most contents are as
  * they should be. */
 int64_t bytes_of_content(struct live *l, const struct content_row *row,

@@ -49,6 +49,23 @@ static int lead(struct restore_walk *w, const char **path, struct place **at)
 	}
 }
 
+/* Of several named paths two may be one at the target; told. */
+static bool is_alias(struct restore_walk *w, const struct place *at,
+		     const char *name)
+{
+	char other[TREE_NAME_LIMIT + 1];
+	struct entry_row row;
+
+	if (w->r->options->path_count < 2 || at->fd < 0 ||
+	    faccessat(at->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) ||
+	    !alias_find(at->fd, name, other) ||
+	    tree_lookup(w->c, w->r->options->session, at->node, other,
+			strlen(other), &row))
+		return false;
+	alias_problem_with(w->r, at, name, other);
+	return true;
+}
+
 static int restore_path(struct restore_walk *w, struct place *root,
 			const char *path)
 {
@@ -67,6 +84,10 @@ static int restore_path(struct restore_walk *w, struct place *root,
 	if (!err)
 		err = tree_lookup(w->c, w->r->options->session, at->node, rest,
 				  length, &row);
+	if (!err && is_alias(w, at, rest)) {
+		place_put(w->r, at);
+		return 0;
+	}
 	if (!err && row.node) {
 		err = walk_enter(w, at, rest, length, &row,
 				 (struct walk_way){.named = true}, &child);
@@ -76,7 +97,8 @@ static int restore_path(struct restore_walk *w, struct place *root,
 			return walk_descend(w, child);
 		}
 	} else if (!err) {
-		err = walk_file(w, at, rest, length, &row, true);
+		err = walk_file(w, at, rest, length, &row,
+				(struct walk_way){.named = true});
 	}
 	place_put(w->r, at);
 	return err;
@@ -286,6 +308,7 @@ static void find_self(struct restore *r)
 	r->ruled = plan_has_rules(&r->options->plan);
 	r->alone = r->root >= 0 && flock(r->root, LOCK_EX | LOCK_NB) == 0;
 	pthread_mutex_init(&r->telling, NULL);
+	pthread_mutex_init(&r->naming, NULL);
 }
 
 static int find_helpers(struct restore_walk *w)
@@ -364,5 +387,6 @@ int restore_run(struct set *set, struct catalog *c, struct library *l,
 	walk_release(&w);
 	conclude(&w, result);
 	pthread_mutex_destroy(&r.telling);
+	pthread_mutex_destroy(&r.naming);
 	return err ? err : atomic_load(&r.error);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "tape/error.h"
 
+#define HOLDS	       64
 #define CLONE_SLOTS    (1u << 18) /* about 150 bytes each */
 #define CLONE_SMALLEST (8u << 10)
 #define COPY_SMALLEST  (256u << 10)
@@ -29,7 +30,8 @@ struct slot {
 	ino_t inode;
 	struct timespec mtime, ctime;
 	uint64_t xattrs;
-	uint32_t uid, gid, flags;
+	uint32_t uid, gid;
+	uint32_t flags; /* that forbid links */
 	mode_t mode;
 	char *path;
 };
@@ -37,6 +39,8 @@ struct slot {
 struct restore_clones {
 	bool shares; /* the target's filesystem does FICLONE */
 	bool links;
+	/* Of contents in work; taken before `lock`. */
+	pthread_mutex_t held[HOLDS];
 	pthread_mutex_t lock;
 	struct slot *slots; /* NULL: nothing is remembered */
 };
@@ -69,6 +73,8 @@ int clones_new(struct restore *r, struct restore_clones **out)
 		free(c);
 		return REEL_ENOMEM;
 	}
+	for (int i = 0; i < HOLDS; i++)
+		pthread_mutex_init(&c->held[i], NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	*out = c;
 	return 0;
@@ -81,6 +87,8 @@ void clones_free(struct restore_clones *c)
 	for (size_t i = 0; c->slots && i < CLONE_SLOTS; i++)
 		free(c->slots[i].path);
 	free(c->slots);
+	for (int i = 0; i < HOLDS; i++)
+		pthread_mutex_destroy(&c->held[i]);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -90,6 +98,18 @@ static bool is_worth(const struct restore_clones *c, uint64_t size)
 {
 	return size && (c->links || size >= COPY_SMALLEST ||
 			(c->shares && size >= CLONE_SMALLEST));
+}
+
+pthread_mutex_t *clones_hold(struct restore *r, const struct restore_entry *e)
+{
+	struct restore_clones *c = r->clones;
+	pthread_mutex_t *held = &c->held[e->content.id % HOLDS];
+
+	if (r->options->dry_run || !e->content.id ||
+	    !is_worth(c, e->content.size))
+		return NULL;
+	pthread_mutex_lock(held);
+	return held;
 }
 
 static struct slot *slot_of(struct restore_clones *c, uint64_t content)
@@ -222,8 +242,7 @@ static bool is_equal(const struct slot *s, const struct inode_row *i)
 	struct timespec t = meta_time(i->mtime);
 
 	return s->mode == i->mode && s->uid == i->uid && s->gid == i->gid &&
-	       s->flags == i->flags && s->xattrs == i->xattrs &&
-	       same_time(&s->mtime, &t);
+	       !s->flags && s->xattrs == i->xattrs && same_time(&s->mtime, &t);
 }
 
 bool clones_link(struct restore *r, const struct place *p, const char *name,
@@ -278,7 +297,7 @@ void clones_note(struct restore *r, int fd, const struct place *p,
 			   .xattrs = i->xattrs,
 			   .uid = i->uid,
 			   .gid = i->gid,
-			   .flags = i->flags,
+			   .flags = meta_flags_wanted(e),
 			   .mode = i->mode,
 			   .path = path};
 	pthread_mutex_unlock(&c->lock);

@@ -111,15 +111,14 @@ static int open_directory(struct restore *r, struct place *p)
 	return 0;
 }
 
-static int make_directory(struct restore *r, struct place *p)
+static int make_directory(struct place *p, bool replace)
 {
 	const mode_t mode = RESTORE_UNFINISHED_DIRECTORY;
 	int up = p->up->fd;
 
-	(void)r;
-	if (mkdirat(up, p->name, mode) &&
-	    (errno != EEXIST || unlinkat(up, p->name, 0) ||
-	     mkdirat(up, p->name, mode)))
+	if (replace && unlinkat(up, p->name, 0) && errno != ENOENT)
+		return error_from_errno(errno);
+	if (mkdirat(up, p->name, mode))
 		return error_from_errno(errno);
 	p->fresh = true;
 	p->fd = openat(up, p->name, DIRECTORY_FLAGS);
@@ -144,12 +143,15 @@ int place_enter(struct restore *r, struct place *up, const char *name,
 	if (err)
 		return err;
 	p->delayed = way == PLACE_DELAY;
-	if (r->options->dry_run)
+	p->lost = way == PLACE_LOST;
+	if (p->lost)
+		err = 0;
+	else if (r->options->dry_run)
 		peep(p);
 	else if (way == PLACE_OPEN)
 		err = open_directory(r, p);
-	else if (way == PLACE_MAKE)
-		err = make_directory(r, p);
+	else if (way == PLACE_MAKE || way == PLACE_REPLACE)
+		err = make_directory(p, way == PLACE_REPLACE);
 	if (err) {
 		free(p);
 		return err;
@@ -158,7 +160,7 @@ int place_enter(struct restore *r, struct place *up, const char *name,
 		learn(r, p);
 	p->system =
 		up->system || (!up->up && system_name(p->name, p->name_length));
-	p->adorn = true;
+	p->adorn = !p->lost;
 	p->entry = *e;
 	memset(e, 0, sizeof(*e));
 	place_get(up);

@@ -73,6 +73,7 @@ struct restore {
 	atomic_bool system; /* a directory of the operating system changed */
 	atomic_int error;   /* first REEL_EDAMAGED, REEL_EMEDIUM */
 	pthread_mutex_t telling;
+	pthread_mutex_t naming; /* see rename_apart */
 };
 
 /* One entry's metadata, with memory of its own. */
@@ -83,6 +84,7 @@ struct restore_entry {
 	size_t xattrs_length;
 	struct content_row content;
 	struct plan_opinion opinion;
+	bool unlisted; /* its directory had no such name before */
 };
 void restore_entry_release(struct restore_entry *e);
 
@@ -93,6 +95,7 @@ struct place {
 	unsigned depth;
 	bool fresh;   /* see P3: nothing to replace in it */
 	bool delayed; /* will be made at the next boot */
+	bool lost;    /* cannot be made: walked only to name what is in it */
 	bool system;  /* of the operating system, see restore_system */
 	bool adorn;   /* set the metadata at the end */
 	bool acl;     /* has a default ACL that new names would inherit */
@@ -109,9 +112,11 @@ struct place {
 int place_root(struct restore *r, int fd, bool fresh, struct restore_entry *e,
 	       struct place **out);
 enum place_way {
-	PLACE_OPEN,  /* it is there */
-	PLACE_MAKE,  /* it is not, or something that is to be replaced */
-	PLACE_DELAY, /* it will be made at the next boot */
+	PLACE_OPEN,    /* it is there */
+	PLACE_MAKE,    /* it is not */
+	PLACE_REPLACE, /* a file is there, which goes */
+	PLACE_DELAY,   /* it will be made at the next boot */
+	PLACE_LOST,    /* it cannot be made */
 };
 /* Opens or makes the directory `name` in `up`; takes over *e on success. Its
  * metadata are set at the end unless `adorn` is changed. */
@@ -137,6 +142,9 @@ void restore_tell(struct restore *r, const struct place *p, const char *name,
 		  const struct plan_verdict *v);
 void restore_tell_path(struct restore *r, const char *path,
 		       const struct plan_verdict *v);
+/* A name in a lost place, and how many there were in all below it. */
+void restore_lost(struct restore *r, const struct place *p, const char *name);
+void restore_lost_below(const struct place *p, unsigned long long count);
 /* Something was changed in a place. */
 void restore_touched(struct restore *r, const struct place *p,
 		     const char *name);
@@ -160,6 +168,23 @@ int look_opinion(struct restore *r, const struct place *p, const char *name,
 void look_decide(struct restore *r, const struct place *p, const char *name,
 		 const struct plan_opinion *o, const struct look *l,
 		 struct plan_verdict *out);
+
+/* restore_alias.c: filesystems that take two names for one (FILE and file,
+ * name. and name). Finds the name by which the directory lists what stands at
+ * `name`. False: by that name, or nothing stands there. */
+bool alias_find(int directory, const char *name,
+		char other[TREE_NAME_LIMIT + 1]);
+/* Whether two names are one there: their file has no third. */
+bool alias_is(int directory, const char *name, const char *other);
+/* Whether a directory takes names of different letters for one; true when
+ * that cannot be found out. */
+bool alias_possible(struct restore *r, const struct place *p);
+/* Counts and says that `name` is not restored, since at the target something
+ * stands there that was not there before: the file of another name, mostly. */
+void alias_problem(struct restore *r, const struct place *p, const char *name);
+/* The same when that name is known. */
+void alias_problem_with(struct restore *r, const struct place *p,
+			const char *name, const char *other);
 
 /* restore_temporary.c: names that only this set makes in this directory. */
 #define TEMPORARY_ROOM 40
@@ -251,16 +276,25 @@ int write_create(struct restore *r, int directory, const char *at, bool fresh,
 struct sweep_names {
 	char *text; /* each with a NUL behind it */
 	uint32_t *at;
+	bool *met; /* the snapshot has it, too, or it is gone */
 	size_t count;
 	size_t next; /* not yet passed by the walk */
+	bool known;  /* no name is missing */
+	enum { FOLD_UNKNOWN, FOLD_NO, FOLD_YES } fold;
 };
 /* The names of a directory, in byte order. */
 int sweep_list(int directory, struct sweep_names *out);
 void sweep_release(struct sweep_names *n);
-/* The walk comes to `name` (NULL: to the end): what comes before it is extra.
- */
-void sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
+/* The walk comes to `name`: what comes before it is extra, and is removed now
+ * or, where it may be another name's file, at the end. Whether it is there. */
+bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 		const char *name, size_t length);
+/* The walk is at the end. */
+void sweep_rest(struct restore *r, const struct place *p,
+		struct sweep_names *n);
+/* A name is that of a file of the snapshot: false, it was before, or it is not
+ * among these names. */
+bool sweep_claim(struct sweep_names *n, const char *name);
 /* Whether something in a directory that is in the way is in use, so that it
  * goes at the next boot only. */
 bool sweep_waits(struct restore *r, const struct place *p, const char *name);
@@ -268,6 +302,7 @@ bool sweep_waits(struct restore *r, const struct place *p, const char *name);
  * when something has to stay. `delayed`: at the next boot. */
 int sweep_clear(struct restore *r, const struct place *p, const char *name,
 		bool delayed);
+bool sweep_is_directory(const struct place *p, const char *name);
 /* Whether a directory has anything in it. */
 bool sweep_is_full(const struct place *p, const char *name);
 
@@ -275,6 +310,9 @@ bool sweep_is_full(const struct place *p, const char *name);
  * extents, or become links. */
 int clones_new(struct restore *r, struct restore_clones **out);
 void clones_free(struct restore_clones *c);
+/* Of threads that restore one content the second waits until the first has
+ * noted where it stands. What is held (or NULL) is let go of in the end. */
+pthread_mutex_t *clones_hold(struct restore *r, const struct restore_entry *e);
 /* True when `fd` now has the content. */
 bool clones_try(struct restore *r, int fd, const struct content_row *content);
 /* True when `fd` now has what `name` has, if that may be worth it. */

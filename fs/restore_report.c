@@ -1,6 +1,7 @@
 /* What a restore says of single names. */
 #include "fs/restore_place.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tape/log.h"
@@ -53,12 +54,11 @@ void restore_tell(struct restore *r, const struct place *p, const char *name,
 	free(path);
 }
 
-static void say(const char *path, const char *what, int err)
+static void say(const char *path, const char *why)
 {
 	char *text = text_name(path, strlen(path));
 
-	log_warning("%s: %s%s%s", text && *text ? text : ".", what,
-		    err ? ": " : "", err ? strerror(err) : "");
+	log_warning("%s: %s", text && *text ? text : ".", why);
 	free(text);
 }
 
@@ -67,22 +67,55 @@ void restore_problem(struct restore *r, enum restore_problem kind,
 		     int err)
 {
 	unsigned long long n = atomic_fetch_add(&r->kinds[kind], 1);
-	const struct plan_verdict v = {.action = PLAN_FAILED, .why = what};
+	struct plan_verdict v = {.action = PLAN_FAILED, .why = what};
 	bool silent = kind != PROBLEM_OTHER && n >= SAID_OF_A_KIND;
-	char *path;
+	char *path, *why = NULL;
 
 	atomic_fetch_add(&r->problems, 1);
 	if (silent && n == SAID_OF_A_KIND)
-		log_warning("more of this kind are not listed: %s", what);
+		log_warning("more of this kind are not listed here (--report "
+			    "FILE has them all): %s",
+			    what);
 	if (silent && !r->options->event)
 		return;
 	path = place_path(p, name);
 	if (!path)
 		return;
+	if (err && asprintf(&why, "%s: %s", what, strerror(err)) >= 0)
+		v.why = why;
 	if (!silent)
-		say(path, what, err);
+		say(path, v.why);
 	if (r->options->event)
 		tell(r, path, &v);
+	free(why);
+	free(path);
+}
+
+void restore_lost(struct restore *r, const struct place *p, const char *name)
+{
+	const struct plan_verdict v = {.action = PLAN_FAILED,
+				       .why = "its directory was not restored"};
+	char *path;
+
+	atomic_fetch_add(&r->problems, 1);
+	if (!r->options->event)
+		return;
+	path = place_path(p, name);
+	if (path)
+		tell(r, path, &v);
+	free(path);
+}
+
+void restore_lost_below(const struct place *p, unsigned long long count)
+{
+	char *path = count ? place_path(p, NULL) : NULL;
+	char *text = path ? text_name(path, strlen(path)) : NULL;
+
+	if (text)
+		log_warning("%s: nor was what is below it restored, names: "
+			    "%llu (--report FILE has them all)",
+			    text, count);
+	free(text);
 	free(path);
 }
 

@@ -25,6 +25,7 @@ void sweep_release(struct sweep_names *n)
 {
 	free(n->text);
 	free(n->at);
+	free(n->met);
 	*n = (struct sweep_names){0};
 }
 
@@ -66,7 +67,8 @@ int sweep_list(int directory, struct sweep_names *out)
 		close(fd);
 	if (!err) {
 		out->at = malloc((count + 1) * sizeof(*out->at));
-		err = out->at ? 0 : REEL_ENOMEM;
+		out->met = calloc(count + 1, sizeof(*out->met));
+		err = out->at && out->met ? 0 : REEL_ENOMEM;
 	}
 	if (err) {
 		sweep_release(out);
@@ -78,7 +80,16 @@ int sweep_list(int directory, struct sweep_names *out)
 	}
 	if (count)
 		qsort_r(out->at, count, sizeof(*out->at), compare, out->text);
+	out->known = true;
 	return 0;
+}
+
+bool sweep_is_directory(const struct place *p, const char *name)
+{
+	struct stat st;
+
+	return fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
 }
 
 bool sweep_is_full(const struct place *p, const char *name)
@@ -357,35 +368,86 @@ static void sweep_one(struct restore *r, const struct place *p,
 {
 	struct sweep s;
 
-	if (!r->options->dry_run && is_rubbish(r, p, name)) {
-		unlinkat(p->fd, name, 0);
-		return;
-	}
-	if (!r->options->delete)
-		return;
 	if (sweep_begin(&s, r, p, NULL) == 0)
 		sweep_name(&s, p->fd, name, &p->plan, false);
 	buffer_release(&s.path);
 }
 
-void sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
+/* What may be the file of a name that is still to come is left for the end. */
+static void pass(struct restore *r, const struct place *p,
+		 struct sweep_names *n, size_t at)
+{
+	const char *have = n->text + n->at[at];
+
+	if (!r->options->dry_run && is_rubbish(r, p, have)) {
+		unlinkat(p->fd, have, 0);
+		n->met[at] = true;
+		return;
+	}
+	if (!r->options->delete)
+		return;
+	if (n->fold == FOLD_UNKNOWN)
+		n->fold = alias_possible(r, p) ? FOLD_YES : FOLD_NO;
+	if (n->fold == FOLD_YES)
+		return;
+	n->met[at] = true;
+	sweep_one(r, p, have);
+}
+
+static bool stopped(const struct restore *r)
+{
+	return r->options->stop && *r->options->stop;
+}
+
+bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 		const char *name, size_t length)
 {
-	while (n->next < n->count) {
+	for (; n->next < n->count; n->next++) {
 		const char *have = n->text + n->at[n->next];
-		int order = -1;
+		int order = strncmp(have, name, length);
 
-		if (name) {
-			order = strncmp(have, name, length);
-			if (!order && have[length])
-				order = 1;
+		if (order > 0 || (order == 0 && have[length]))
+			return false;
+		if (order == 0) {
+			n->met[n->next++] = true;
+			return true;
 		}
-		if (order > 0)
-			return;
-		n->next++;
-		if (order == 0)
-			return;
-		if (!r->options->stop || !*r->options->stop)
-			sweep_one(r, p, have);
+		if (!n->met[n->next] && !stopped(r))
+			pass(r, p, n, n->next);
 	}
+	return false;
+}
+
+void sweep_rest(struct restore *r, const struct place *p, struct sweep_names *n)
+{
+	for (; n->next < n->count && !stopped(r); n->next++)
+		if (!n->met[n->next])
+			pass(r, p, n, n->next);
+	if (!r->options->delete || n->fold != FOLD_YES)
+		return;
+	for (size_t at = 0; at < n->count && !stopped(r); at++)
+		if (!n->met[at])
+			sweep_one(r, p, n->text + n->at[at]);
+}
+
+bool sweep_claim(struct sweep_names *n, const char *name)
+{
+	size_t from = 0, end = n->count;
+
+	while (from < end) {
+		size_t at = from + (end - from) / 2;
+		int order = strcmp(n->text + n->at[at], name);
+
+		if (order == 0) {
+			bool first = !n->met[at];
+
+			n->met[at] = true;
+			return first;
+		}
+		if (order < 0)
+			from = at + 1;
+		else
+			end = at;
+	}
+	return false;
 }

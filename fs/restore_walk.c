@@ -143,9 +143,12 @@ static void list_names(struct restore_walk *w, struct level *l)
 	struct place *p = l->place;
 	int err;
 
-	if (p->fd < 0 || p->delayed || (p->fresh && !r->options->dry_run) ||
-	    (r->options->dry_run && !r->options->delete))
+	if (p->fd < 0 || p->delayed || p->lost ||
+	    (p->fresh && !r->options->dry_run) ||
+	    (r->options->dry_run && !r->options->delete)) {
+		l->names.known = p->fresh && p->fd >= 0;
 		return;
+	}
 	err = sweep_list(p->fd, &l->names);
 	if (err)
 		restore_problem(r, PROBLEM_OTHER, p, NULL,
@@ -184,16 +187,14 @@ static int push(struct restore_walk *w, struct place *p)
 /* ---- one entry ---- */
 
 /* Whether what stands there is gone into, and how. */
-static bool choose(struct restore_walk *w, struct place *up, const char *name,
-		   const struct plan_verdict *v, const struct look *l,
+static bool choose(const struct plan_verdict *v, const struct look *l,
 		   enum place_way *way)
 {
 	bool there = S_ISDIR(l->subject.present);
 
-	(void)w;
-	(void)up;
-	(void)name;
-	*way = there ? PLACE_OPEN : PLACE_MAKE;
+	*way = there		    ? PLACE_OPEN
+	       : l->subject.present ? PLACE_REPLACE
+				    : PLACE_MAKE;
 	switch (v->action) {
 	case PLAN_EXCLUDED:
 		return false;
@@ -270,7 +271,9 @@ int walk_enter(struct restore_walk *w, struct place *up, const char *name,
 		o.exclude = NULL;
 	look_at_directory(up, name, &row->inode, &l);
 	look_decide(w->r, up, name, &o, &l, &v);
-	if (!choose(w, up, name, &v, &l, &way)) {
+	if (walk_way.unlisted && l.subject.present && !w->r->options->dry_run)
+		return REEL_EEXIST;
+	if (!choose(&v, &l, &way)) {
 		restore_tell(w->r, up, name, &v);
 		return 0;
 	}
@@ -283,7 +286,7 @@ int walk_enter(struct restore_walk *w, struct place *up, const char *name,
 		return err;
 	(*out)->node = node;
 	(*out)->plan = below;
-	(*out)->adorn = way == PLACE_MAKE ||
+	(*out)->adorn = way == PLACE_MAKE || way == PLACE_REPLACE ||
 			(way == PLACE_OPEN && v.action != PLAN_KEPT && !v.why &&
 			 (!walk_way.leading || l.subject.unfinished));
 	told(w, up, name, &v, walk_way.leading);
@@ -313,7 +316,7 @@ static void group(struct restore_walk *w, struct place *p, const char *name,
 }
 
 int walk_file(struct restore_walk *w, struct place *p, const char *name,
-	      size_t length, const struct entry_row *row, bool named)
+	      size_t length, const struct entry_row *row, struct walk_way way)
 {
 	char text[TREE_NAME_LIMIT + 1];
 	struct plan_opinion o;
@@ -325,7 +328,7 @@ int walk_file(struct restore_walk *w, struct place *p, const char *name,
 	text[length] = '\0';
 	if (look_opinion(w->r, p, text, row->inode.mode, &o, &below))
 		return REEL_ENOMEM;
-	if (named)
+	if (way.named)
 		o.exclude = NULL;
 	if (o.exclude) {
 		restore_tell(w->r, p, text,
@@ -337,6 +340,7 @@ int walk_file(struct restore_walk *w, struct place *p, const char *name,
 	if (err)
 		return err;
 	e.opinion = o;
+	e.unlisted = way.unlisted;
 	if (e.inode.nlink <= 1 && !w->r->options->dry_run)
 		return pool_add(w->pool, p, text, length, &e);
 	if (e.inode.nlink <= 1)
@@ -347,12 +351,177 @@ int walk_file(struct restore_walk *w, struct place *p, const char *name,
 	return 0;
 }
 
+/* ---- what cannot be restored ---- */
+
+/* Whether a rule leaves it out anyway. */
+static int spared(struct restore_walk *w, struct place *p, const char *name,
+		  mode_t mode, struct plan_place *below)
+{
+	struct plan_verdict v = {.action = PLAN_EXCLUDED};
+	struct plan_opinion o;
+
+	if (look_opinion(w->r, p, name, mode, &o, below))
+		return REEL_ENOMEM;
+	if (!o.exclude && (!o.keep || o.keep->verb != RULE_PRESERVE))
+		return 0;
+	v.rule = o.exclude;
+	if (!o.exclude)
+		v = (struct plan_verdict){PLAN_KEPT, o.keep, NULL};
+	restore_tell(w->r, p, name, &v);
+	return 1;
+}
+
+/* A directory that is not restored is walked nevertheless, so that all that
+ * is in it is named. */
+static int enter_lost(struct restore_walk *w, struct place *up,
+		      const char *name, const struct entry_row *row,
+		      const struct plan_place *below)
+{
+	struct restore_entry none = {0};
+	struct place *p;
+	int err;
+
+	if (is_ancestor(up, row->node))
+		return REEL_EDAMAGED;
+	err = place_enter(w->r, up, name, row->name_length, PLACE_LOST, &none,
+			  &p);
+	if (err)
+		return err;
+	p->node = row->node;
+	p->plan = *below;
+	err = push(w, p);
+	if (err)
+		place_put(w->r, p);
+	return err;
+}
+
+static int visit_lost(struct restore_walk *w, struct place *p, const char *name,
+		      const struct entry_row *row)
+{
+	struct plan_place below;
+	int err = spared(w, p, name, row->inode.mode, &below);
+
+	if (err)
+		return err < 0 ? err : 0;
+	w->lost++;
+	restore_lost(w->r, p, name);
+	return row->node ? enter_lost(w, p, name, row, &below) : 0;
+}
+
+/* Where the target lists names in letters of its own, only the snapshot knows
+ * the other name. */
+static bool find_twin(struct restore_walk *w, struct place *p, const char *name,
+		      char other[TREE_NAME_LIMIT + 1])
+{
+	struct tree_cursor *c;
+	struct entry_row row;
+	bool found = false;
+
+	if (tree_list(w->c, w->r->options->session, p->node, &c))
+		return false;
+	while (!found && tree_step(c, &row) == 1) {
+		if (!place_name_valid(row.name, row.name_length))
+			continue;
+		memcpy(other, row.name, row.name_length);
+		other[row.name_length] = '\0';
+		found = strcmp(other, name) && alias_is(p->fd, name, other);
+	}
+	tree_end(c);
+	if (!found)
+		other[0] = '\0';
+	return found;
+}
+
+/* What stands at a name that was not listed has another name there: that of
+ * another file of the snapshot (which stays), or of one that the target has
+ * besides (and which is the same name to it). */
+static bool is_alias(struct restore_walk *w, struct place *p, const char *name,
+		     char other[TREE_NAME_LIMIT + 1])
+{
+	struct sweep_names *names = &w->levels[w->depth - 1].names;
+	struct entry_row row;
+
+	if (!alias_find(p->fd, name, other))
+		return find_twin(w, p, name, other);
+	if (!sweep_claim(names, other))
+		return true;
+	return tree_lookup(w->c, w->r->options->session, p->node, other,
+			   strlen(other), &row) != REEL_ENOENT;
+}
+
+/* 1: it is another name's, which was said. *unlisted: it is nothing's. */
+static int check_name(struct restore_walk *w, struct place *p, const char *name,
+		      const struct entry_row *row, bool *unlisted)
+{
+	char other[TREE_NAME_LIMIT + 1] = "";
+
+	*unlisted = w->levels[w->depth - 1].names.known && p->fd >= 0;
+	if (!*unlisted || (p->fresh && !row->node) ||
+	    faccessat(p->fd, name, F_OK, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	if (is_alias(w, p, name, other)) {
+		alias_problem_with(w->r, p, name, other);
+		return 1;
+	}
+	*unlisted = false;
+	return 0;
+}
+
+/* ---- the walk ---- */
+
+static int visit_directory(struct restore_walk *w, struct place *p,
+			   const char *name, const struct entry_row *row,
+			   struct walk_way way)
+{
+	const struct plan_place below = p->plan;
+	char other[TREE_NAME_LIMIT + 1];
+	struct place *child;
+	int err = walk_enter(w, p, name, row->name_length, row, way, &child);
+
+	if (err == REEL_EEXIST && alias_find(p->fd, name, other)) {
+		alias_problem_with(w->r, p, name, other);
+		return enter_lost(w, p, name, row, &below);
+	}
+	/* Made meanwhile, as the journal's directory is. */
+	if (err == REEL_EEXIST && sweep_is_directory(p, name))
+		err = walk_enter(w, p, name, row->name_length, row,
+				 (struct walk_way){0}, &child);
+	if (err && err != REEL_ENOMEM && err != REEL_EDAMAGED) {
+		restore_problem(w->r, PROBLEM_OTHER, p, name,
+				"the directory cannot be made",
+				error_errno(err));
+		return enter_lost(w, p, name, row, &below);
+	}
+	if (err || !child)
+		return err;
+	atomic_fetch_add(&w->r->directories, 1);
+	err = push(w, child);
+	if (err)
+		place_put(w->r, child);
+	return err;
+}
+
+static int visit_name(struct restore_walk *w, struct place *p, const char *name,
+		      const struct entry_row *row)
+{
+	struct walk_way way = {0};
+
+	if (p->lost)
+		return visit_lost(w, p, name, row);
+	if (!sweep_upto(w->r, p, &w->levels[w->depth - 1].names, name,
+			row->name_length) &&
+	    check_name(w, p, name, row, &way.unlisted))
+		return row->node ? enter_lost(w, p, name, row, &p->plan) : 0;
+	if (row->node)
+		return visit_directory(w, p, name, row, way);
+	return walk_file(w, p, name, row->name_length, row, way);
+}
+
 /* One entry of a directory; REEL_ENOMEM or REEL_ESTOPPED end the run. */
 static int visit(struct restore_walk *w, struct place *p,
 		 const struct entry_row *row)
 {
 	char name[TREE_NAME_LIMIT + 1] = "";
-	struct place *child;
 	int err;
 
 	w->progress.entries++;
@@ -362,20 +531,7 @@ static int visit(struct restore_walk *w, struct place *p,
 		return 0;
 	}
 	memcpy(name, row->name, row->name_length);
-	sweep_upto(w->r, p, &w->levels[w->depth - 1].names, name,
-		   row->name_length);
-	if (row->node) {
-		err = walk_enter(w, p, name, row->name_length, row,
-				 (struct walk_way){0}, &child);
-		if (!err && child) {
-			atomic_fetch_add(&w->r->directories, 1);
-			err = push(w, child);
-			if (err)
-				place_put(w->r, child);
-		}
-	} else {
-		err = walk_file(w, p, name, row->name_length, row, false);
-	}
+	err = visit_name(w, p, name, row);
 	if (err == REEL_ENOMEM)
 		return err;
 	if (err)
@@ -393,8 +549,12 @@ static int pop(struct restore_walk *w)
 
 	tree_end(l->cursor);
 	sweep_release(&l->names);
+	if (p->lost && up && !up->place->lost) {
+		restore_lost_below(p, w->lost);
+		w->lost = 0;
+	}
 	if (up && up->place->fd < 0 && !up->place->delayed &&
-	    !w->r->options->dry_run) {
+	    !up->place->lost && !w->r->options->dry_run) {
 		err = place_reopen(up->place);
 		w->shut = w->depth - 1;
 	}
@@ -433,7 +593,7 @@ int walk_descend(struct restore_walk *w, struct place *p)
 		if (more < 0)
 			trouble(w, l->place, NULL, more);
 		else if (!err)
-			sweep_upto(w->r, l->place, &l->names, NULL, 0);
+			sweep_rest(w->r, l->place, &l->names);
 		pop(w);
 	}
 	return err;

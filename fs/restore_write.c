@@ -64,6 +64,15 @@ static int fill(struct restore *r, int fd, bool fresh, const struct place *p,
 	return err;
 }
 
+/* Some filesystems (NFS, FUSE) say only when a file is closed that its data
+ * found no room: it is asked before the file gets its name. */
+static int settled(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 || close(copy) ? error_from_errno(errno) : 0;
+}
+
 static int create_regular(struct restore *r, int directory, const char *at,
 			  bool fresh, const struct place *p, const char *name,
 			  const struct restore_entry *e, int *out)
@@ -81,6 +90,8 @@ static int create_regular(struct restore *r, int directory, const char *at,
 		err = error_from_errno(errno);
 	if (!err)
 		err = verify(r, fd, e);
+	if (!err)
+		err = settled(fd);
 	if (err) {
 		close(fd);
 		unlinkat(directory, at, 0);
@@ -123,24 +134,36 @@ int write_create(struct restore *r, int directory, const char *at, bool fresh,
 
 /* ---- putting it into its place ---- */
 
-/* What was decided to be new must not meet anything when rules or options
- * would keep that. */
-static bool is_guarded(const struct restore *r, const struct place *p,
-		       const struct plan_verdict *v)
+/* What was decided to be new must not meet anything: rules and options might
+ * keep that, or it is another name's file (restore_alias.c). */
+static bool is_guarded(const struct plan_verdict *v)
 {
-	return v->action == PLAN_NEW && !p->fresh &&
-	       (r->ruled || r->options->plan.overwrite != OVERWRITE_ALWAYS);
+	return v->action == PLAN_NEW;
 }
 
-static int rename_new(const struct place *p, const char *from, const char *name)
+/* Where the filesystem cannot, at least not our own threads. */
+static int rename_apart(struct restore *r, const struct place *p,
+			const char *from, const char *name)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&r->naming);
+	if (faccessat(p->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		err = REEL_EEXIST;
+	else if (renameat(p->fd, from, p->fd, name))
+		err = error_from_errno(errno);
+	pthread_mutex_unlock(&r->naming);
+	return err;
+}
+
+static int rename_new(struct restore *r, const struct place *p,
+		      const char *from, const char *name)
 {
 	if (renameat2(p->fd, from, p->fd, name, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return error_from_errno(errno);
-	if (faccessat(p->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return REEL_EEXIST;
-	return renameat(p->fd, from, p->fd, name) ? error_from_errno(errno) : 0;
+	return rename_apart(r, p, from, name);
 }
 
 int write_over(struct restore *r, const struct place *p, const char *from,
@@ -148,8 +171,8 @@ int write_over(struct restore *r, const struct place *p, const char *from,
 {
 	int err;
 
-	if (is_guarded(r, p, v))
-		return rename_new(p, from, name);
+	if (is_guarded(v))
+		return rename_new(r, p, from, name);
 	if (renameat(p->fd, from, p->fd, name) == 0)
 		return 0;
 	if (errno != EISDIR)
@@ -205,10 +228,14 @@ static int errno_of(int err)
 }
 
 static void failed(struct restore *r, const struct place *p, const char *name,
-		   int err)
+		   const struct plan_verdict *v, int err)
 {
 	if (err == REEL_ESTOPPED)
 		return;
+	if (err == REEL_EEXIST && is_guarded(v)) {
+		alias_problem(r, p, name);
+		return;
+	}
 	note_error(r, err);
 	restore_problem(r, PROBLEM_OTHER, p, name, why(err), errno_of(err));
 }
@@ -238,7 +265,7 @@ static void make(struct restore *r, const struct place *p, const char *name,
 		 const struct restore_entry *e, const struct plan_verdict *v,
 		 struct written *out)
 {
-	int err = REEL_EEXIST, fd = -1;
+	int err, fd = -1;
 
 	if (r->options->link_duplicates && clones_link(r, p, name, e, v)) {
 		atomic_fetch_add(&r->files, 1);
@@ -248,12 +275,12 @@ static void make(struct restore *r, const struct place *p, const char *name,
 	}
 	if (p->fresh)
 		err = write_create(r, p->fd, name, true, p, name, e, &fd);
-	if (err == REEL_EEXIST)
+	else
 		err = replace(r, p, name, e, v, &fd);
 	if (err) {
 		if (fd >= 0)
 			close(fd);
-		failed(r, p, name, err);
+		failed(r, p, name, v, err);
 		return;
 	}
 	settle(r, p, name, fd, e, out);
@@ -336,7 +363,7 @@ static void rehearse(struct restore *r, const struct place *p, const char *name,
 	if (S_ISDIR(l->subject.present))
 		err = rehearse_clear(r, p, name, delayed);
 	if (err) {
-		failed(r, p, name, err);
+		failed(r, p, name, v, err);
 		return;
 	}
 	if (out)
@@ -353,8 +380,19 @@ static bool waits(struct restore *r, const struct place *p, const char *name)
 	       sweep_waits(r, p, name);
 }
 
-void write_entry(struct restore *r, const struct place *p, const char *name,
-		 const struct restore_entry *e, struct written *out)
+/* It was not there when the directory was listed. */
+static bool is_taken(struct restore *r, const struct place *p, const char *name,
+		     const struct restore_entry *e, const struct look *l)
+{
+	if (!l->subject.present || !e->unlisted || r->options->dry_run)
+		return false;
+	alias_problem(r, p, name);
+	return true;
+}
+
+static void write_held(struct restore *r, const struct place *p,
+		       const char *name, const struct restore_entry *e,
+		       struct written *out)
 {
 	struct plan_verdict v;
 	struct look l;
@@ -362,6 +400,8 @@ void write_entry(struct restore *r, const struct place *p, const char *name,
 	if (!restorable(r, p, name, e))
 		return;
 	look_at(r, p, name, e, &l);
+	if (is_taken(r, p, name, e, &l))
+		return;
 	look_decide(r, p, name, &e->opinion, &l, &v);
 	if (v.action == PLAN_KEPT || v.action == PLAN_EXCLUDED) {
 		restore_tell(r, p, name, &v);
@@ -390,6 +430,16 @@ void write_entry(struct restore *r, const struct place *p, const char *name,
 	} else {
 		make(r, p, name, e, &v, out);
 	}
+}
+
+void write_entry(struct restore *r, const struct place *p, const char *name,
+		 const struct restore_entry *e, struct written *out)
+{
+	pthread_mutex_t *held = clones_hold(r, e);
+
+	write_held(r, p, name, e, out);
+	if (held)
+		pthread_mutex_unlock(held);
 }
 
 /* ---- further names ---- */
@@ -433,7 +483,7 @@ int write_link_over(struct restore *r, int directory, const char *from,
 
 	if (v->action == PLAN_NEW)
 		err = link_at(directory, from, inode, p->fd, name);
-	if (err != REEL_EEXIST || is_guarded(r, p, v))
+	if (err != REEL_EEXIST || is_guarded(v))
 		return err;
 	for (int i = 0; i < TEMPORARY_TRIES && err == REEL_EEXIST; i++) {
 		temporary_name(r, p, temporary);
@@ -465,7 +515,7 @@ static void link_now(struct restore *r, const struct place *p, const char *name,
 		return;
 	}
 	if (err == REEL_EEXIST) {
-		failed(r, p, name, err);
+		failed(r, p, name, v, err);
 		return;
 	}
 	restore_problem(r, PROBLEM_OTHER, p, name,
@@ -483,6 +533,8 @@ void write_link(struct restore *r, const struct place *p, const char *name,
 	if (!restorable(r, p, name, e))
 		return;
 	look_at(r, p, name, e, &l);
+	if (is_taken(r, p, name, e, &l))
+		return;
 	l.subject.same = l.subject.present && !r->options->dry_run
 				 ? l.st.st_ino == inode
 				 : l.subject.same;

@@ -12,9 +12,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "fs/mount.h"
+#include "fs/mountinfo.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
+#define MTAB	   "/etc/mtab"
 #define WAIT_MS	   60000
 #define BUSY_TRIES 20
 #define BUSY_US	   50000
@@ -45,47 +47,27 @@ static char *absolute(const char *path)
 	return out;
 }
 
-/* The octal escapes of mountinfo (proc(5)) undone, in place. */
-static void unescape(char *text)
-{
-	char *to = text;
+struct mounted {
+	const char *path;
+	bool is;
+};
 
-	for (; *text; text++) {
-		if (*text == '\\' && text[1] && text[2] && text[3]) {
-			*to++ = (char)((text[1] - '0') << 6 |
-				       (text[2] - '0') << 3 | (text[3] - '0'));
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
+static int on_mount(void *context, const char *place, const char *type)
+{
+	struct mounted *m = context;
+
+	if (!strcmp(place, m->path))
+		m->is = !strcmp(type, "fuse.reel");
+	return 0;
 }
 
 /* Whether a reel mount lies on the path, topmost. */
 static bool is_mounted(const char *path)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t room = 0;
-	bool mounted = false;
+	struct mounted m = {.path = path};
 
-	while (f && getline(&line, &room, f) > 0) {
-		char *at = line, *place = NULL, *type;
-
-		for (int n = 0; n < 5 && at; n++)
-			place = strsep(&at, " ");
-		type = at ? strstr(at, " - ") : NULL;
-		if (!place || !type)
-			continue;
-		unescape(place);
-		if (!strcmp(place, path))
-			mounted = !strncmp(type + 3, "fuse.reel ", 10);
-	}
-	free(line);
-	if (f)
-		fclose(f);
-	return mounted;
+	mountinfo_each(on_mount, &m);
+	return m.is;
 }
 
 /* A descriptor that becomes readable when the daemon has ended; -1. */
@@ -117,6 +99,12 @@ static int run_fusermount(const char *path, bool lazy)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_error("fusermount3 is not installed; it takes mounts of "
 			  "ordinary users down");
+	else if (status && access(MTAB, F_OK))
+		log_error("%s: still mounted: fusermount3 looks for the mounts "
+			  "of ordinary users in " MTAB ", which is not there; "
+			  "as root make it (ln -s /proc/self/mounts " MTAB
+			  "), or unmount",
+			  path);
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : REEL_EIO;
 }
 

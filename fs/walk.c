@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "fs/reserved.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/text.h"
 
-#define STATX_WANTED   (STATX_BASIC_STATS)
-#define WALK_NAME_ROOM (NAME_MAX + 16)
+#define STATX_WANTED (STATX_BASIC_STATS)
 
 struct branch {
 	char *name;
@@ -98,36 +98,17 @@ static int listing_take(struct listing *l, const char *at, ssize_t length)
 	return error;
 }
 
-#define ESCAPE ".source"
-
-/* The set's reserved name, or one that its escaped form could be taken for. */
-static bool is_reserved(const char *name, const char *reserved)
-{
-	size_t length = strlen(reserved);
-
-	if (strncmp(name, reserved, length) != 0)
-		return false;
-	name += length;
-	while (!strncmp(name, ESCAPE, sizeof(ESCAPE) - 1))
-		name += sizeof(ESCAPE) - 1;
-	return !*name;
-}
-
-/* The name under which the archive stores it: at the root each reserved name
- * gets an ESCAPE behind it, so no two names become one. `room` is for
- * WALK_NAME_ROOM. */
+/* The name under which the archive stores it. */
 static const char *stored_name(const char *reserved, const struct folder *f,
 			       const char *name, char *room)
 {
-	if ((f && f->path_length) || !is_reserved(name, reserved))
-		return name;
-	snprintf(room, WALK_NAME_ROOM, "%s" ESCAPE, name);
-	return room;
+	return f && f->path_length ? name
+				   : reserved_stored(reserved, name, room);
 }
 
 static int compare_stored(const void *a, const void *b, void *reserved)
 {
-	char x[WALK_NAME_ROOM], y[WALK_NAME_ROOM];
+	char x[RESERVED_ROOM], y[RESERVED_ROOM];
 
 	return strcmp(stored_name(reserved, NULL, *(char *const *)a, x),
 		      stored_name(reserved, NULL, *(char *const *)b, y));
@@ -214,19 +195,35 @@ static int put_marker(struct walk *w, enum item_kind kind, struct folder *f)
 static int put_name(struct walk *w, struct folder *f, const char *name,
 		    const struct statx *st)
 {
-	char room[WALK_NAME_ROOM];
+	char room[RESERVED_ROOM];
 	const char *as = stored_name(w->reserved, f, name, room);
 	enum item_kind kind = S_ISDIR(st->stx_mode) ? ITEM_SUBDIR : ITEM_NAME;
 	struct item *i = item_new(kind, f, as, strlen(as));
 
 	if (!i)
 		return REEL_ENOMEM;
-	if (as != name)
+	if (as != name) {
 		problem(w, name, strlen(name),
-			"is the set's reserved name; stored with " ESCAPE
-			" behind it");
+			"is the set's reserved name; stored "
+			"with " RESERVED_ESCAPE " behind it");
+		i->escape = sizeof(RESERVED_ESCAPE) - 1;
+	}
 	i->st = *st;
 	return put(w, i);
+}
+
+/* Whether a name can be stored; said when not. */
+static bool can_store(struct walk *w, const struct folder *f, const char *name)
+{
+	char room[RESERVED_ROOM];
+
+	if (strlen(stored_name(w->reserved, f, name, room)) <= NAME_MAX)
+		return true;
+	problem(w, name, strlen(name),
+		"is the set's reserved name, and too long to be stored "
+		"with " RESERVED_ESCAPE
+		" behind it; left out: give it another name");
+	return false;
 }
 
 static bool avoided(const struct walk *w, const struct statx *st)
@@ -267,6 +264,8 @@ static int take_name(struct walk *w, struct folder *f, const char *name,
 		w->excluded++;
 		return 0;
 	}
+	if (!can_store(w, f, name))
+		return 0;
 	*is_dir = S_ISDIR(st.stx_mode);
 	return put_name(w, f, name, &st);
 }
@@ -320,7 +319,7 @@ static void level_free(struct level *l)
 static int enter(struct walk *w, struct folder *parent, const char *name,
 		 bool follow, struct folder **out)
 {
-	char room[WALK_NAME_ROOM];
+	char room[RESERVED_ROOM];
 	int base = parent ? parent->fd : AT_FDCWD;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
 		    (follow ? 0 : O_NOFOLLOW);
@@ -438,7 +437,7 @@ static int walk_branch(struct walk *w, struct folder *f, struct branch *b)
 	w->met |= b->whole;
 	if (b->whole && !S_ISDIR(st.stx_mode))
 		return take_name(w, f, b->name, NULL, &is_dir);
-	if (avoided(w, &st))
+	if (avoided(w, &st) || !can_store(w, f, b->name))
 		return 0;
 	error = put_name(w, f, b->name, &st);
 	if (!error)

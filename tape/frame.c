@@ -17,6 +17,7 @@
 #include "tape/digest.h"
 #include "tape/error.h"
 #include "tape/frame.h"
+#include "tape/frame_encoder.h"
 
 #define TABLE_MAGIC	0x184D2A5Eu
 #define TABLE_END	0x8F92EAB1u
@@ -52,23 +53,8 @@ _Static_assert(sizeof(struct seek_foot) == 9, "seek_foot");
 
 struct frame_codec {
 	enum compression compression;
-	int level;
-	ZSTD_CCtx *compress;	  /* made at first use */
-	enum frame_matter matter; /* that it is set to */
+	struct frame_encoder encoder;
 	ZSTD_DCtx *decompress;
-};
-
-/* Level 0, measured on frames of 256 KiB. Small files: level 5 is 9 % smaller
- * than 3 and keeps up with reading them; the last step of its search would cost
- * 15 % of its time and gain 1.3 %. Within large contents level 5 would cost
- * four times as much as level 3, sevenfold where nothing can be gained; with
- * tables of 64 KiB all that a core needs stays in its cache: 20 % of the time
- * for up to 1.3 % of the size. 0: the level's own. */
-static const struct effort {
-	int level, search_log, hash_log, chain_log;
-} efforts[] = {
-	[FRAME_MIXED] = {5, 4, 0, 0},
-	[FRAME_LARGE] = {3, 0, 14, 14},
 };
 
 /* ---- one frame ---- */
@@ -80,7 +66,7 @@ int frame_codec_new(enum compression c, int level, struct frame_codec **out)
 	if (!k)
 		return REEL_ENOMEM;
 	k->compression = c;
-	k->level = level;
+	k->encoder.own.level = level;
 	*out = k;
 	return 0;
 }
@@ -89,7 +75,7 @@ void frame_codec_free(struct frame_codec *k)
 {
 	if (!k)
 		return;
-	ZSTD_freeCCtx(k->compress);
+	frame_encoder_release(&k->encoder);
 	ZSTD_freeDCtx(k->decompress);
 	free(k);
 }
@@ -99,46 +85,9 @@ size_t frame_bound(enum compression c, size_t length)
 	return c == COMPRESSION_ZSTD ? ZSTD_compressBound(length) : length;
 }
 
-static int set_effort(ZSTD_CCtx *c, const struct effort *e)
-{
-	const struct {
-		ZSTD_cParameter name;
-		int value;
-	} parameters[] = {
-		{ZSTD_c_compressionLevel, e->level},
-		{ZSTD_c_searchLog, e->search_log},
-		{ZSTD_c_hashLog, e->hash_log},
-		{ZSTD_c_chainLog, e->chain_log},
-	};
-
-	for (size_t i = 0; i < sizeof(parameters) / sizeof(*parameters); i++) {
-		if (ZSTD_isError(ZSTD_CCtx_setParameter(c, parameters[i].name,
-							parameters[i].value)))
-			return REEL_EINVAL;
-	}
-	return 0;
-}
-
-static int compressor(struct frame_codec *k, enum frame_matter matter)
-{
-	const struct effort all = {.level = k->level};
-
-	if (k->compress && (k->level || k->matter == matter))
-		return 0;
-	if (!k->compress)
-		k->compress = ZSTD_createCCtx();
-	if (!k->compress)
-		return REEL_ENOMEM;
-	k->matter = matter;
-	return set_effort(k->compress, k->level ? &all : &efforts[matter]);
-}
-
 int64_t frame_encode(struct frame_codec *k, enum frame_matter matter,
 		     const void *from, size_t length, void *to, size_t room)
 {
-	size_t n;
-	int error;
-
 	if (length > FRAME_LIMIT)
 		return REEL_ERANGE;
 	if (k->compression == COMPRESSION_NONE) {
@@ -147,11 +96,8 @@ int64_t frame_encode(struct frame_codec *k, enum frame_matter matter,
 		memcpy(to, from, length);
 		return (int64_t)length;
 	}
-	error = compressor(k, matter);
-	if (error)
-		return error;
-	n = ZSTD_compress2(k->compress, to, room, from, length);
-	return ZSTD_isError(n) ? REEL_ERANGE : (int64_t)n;
+	return frame_encoder_encode(&k->encoder, matter, from, length, to,
+				    room);
 }
 
 static int decode_zstd(struct frame_codec *k, const struct frame *f,

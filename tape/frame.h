@@ -3,7 +3,8 @@
  * of the zstd seekable format (contrib/seekable_format, version 0.1.0); with
  * compression `none` a frame is just that many bytes of the stream. Either
  * way any byte is one frame away and each frame has a checksum.
- * With frame_reader.c the only part of the house that sees zstd. */
+ * With frame_encoder.c and frame_reader.c the only part of the house that sees
+ * zstd. */
 #ifndef REEL_TAPE_FRAME_H
 #define REEL_TAPE_FRAME_H
 

@@ -1,34 +1,80 @@
 #include "tape/station.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tape/append.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/station_state.h"
 
-struct one_drive {
-	char *name;
-	struct drive *drive;
-	bool held;
-};
+#define TICK_MS	   50 /* between looks at *stop */
+#define TICKS	   8  /* between looks at the drives */
+#define ROBOT_NS   5000000000ll
+#define BUSY_NS	   5000000000ll	 /* for another program's drive, at least */
+#define AGAIN_NS   60000000000ll /* before the same is asked for again */
+#define SECOND_NS  1000000000ll
+#define TEXT_LIMIT 1024
 
-struct station {
-	bool read_only;
-	struct one_drive *drives;
-	size_t count;
-};
+/* ---- lifecycle ---- */
+
+/* An image's path; NULL for other drives. */
+static int image_path(const char *name, char **path)
+{
+	*path = NULL;
+	if (!strncmp(name, "/dev/", 5) || !strncmp(name, "iscsi://", 8) ||
+	    !strncmp(name, "fault:", 6))
+		return 0;
+	*path = strndup(name, strcspn(name, "?"));
+	return *path ? 0 : REEL_ENOMEM;
+}
+
+static int take_names(struct station *s, const struct station_options *o)
+{
+	s->drives = calloc(o->drive_count + 1, sizeof(*s->drives));
+	s->changers = calloc(o->changer_count + 1, sizeof(*s->changers));
+	if (!s->drives || !s->changers)
+		return REEL_ENOMEM;
+	for (; s->drive_count < o->drive_count; s->drive_count++) {
+		struct station_drive *d = &s->drives[s->drive_count];
+
+		d->name = strdup(o->drives[s->drive_count]);
+		if (!d->name || image_path(d->name, &d->image)) {
+			free(d->name);
+			return REEL_ENOMEM;
+		}
+	}
+	for (; s->changer_count < o->changer_count; s->changer_count++) {
+		char *name = strdup(o->changers[s->changer_count]);
+
+		if (!name)
+			return REEL_ENOMEM;
+		s->changers[s->changer_count] = name;
+	}
+	return 0;
+}
 
 int station_open(const struct station_options *o, struct station **out)
 {
 	struct station *s = calloc(1, sizeof(*s));
+	pthread_condattr_t monotonic;
+	int error;
 
 	if (!s)
 		return REEL_ENOMEM;
-	s->drives = calloc(o->drive_count + 1, sizeof(*s->drives));
+	pthread_mutex_init(&s->robot, NULL);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->freed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	s->timeout = o->timeout;
 	s->read_only = o->read_only;
-	s->count = o->drive_count;
-	for (size_t n = 0; n < s->count; n++)
-		s->drives[n].name = strdup(o->drives[n]);
+	s->stop = o->stop;
+	error = take_names(s, o);
+	if (error) {
+		station_close(s);
+		return error;
+	}
 	*out = s;
 	return 0;
 }
@@ -37,93 +83,373 @@ void station_close(struct station *s)
 {
 	if (!s)
 		return;
-	for (size_t n = 0; n < s->count; n++) {
-		drive_close(s->drives[n].drive);
+	for (size_t n = 0; n < s->drive_count; n++) {
+		station_drive_close(&s->drives[n]);
 		free(s->drives[n].name);
+		free(s->drives[n].image);
 	}
+	for (size_t n = 0; n < s->changer_count; n++)
+		free(s->changers[n]);
+	pthread_cond_destroy(&s->freed);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->robot);
+	free(s->known);
 	free(s->drives);
+	free(s->changers);
 	free(s);
 }
 
-/* 0 and the label, REEL_ENOENT: other data; REEL_EMEDIUM: blank. */
-static int look(struct station *s, struct one_drive *d,
-		struct cartridge_label *l)
+void station_set_patience(struct station *s, unsigned timeout, bool at_hand)
 {
-	struct drive_options o = {.read_only = s->read_only, .create = true};
-	struct buffer b = {0};
-	int error = d->drive ? 0 : drive_open(d->name, &o, &d->drive);
+	pthread_mutex_lock(&s->lock);
+	s->timeout = timeout;
+	s->at_hand = at_hand;
+	pthread_mutex_unlock(&s->lock);
+}
 
-	if (!error)
-		error = drive_rewind(d->drive, false);
-	if (!error)
-		error = append_read_file(d->drive, 1 << 20, &b);
-	if (error == REEL_ENOENT)
-		error = REEL_EMEDIUM;
-	else if (!error || error == REEL_EDAMAGED)
-		error = cartridge_label_decode(b.data, b.length, l);
-	buffer_release(&b);
+/* ---- choosing ---- */
+
+bool station_fits(const struct station_want *w, const struct station_seen *s)
+{
+	bool labelled = s->content == STATION_LABELLED;
+
+	if (w->label)
+		return labelled && !memcmp(s->uuid, w->label->uuid, 16);
+	if (s->write_protected)
+		return false;
+	if (s->content == STATION_BLANK)
+		return true;
+	return w->overwrite && (labelled || s->content == STATION_FOREIGN) &&
+	       !strcmp(w->overwrite, s->name);
+}
+
+bool station_stopped(const struct station *s, const struct station_want *w)
+{
+	return (s->stop && *s->stop) || (w->stop && *w->stop);
+}
+
+/* Under the lock. */
+static void freed(struct station *s, struct station_drive *d)
+{
+	d->held = false;
+	d->looked_into = false;
+	s->puts++;
+	pthread_cond_broadcast(&s->freed);
+}
+
+/* Images are always closed, other drives unless somebody waits. */
+void station_drive_release(struct station *s, struct station_drive *d)
+{
+	bool keep;
+
+	pthread_mutex_lock(&s->lock);
+	keep = s->waits && !d->image;
+	pthread_mutex_unlock(&s->lock);
+	if (!keep)
+		station_drive_close(d);
+	pthread_mutex_lock(&s->lock);
+	freed(s, d);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Called with the lock, which it gives up meanwhile; true: it is held. */
+static bool look_into(struct station *s, const struct station_want *w,
+		      struct station_drive *d)
+{
+	bool good;
+
+	d->held = true;
+	d->looked_into = true;
+	pthread_mutex_unlock(&s->lock);
+	if (station_fits(w, &d->seen) || station_drive_is_news(d))
+		station_drive_look(s, d);
+	good = d->drive && station_fits(w, &d->seen);
+	if (!good && d->image)
+		station_drive_close(d);
+	pthread_mutex_lock(&s->lock);
+	if (good) {
+		d->looked_into = false;
+		d->used = ++s->clock;
+	} else {
+		freed(s, d);
+	}
+	return good;
+}
+
+/* Those that had it come first. */
+static struct station_drive *look_round(struct station *s,
+					const struct station_want *w)
+{
+	for (int had = 1; had >= 0; had--) {
+		for (size_t n = 0; n < s->drive_count; n++) {
+			struct station_drive *d = &s->drives[n];
+
+			if (d->held || station_fits(w, &d->seen) != had)
+				continue;
+			if (look_into(s, w, d))
+				return d;
+		}
+	}
+	return NULL;
+}
+
+/* Whether it is, or may be, in a drive that is in use or loads; or no drive is
+ * free to put it into. */
+static bool is_busy(const struct station *s, const struct station_want *w)
+{
+	size_t held = 0;
+
+	for (size_t n = 0; n < s->drive_count; n++) {
+		const struct station_drive *d = &s->drives[n];
+
+		if (d->looked_into || d->seen.content == STATION_LOADING)
+			return true;
+		if (!d->held)
+			continue;
+		if (d->seen.content == STATION_UNKNOWN ||
+		    station_fits(w, &d->seen))
+			return true;
+		held++;
+	}
+	return held && held == s->drive_count && !s->at_hand;
+}
+
+/* ---- waiting ---- */
+
+/* Whether it was asked for a moment ago. */
+static bool was_said(struct station *s, const struct station_want *w)
+{
+	uint8_t nobody[16] = {0};
+	const uint8_t *who = w->label ? w->label->uuid : nobody;
+	int64_t now = station_now();
+	bool said = s->said_at && now - s->said_at < AGAIN_NS &&
+		    !memcmp(s->said, who, sizeof(s->said));
+
+	if (!said) {
+		memcpy(s->said, who, sizeof(s->said));
+		s->said_at = now;
+	}
+	return said;
+}
+
+static void ask_for(struct station *s, const struct station_want *w)
+{
+	char text[TEXT_LIMIT];
+
+	if (was_said(s, w))
+		return;
+	station_describe(s, w, text, sizeof(text));
+	if (s->timeout == STATION_FOREVER)
+		log_note("%s; waiting for it", text);
+	else if (s->timeout)
+		log_note("%s; waiting for it for %u s", text, s->timeout);
+	else
+		log_error("%s", text);
+}
+
+/* What is wrong when no drive works at all (the drives said it). */
+static int all_failed(const struct station *s)
+{
+	int error = 0;
+
+	for (size_t n = 0; n < s->drive_count; n++) {
+		if (s->drives[n].held || !s->drives[n].failures)
+			return 0;
+		error = s->drives[n].error;
+	}
 	return error;
 }
+
+static int64_t patience(const struct station *s)
+{
+	if (s->timeout == STATION_FOREVER)
+		return INT64_MAX;
+	if (!s->at_hand && all_failed(s) == REEL_EBUSY && s->timeout < 5)
+		return BUSY_NS;
+	return (int64_t)s->timeout * SECOND_NS;
+}
+
+static int give_up(const struct station *s, const struct station_want *w)
+{
+	int error = all_failed(s);
+
+	if (error)
+		return error;
+	if (s->timeout && w->label)
+		log_error("cartridge %s did not come in %u s", w->label->name,
+			  s->timeout);
+	else if (s->timeout)
+		log_error("no cartridge to write on came in %u s", s->timeout);
+	return REEL_EMEDIUM;
+}
+
+/* Until a drive becomes free, or it is time to look again; ns. */
+static int64_t rest(struct station *s, const struct station_want *w)
+{
+	uint64_t puts = s->puts;
+	int64_t begin = station_now();
+
+	for (int n = 0; n < TICKS && puts == s->puts; n++) {
+		int64_t end = station_now() + TICK_MS * 1000000ll;
+		struct timespec until = {.tv_sec = end / SECOND_NS,
+					 .tv_nsec = end % SECOND_NS};
+
+		if (station_stopped(s, w))
+			break;
+		pthread_cond_timedwait(&s->freed, &s->lock, &until);
+	}
+	return station_now() - begin;
+}
+
+/* REEL_EMEDIUM: no changer has it; REEL_EBUSY. */
+static int ask_changers(struct station *s, struct station_wait *wait,
+			struct station_drive **out)
+{
+	int error;
+
+	if (!s->changer_count || s->at_hand || station_now() < wait->robot)
+		return REEL_EMEDIUM;
+	pthread_mutex_unlock(&s->lock);
+	error = station_fetch(s, wait->want, out);
+	pthread_mutex_lock(&s->lock);
+	if (error == REEL_EMEDIUM)
+		wait->robot = station_now() + ROBOT_NS;
+	return error;
+}
+
+/* False: try again. */
+static bool try_once(struct station *s, struct station_wait *wait,
+		     struct station_drive **out, int *error)
+{
+	const struct station_want *w = wait->want;
+	int64_t took;
+
+	*error = station_stopped(s, w) ? REEL_ESTOPPED : 0;
+	*out = *error ? NULL : look_round(s, w);
+	if (*error || *out)
+		return true;
+	*error = ask_changers(s, wait, out);
+	if (*error != REEL_EMEDIUM && *error != REEL_EBUSY)
+		return true;
+	wait->person = *error == REEL_EMEDIUM && !is_busy(s, w);
+	if (wait->person && !all_failed(s))
+		ask_for(s, w);
+	if (wait->person && wait->waited >= patience(s)) {
+		*error = give_up(s, w);
+		return true;
+	}
+	took = rest(s, w);
+	wait->waited += wait->person ? took : 0;
+	return false;
+}
+
+static void leave(struct station *s, struct station_wait *wait)
+{
+	struct station_wait **at = &s->waits;
+
+	while (*at != wait)
+		at = &(*at)->next;
+	*at = wait->next;
+	if (s->waits)
+		return;
+	for (size_t n = 0; n < s->drive_count; n++) {
+		struct station_drive *d = &s->drives[n];
+
+		if (d->held || !d->drive)
+			continue;
+		d->held = true;
+		pthread_mutex_unlock(&s->lock);
+		station_drive_close(d);
+		pthread_mutex_lock(&s->lock);
+		freed(s, d);
+	}
+}
+
+static int take(struct station *s, const struct station_want *w,
+		struct station_drive **out)
+{
+	struct station_wait wait = {.want = w};
+	int error;
+
+	pthread_mutex_lock(&s->lock);
+	wait.next = s->waits;
+	s->waits = &wait;
+	while (!try_once(s, &wait, out, &error))
+		;
+	leave(s, &wait);
+	pthread_mutex_unlock(&s->lock);
+	return error;
+}
+
+/* ---- holders ---- */
 
 int station_get(struct station *s, const struct cartridge_label *want,
 		const volatile int *stop, struct drive **drive)
 {
-	(void)stop;
-	for (size_t n = 0; n < s->count; n++) {
-		struct cartridge_label l = {0};
-		bool right;
+	const struct station_want w = {.label = want, .stop = stop};
+	struct station_drive *d;
+	int error = take(s, &w, &d);
 
-		if (s->drives[n].held || look(s, &s->drives[n], &l))
-			continue;
-		right = !memcmp(l.uuid, want->uuid, 16);
-		cartridge_label_release(&l);
-		if (!right)
-			continue;
-		s->drives[n].held = true;
-		*drive = s->drives[n].drive;
-		return 0;
-	}
-	log_error("cartridge %s is needed", want->name);
-	return REEL_EMEDIUM;
+	if (!error)
+		*drive = d->drive;
+	return error;
 }
 
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE])
 {
-	(void)stop;
-	for (size_t n = 0; n < s->count; n++) {
-		struct cartridge_label l = {0};
-		bool right;
-		int error;
+	const struct station_want w = {.overwrite = overwrite, .stop = stop};
+	struct station_drive *d;
+	int error = take(s, &w, &d);
 
-		if (s->drives[n].held)
-			continue;
-		error = look(s, &s->drives[n], &l);
-		right = error == REEL_EMEDIUM ||
-			(!error && overwrite && !strcmp(overwrite, l.name));
-		if (!error)
-			cartridge_label_release(&l);
-		if (!right)
-			continue;
-		s->drives[n].held = true;
-		*drive = s->drives[n].drive;
-		*barcode = '\0';
-		return 0;
-	}
-	log_error("a blank cartridge is needed");
-	return REEL_EMEDIUM;
+	if (error)
+		return error;
+	if (!*d->barcode && !d->image)
+		station_ask_barcode(s, d);
+	*drive = d->drive;
+	memcpy(barcode, d->barcode, CARTRIDGE_BARCODE);
+	return 0;
+}
+
+static struct station_drive *holding(struct station *s, const struct drive *d)
+{
+	for (size_t n = 0; n < s->drive_count; n++)
+		if (s->drives[n].held && s->drives[n].drive == d)
+			return &s->drives[n];
+	return NULL;
 }
 
 void station_put(struct station *s, struct drive *d)
 {
-	for (size_t n = 0; n < s->count; n++)
-		if (s->drives[n].drive == d)
-			s->drives[n].held = false;
+	struct station_drive *held;
+
+	pthread_mutex_lock(&s->lock);
+	held = holding(s, d);
+	pthread_mutex_unlock(&s->lock);
+	if (held)
+		station_drive_release(s, held);
 }
 
 void station_relabelled(struct station *s, struct drive *d)
 {
-	(void)s;
-	(void)d;
+	struct station_drive *held;
+
+	pthread_mutex_lock(&s->lock);
+	held = holding(s, d);
+	if (held) {
+		held->seen = (struct station_seen){.content = STATION_UNKNOWN};
+		held->verified = false;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool station_is_wanted(struct station *s)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&s->lock);
+	wanted = s->waits;
+	pthread_mutex_unlock(&s->lock);
+	return wanted;
 }

@@ -16,6 +16,8 @@
 #include "tape/cartridge.h"
 #include "tape/drive.h"
 
+#define STATION_FOREVER UINT32_MAX
+
 struct station;
 
 struct station_options {
@@ -23,20 +25,18 @@ struct station_options {
 	size_t drive_count;
 	const char *const *changers;
 	size_t changer_count;
-	unsigned timeout; /* seconds to wait for a cartridge; 0: not at all */
+	unsigned timeout; /* seconds to wait for a cartridge; 0: not at all;
+			     STATION_FOREVER */
 	bool read_only;
 	/* NULL, or ends everything; lives as long as the station. */
 	const volatile int *stop;
-	/* To whom it concerns, what is needed (the log says it, too): called
-	 * when a wait for a person begins and (NULL) when it ends, by the
-	 * thread that waits. May be NULL. */
-	void (*needed)(void *context, const char *what);
-	void *context;
 };
 
 /* Opens no drive yet. */
 int station_open(const struct station_options *o, struct station **out);
-void station_close(struct station *s);
+void station_close(struct station *s); /* accepts NULL */
+/* From now on. `at_hand`: only what lies in a drive is given, at once. */
+void station_set_patience(struct station *s, unsigned timeout, bool at_hand);
 
 /* A drive with this cartridge (its uuid decides), behind its label or where
  * the last holder left it: its place is to be asked for or set. Through a
@@ -60,8 +60,10 @@ void station_relabelled(struct station *s, struct drive *d);
 /* Whether somebody waits who could use a drive: holders that have nothing to do
  * give theirs back. */
 bool station_is_wanted(struct station *s);
-/* Whether this cartridge was in a drive when it was last looked at. */
-bool station_has(struct station *s, const struct cartridge_label *label);
+
+/* What a person is waited for now: a line for each wait, ended by a line feed,
+ * as much as there is room for; "" nothing. */
+void station_needed(struct station *s, char *text, size_t room);
 
 /* What there is, for `reel media list`: each drive and slot, its cartridge's
  * barcode and, of what is in a drive, label. Moves no cartridge. */

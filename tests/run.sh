@@ -129,6 +129,9 @@ step writeback-commit 300 bash tests/writeback/commit_test.sh "$asan" \
 	"$work/writeback-commit"
 step writeback-spool 300 bash tests/writeback/spool_test.sh "$asan" \
 	"$work/wb-spool"
+step writeback-threads 300 env PARTS=stressed bash \
+	tests/writeback/posix_test.sh "$build/tsan/tools/reel" \
+	"$work/wb-threads"
 step writeback-trouble 300 bash tests/writeback/trouble_test.sh "$reel" \
 	"$work/wb-trouble"
 step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
@@ -141,6 +144,8 @@ races=5000
 step restore-rules 300 python3 tests/restore/table.py "$asan" \
 	"$work/restore-rules"
 step restore 400 bash tests/restore/restore_test.sh "$reel" "$work/restore"
+step restore-two-names 200 bash tests/restore/two_names_one_file_test.sh \
+	"$reel" "$build/release/tests/foldfs" "$work/restore-two-names"
 step restore-race 400 "$build/release/tests/race" \
 	"$build/release/tests/racer" "$work/race" $races
 step restore-hostile 1600 python3 tests/restore/hostile.py "$reel" \

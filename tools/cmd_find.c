@@ -6,6 +6,7 @@
 #include "catalog/contents.h"
 #include "tape/error.h"
 #include "tools/listing.h"
+#include "tools/needs.h"
 #include "tools/options.h"
 #include "tools/traverse.h"
 
@@ -17,7 +18,8 @@ struct find {
 	const char *types; /* letters, or NULL */
 	char size_sign;	   /* + - = , 0: any size */
 	uint64_t size;
-	char *path; /* start */
+	const char *medium; /* that is needed, or NULL */
+	char *path;	    /* start */
 	bool all;
 	struct catalog *inner; /* --all: lookups inside the scan */
 	struct buffer found;   /* --all: the path of a match */
@@ -54,6 +56,27 @@ static bool fits(const struct find *f, const char *name,
 	       name_fits(f, name);
 }
 
+/* 1 when it is needed, or none was asked for. */
+static int medium_fits(struct find *f, const struct inode_row *i)
+{
+	struct needs n;
+	int error, fits;
+
+	if (!f->medium)
+		return 1;
+	error = needs_of(f->target.set, f->listing.lookup, i, &n);
+	fits = needs_have(&n, f->medium);
+	needs_release(&n);
+	return error ? error : fits;
+}
+
+static int show(struct find *f, const char *path, const struct entry_row *e)
+{
+	int fits = medium_fits(f, &e->inode);
+
+	return fits == 1 ? listing_print(&f->listing, path, e) : fits;
+}
+
 static int find_below(struct find *f)
 {
 	struct traverse t;
@@ -66,9 +89,7 @@ static int find_below(struct find *f)
 		if (more < 0)
 			error = more;
 		else if (fits(f, traverse_name(&t), &t.entry.inode))
-			error = listing_print(&f->listing,
-					      (const char *)t.path.data,
-					      &t.entry);
+			error = show(f, (const char *)t.path.data, &t.entry);
 	}
 	if (error)
 		target_trouble(&f->target, (const char *)t.path.data, error);
@@ -133,7 +154,10 @@ static int on_name(void *context, const struct entry_row *row)
 	error = tree_inode(f->inner, row->inode.id, &e.inode);
 	if (error)
 		return error == REEL_ENOENT ? REEL_EDAMAGED : error;
-	return size_fits(f, e.inode.size) ? print_version(f, &e) : 0;
+	if (!size_fits(f, e.inode.size))
+		return 0;
+	error = medium_fits(f, &e.inode);
+	return error == 1 ? print_version(f, &e) : error;
 }
 
 static int find_ever(struct find *f)
@@ -187,7 +211,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct find f = {0};
 	const char *size = NULL;
-	bool json = false, zeros = false;
+	bool json = false, zeros = false, media = false;
 	const struct option_spec specs[] = {
 		{"name", 0, OPTION_TEXT, &f.name, "GLOB",
 		 "the last component matches GLOB"},
@@ -195,6 +219,10 @@ static int run(const struct command *self, int argc, char **argv)
 		 "f file, d directory, l symlink, c b devices, p fifo"},
 		{"size", 0, OPTION_TEXT, &size, "+N|-N|N",
 		 "more than, less than, exactly N bytes; K, M, G, T"},
+		{"medium", 0, OPTION_TEXT, &f.medium, "NAME",
+		 "files that this volume or cartridge is needed for"},
+		{"media", 0, OPTION_FLAG, &media, NULL,
+		 "what a file is read from, too, as in `reel ls`"},
 		{"all", 0, OPTION_FLAG, &f.all, NULL,
 		 "every version there ever was, with its sessions"},
 		{"json", 0, OPTION_FLAG, &json, NULL, "an object for each"},
@@ -219,6 +247,7 @@ static int run(const struct command *self, int argc, char **argv)
 		error = listing_init(&f.listing, &f.target, 0);
 	if (!error) {
 		f.listing.json = json;
+		f.listing.media = media;
 		f.listing.zeros = zeros;
 		error = find(&f);
 	}

@@ -77,12 +77,14 @@ static int list_all(struct ls *ls, int count, char **paths)
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct ls ls = {0};
-	bool details = false, json = false;
+	bool details = false, json = false, media = false;
 	const struct option_spec specs[] = {
 		{NULL, 'l', OPTION_FLAG, &details, NULL,
 		 "mode, links, owners, size and time too"},
 		{NULL, 'R', OPTION_FLAG, &ls.recursive, NULL,
 		 "all that is below too"},
+		{"media", 0, OPTION_FLAG, &media, NULL,
+		 "the volumes or cartridges that a file is read from, too"},
 		{"json", 0, OPTION_FLAG, &json, NULL, "an object for each"},
 		{0}};
 	int status, error;
@@ -98,6 +100,7 @@ static int run(const struct command *self, int argc, char **argv)
 	if (!error) {
 		ls.listing.details = details;
 		ls.listing.json = json;
+		ls.listing.media = media;
 		error = list_all(&ls, argc - 1, argv + 1);
 	}
 	listing_release(&ls.listing);
@@ -107,18 +110,21 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_ls = {
 	.name = "ls",
-	.synopsis = "SET[@SNAP] [PATH...] [-l] [-R] [--json]",
+	.synopsis = "SET[@SNAP] [PATH...] [-l] [-R] [--media] [--json]",
 	.summary = "list directories of a snapshot",
 	.details =
 		"One path a line, from the root of the snapshot, in the byte "
 		"order of names;\n`ls -R SET` lists a whole snapshot. On a "
 		"terminal control characters and\nbackslashes are shown as "
 		"\\0NNN (octal); in a pipe names are as they are.\n"
+		"--media puts the names of what a file is read from, with "
+		"commas, and a tab\nbefore its path.\n"
 		"\n"
 		"--json: path, type (file, directory, symlink, character, "
 		"block, fifo), mode\n(octal text), uid, gid, user, group, "
 		"size, mtime, inode (as st_ino in a mount),\nlinks, hash "
-		"(files: the hex digest of the content), target (symlinks).\n"
+		"(files: the hex digest of the content), target "
+		"(symlinks),\nmedia (with --media).\n"
 		"A name that is not UTF-8 has U+FFFD for each wrong byte, and "
 		"all its bytes\nin path_base64 (target_base64) besides.\n",
 	.run = run,

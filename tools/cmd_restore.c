@@ -168,6 +168,7 @@ static int restore_with(struct restoring *r, struct target *t)
 	if (error)
 		return error_exit(error);
 	r->log.json = r->json && (r->options.dry_run || r->verbose);
+	r->log.problems = r->json;
 	r->log.lines = !r->json && (r->options.dry_run || r->verbose);
 	status = restore(r, t);
 	error = restore_log_close(&r->log, r->report);
@@ -237,7 +238,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"verbose", 'v', OPTION_FLAG, &r.verbose, NULL,
 		 "say what is done with each name"},
 		{"json", 0, OPTION_FLAG, &r.json, NULL,
-		 "the result as a JSON object; names, too, with -n and -v"},
+		 "the result and what failed as JSON; every name with -n, -v"},
 		{0}};
 	int status;
 

@@ -192,3 +192,17 @@ void json_numbers(struct json *j, const char *key, const uint64_t *numbers,
 		fprintf(j->to, "%s%" PRIu64, i ? "," : "", numbers[i]);
 	putc_unlocked(']', j->to);
 }
+
+void json_texts(struct json *j, const char *key, const char *texts, size_t size,
+		size_t count)
+{
+	put_key(j, key, "");
+	putc_unlocked('[', j->to);
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			putc_unlocked(',', j->to);
+		put_string(j, (const uint8_t *)texts + i * size,
+			   strlen(texts + i * size));
+	}
+	putc_unlocked(']', j->to);
+}

@@ -29,4 +29,8 @@ void json_hex(struct json *j, const char *key, const void *data, size_t length);
 void json_numbers(struct json *j, const char *key, const uint64_t *numbers,
 		  size_t count);
 
+/* Texts in rooms of `size` bytes; UTF-8. */
+void json_texts(struct json *j, const char *key, const char *texts, size_t size,
+		size_t count);
+
 #endif

@@ -10,6 +10,7 @@
 #include "tape/error.h"
 #include "tape/text.h"
 #include "tools/figures.h"
+#include "tools/needs.h"
 
 int listing_init(struct listing *l, struct target *t, uint32_t session)
 {
@@ -157,6 +158,28 @@ static void put_details(struct listing *l, const char *path,
 	putc_unlocked('\n', stdout);
 }
 
+static int put_media(struct listing *l, struct json *j,
+		     const struct inode_row *i)
+{
+	struct needs n;
+	int error = needs_of(l->target->set, l->lookup, i, &n);
+
+	if (error) {
+		needs_release(&n);
+		return error;
+	}
+	if (j) {
+		json_texts(j, "media", (const char *)n.names, MEDIUM_NAME,
+			   n.count);
+	} else {
+		for (size_t k = 0; k < n.count; k++)
+			printf("%s%s", k ? "," : "", n.names[k]);
+		printf("%s\t", n.count ? "" : "-");
+	}
+	needs_release(&n);
+	return 0;
+}
+
 int listing_fields(struct listing *l, struct json *j, const char *path,
 		   const struct entry_row *e)
 {
@@ -194,6 +217,8 @@ int listing_fields(struct listing *l, struct json *j, const char *path,
 		json_bytes(j, "target", i->target, i->target_length);
 	if (i->xattrs)
 		json_bool(j, "xattrs", true);
+	if (has >= 0 && l->media)
+		return put_media(l, j, i);
 	return has < 0 ? has : 0;
 }
 
@@ -201,8 +226,12 @@ int listing_print(struct listing *l, const char *path,
 		  const struct entry_row *e)
 {
 	struct json j;
-	int error;
+	int error = l->media && !l->json && !l->zeros
+			    ? put_media(l, NULL, &e->inode)
+			    : 0;
 
+	if (error)
+		return error;
 	if (l->details && !l->json) {
 		put_details(l, path, &e->inode);
 		return 0;

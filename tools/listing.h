@@ -20,6 +20,7 @@ struct listing {
 	uint32_t session;
 	bool json;
 	bool details;  /* lines like those of ls -l */
+	bool media;    /* and what is needed to read it */
 	bool zeros;    /* NUL behind each path, no newline */
 	bool terminal; /* names are escaped */
 	struct owner_name owners[2][LISTING_OWNERS];

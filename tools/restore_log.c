@@ -66,7 +66,7 @@ void restore_log_event(struct restore_log *l, const struct restore_event *e)
 
 	if (l->file)
 		say_json(l->file, e);
-	if (l->json) {
+	if (l->json || (l->problems && e->action == PLAN_FAILED)) {
 		say_json(stdout, e);
 		return;
 	}

@@ -10,9 +10,10 @@
 #define RESTORE_LOG_KEPT 20 /* names of one kind that are listed */
 
 struct restore_log {
-	bool lines; /* every name, as a line of a table */
-	bool json;  /* and every name as an object */
-	FILE *file; /* --report, or NULL */
+	bool lines;    /* every name, as a line of a table */
+	bool json;     /* and every name as an object */
+	bool problems; /* at least those that failed, as objects */
+	FILE *file;    /* --report, or NULL */
 	char *listed[PLAN_ACTIONS][RESTORE_LOG_KEPT]; /* lines; heap */
 	unsigned count[PLAN_ACTIONS];
 };

@@ -45,6 +45,11 @@ void skip(const char *what, const char *why)
 	result_skip(what, why);
 }
 
+void lacks(const char *what)
+{
+	result_lacks(what);
+}
+
 /* ---- helpers ---- */
 
 static void end(const char *call, const char *path)

@@ -48,7 +48,8 @@ extern const struct check checks_open[], checks_data[], checks_space[],
 void want(const char *what, int got, int code, int other);
 void same(const char *what, int64_t got, int64_t wanted);
 void skip(const char *what, const char *why);
-void become(uid_t uid); /* and its group alone */
+void lacks(const char *what); /* the filesystem does not have it */
+void become(uid_t uid);	      /* and its group alone */
 
 /* Helpers end the check when they fail. */
 void make_file(const char *path, mode_t mode);

@@ -32,6 +32,7 @@ struct file {
 	struct unit *units;
 	struct history *names; /* of directories, DURABLE_NAMES */
 	int seen;
+	bool perhaps; /* seen: it or another */
 };
 
 struct check {
@@ -305,35 +306,57 @@ static const char *cannot_be(struct check *c, int number, int fd)
 	return NULL;
 }
 
+/* It is there. A file without bytes may be one of several: that which had the
+ * name before, or a new one that has none yet; neither is there twice then. */
+static void found(struct check *c, const int *numbers, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct file *f = c->files + numbers[i];
+
+		if (count > 1)
+			f->perhaps = true;
+		else if (f->seen++)
+			wrong(c, "the file is there twice");
+	}
+}
+
+static bool has(const int *numbers, int count, int number)
+{
+	for (int i = 0; i < count; i++)
+		if (numbers[i] == number)
+			return true;
+	return false;
+}
+
 static void check_file(struct check *c, const struct history *names, int at,
 		       const char *name)
 {
 	int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-	const char *why = "a file that never had this name";
-	char text[256];
+	int *can = calloc((size_t)names->count, sizeof(*can)), count = 0;
+	char why[256] = "a file that never had this name";
 
 	for (int i = names->count - 1; fd >= 0 && i >= 0; i--) {
 		int number = names->values[i];
 
-		if (number == NONE || c->files[number].directory)
+		if (number == NONE || c->files[number].directory ||
+		    has(can, count, number))
 			continue;
 		const char *not = cannot_be(c, number, fd);
 
-		if (!not ) {
-			close(fd);
-			c->files[number].seen++;
-			if (c->files[number].seen > 1)
-				wrong(c, "the file is there twice");
-			return;
-		}
-		snprintf(text, sizeof(text), "%s", not );
-		why = text;
+		if (not )
+			snprintf(why, sizeof(why), "%s", not );
+		else
+			can[count++] = number;
 	}
 	if (fd < 0)
-		why = strerror(errno);
+		snprintf(why, sizeof(why), "%s", strerror(errno));
 	else
 		close(fd);
-	wrong(c, why);
+	if (count)
+		found(c, can, count);
+	else
+		wrong(c, why);
+	free(can);
 }
 
 static void check_directory(struct check *c, int number, int fd);
@@ -412,7 +435,8 @@ static void check_found(struct check *c)
 	for (int i = 1; i < DURABLE_FILES; i++) {
 		const struct file *f = c->files + i;
 
-		if (!f->made || !f->durable || f->may_go || f->seen)
+		if (!f->made || !f->durable || f->may_go || f->seen ||
+		    f->perhaps)
 			continue;
 		c->bad++;
 		printf("%s %d was durable, and is at no name\n",

@@ -72,7 +72,7 @@ static bool supported(void)
 			     {OTHER, 4, NONE})) ||
 	    errno != EOPNOTSUPP)
 		return true;
-	skip("ACLs", "not supported");
+	lacks("ACLs");
 	return false;
 }
 

@@ -56,7 +56,7 @@ static bool supported(int fd, int mode, const char *what)
 {
 	if (!fallocate(fd, mode, 0, 1) || errno != EOPNOTSUPP)
 		return true;
-	skip(what, "not supported");
+	lacks(what);
 	return false;
 }
 
@@ -136,7 +136,7 @@ static void space_shift(void)
 	bool has = !fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096);
 
 	if (!has && (errno == EOPNOTSUPP || errno == EINVAL)) {
-		skip("shifting ranges", "not supported");
+		lacks("shifting ranges");
 		close(fd);
 		TRUE(RUNS("f", {'a', 8 * 4096}));
 		return;

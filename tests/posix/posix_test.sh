@@ -99,5 +99,17 @@ if [ -n "$dir" ]; then
 	missed "a directory"
 fi
 
+# a file that was replaced, and a rename that was half done
+rm -rf "$work/dir"
+mkdir "$work/dir"
+touch "$work/dir/n2" "$work/dir/n31"
+printf 'C 0 31 1\nf 1\nC 0 2 2\nR 0 2 0 31\n' >"$work/acks"
+"$programs/durable" check "$work/dir" <"$work/acks" >"$work/log" 2>&1
+ok "durable takes a file that is not yet replaced for itself" $?
+printf 'C 0 2 1\nf 1\nR 0 2 0 31\n' >"$work/acks"
+! "$programs/durable" check "$work/dir" <"$work/acks" >"$work/log" 2>&1 &&
+	grep -q twice "$work/log"
+ok "durable sees a file at both names of a rename" $?
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -21,6 +21,7 @@ static int exception_count;
 static struct counts *counts; /* shared by all processes */
 static const char *check = "";
 static bool verbose;
+static bool listed; /* there is a file of exceptions */
 
 static int read_exceptions(const char *path)
 {
@@ -54,6 +55,7 @@ static int read_exceptions(const char *path)
 int result_init(const char *path, bool say_all)
 {
 	verbose = say_all;
+	listed = path != NULL;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -107,6 +109,14 @@ void result_skip(const char *what, const char *why)
 {
 	__atomic_add_fetch(&counts->skipped, 1, __ATOMIC_RELAXED);
 	printf("skipped %s: %s: %s\n", check, what, why);
+}
+
+void result_lacks(const char *what)
+{
+	if (listed)
+		result_not_ok(what, "not supported");
+	else
+		result_skip(what, "not supported");
 }
 
 int result_end(void)

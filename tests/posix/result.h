@@ -13,6 +13,9 @@ void result_check(const char *name);
 void result_ok(const char *what);
 void result_not_ok(const char *what, const char *text);
 void result_skip(const char *what, const char *why);
+/* The filesystem does not have it: skipped, but a failure where there are
+ * exceptions, which are to name it. */
+void result_lacks(const char *what);
 /* Prints the last lines; the exit status. */
 int result_end(void);
 

@@ -156,6 +156,23 @@ expect "without it" 0 "$reel" restore set --to out
 same src out
 ok "they are parted again" $?
 
+# Copies that several threads meet at once, some written just before the backup.
+mkdir -p copies/a copies/b copies/c
+for n in $(seq 40); do
+	head -c $((n * 7000)) /dev/urandom >"copies/a/f$n"
+	cp "copies/a/f$n" copies/b/
+	cp "copies/a/f$n" "copies/c/g$n"
+done
+touch -d 2020-01-01 copies/*/*
+"$reel" init copyset >/dev/null && "$reel" backup copyset -C copies . >/dev/null
+for n in $(seq 20); do
+	rm -rf out
+	"$reel" restore copyset --to out --hard-link-duplicates >log 2>&1
+	[ -z "$(find out -type f ! -links 3)" ] || break
+done
+[ "$n" = 20 ]
+ok "no copy is missed in 20 runs" $?
+
 # ---- hard links under rules ----
 
 rm -rf out && mkdir -p out/dir
@@ -288,6 +305,10 @@ m = mmap.mmap(f, 0, prot=mmap.PROT_READ)
 os.close(f)
 time.sleep(300)' &
 	holders="$holders $!"
+	for n in $(seq 100); do # python takes its time on a busy machine
+		grep -q big/lib "/proc/$!/maps" && break
+		sleep 0.1
+	done
 	sleep 300 >>big/written &
 	holders="$holders $!"
 	sleep 300 <big/reader &

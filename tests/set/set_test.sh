@@ -388,6 +388,32 @@ socket.socket(socket.AF_UNIX).bind("a socket")' "$tree"
 	rm -rf "$tree" "$set"
 }
 
+# The same of files and symlinks, which are opened by their names; and of a
+# name that has no room for more.
+reserved_files()
+{
+	local tree=$work/left set=$work/sockets reserved long
+	mkdir "$tree"
+	"$reel" init "$set" >/dev/null
+	reserved=.reel-$(sed -nE 's/^uuid[ =]+(.{8}).*/\1/p' "$set/set.conf")
+	long=$reserved$(printf '.source%.0s' $(seq 34))
+	echo mine >"$tree/$reserved"
+	echo other >"$tree/$reserved.source"
+	ln -s third "$tree/$reserved.source.source"
+	echo long >"$tree/$long"
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	[ $? = 1 ] && grep -q "$long: is .* too long" "$work/log"
+	ok "a reserved name that is too long is left out, and named" $? ||
+		cat "$work/log"
+	"$reel" restore "$set" --to "$work/out" >"$work/log" 2>&1
+	[ "$(cat "$work/out/$reserved.source")" = mine ] &&
+		[ "$(cat "$work/out/$reserved.source.source")" = other ] &&
+		[ "$(readlink "$work/out/$reserved.source.source.source")" = \
+			third ] && [ "$(ls -A "$work/out" | wc -l)" = 3 ]
+	ok "files of reserved names are what they were" $? || cat "$work/log"
+	rm -rf "$work/out" "$tree" "$set"
+}
+
 recipe_all() # SET RESERVED: what left_out made, by reel and by the recipe
 {
 	"$reel" restore "$1" --to "$work/out" >"$work/log" 2>&1
@@ -424,6 +450,34 @@ END
 	rm -rf "$tree" "$set" "$work/out"
 }
 
+# A volume that is gone costs the files that are said to need it, no other.
+lost_volumes()
+{
+	local tree=$work/lost set=$work/lostset v name n
+	mkdir "$tree"
+	for n in $(seq 40); do
+		head -c $((n * 5000)) /dev/urandom >"$tree/f$n"
+	done
+	"$reel" init "$set" --compress none --volume-size 1M >/dev/null
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	"$reel" ls "$set" --media | awk '$1 ~ /,/' | grep -q .
+	ok "files in two volumes need both" $?
+	for v in "$set"/volumes/*; do
+		name=$(basename "$v")
+		"$reel" find "$set" --type f --medium "$name" | sort \
+			>"$work/need"
+		mv "$v" "$work/away"
+		rm -rf "$work/out"
+		"$reel" restore "$set" --to "$work/out" >"$work/log" 2>&1
+		for n in $(seq 40); do
+			cmp -s "$tree/f$n" "$work/out/f$n" || echo "f$n"
+		done | sort | cmp -s - "$work/need"
+		ok "without $name all but what needs it is restored" $?
+		mv "$work/away" "$v"
+	done
+	rm -rf "$tree" "$set" "$work/out"
+}
+
 rm -rf "$work"
 mkdir -p "$work"
 for n in $(seq $sessions); do
@@ -445,6 +499,8 @@ plain_set plainzstd --compress zstd --volume-size 1M
 wild_set wild --compress zstd --volume-size 1M
 many_copies
 left_out
+reserved_files
+lost_volumes
 many_attributes
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"

@@ -61,7 +61,7 @@ def xattr(path, name, value):
 
 def no_xattr(path, name):
     try:
-        os.removexattr(path, name)
+        os.removexattr(path, name, follow_symlinks=False)
     except OSError:
         pass
 
@@ -249,6 +249,10 @@ def make_attributes(base):
     xattr(os.path.join(d, b"file6"), "trusted.secret", b"t")
     xattr(os.path.join(d, b"file7"), "security.capability",
           bytes.fromhex("0100000200040000000000000000000000000000"))
+    for n in range(3):  # of symlinks themselves, root's
+        link = os.path.join(d, b"link%d" % n)
+        os.symlink(b"file%d" % n, link)
+        xattr(link, "trusted.of", b"link\0%d" % n)
     acl("-m", "u:65534:rw,g:100:r,m:rwx", os.path.join(d, b"file0"))
     os.mkdir(os.path.join(d, b"directory"))
     xattr(os.path.join(d, b"directory"), "user.of", b"directory")
@@ -412,6 +416,8 @@ def step1(base, long):
 def step2(base):
     s, d = os.path.join(base, b"shifting"), os.path.join(base, b"duplicates")
     a, k = os.path.join(base, b"attributes"), os.path.join(base, b"kinds")
+    xattr(os.path.join(a, b"link0"), "trusted.of", b"changed")
+    no_xattr(os.path.join(a, b"link1"), "trusted.of")
     # types change while copies still need what was there
     write(os.path.join(s, b"holds needed"), noise(90, 90000), 0o640)
     write(os.path.join(s, b"holds small"), text(91, 400), 0o640)

@@ -6,15 +6,11 @@
 #include <sys/stat.h>
 #include "tape/buffer.h"
 
-/* Also called outside of tests, where CUnit asserts nothing. */
-#define NEED(x)		   need(!!(x), __LINE__)
-#define NEED_EQ(got, want) need((got) == (want), __LINE__)
-
-static void need(int fine, int line)
+void sample_need(bool fine, const char *file, int line)
 {
 	if (fine)
 		return;
-	fprintf(stderr, "sample.c:%d: failed\n", line);
+	fprintf(stderr, "%s:%d: failed\n", file, line);
 	abort();
 }
 

@@ -34,6 +34,11 @@ struct sample {
 	uint64_t xattrs;
 };
 
+/* For what is also called outside of tests, where CUnit asserts nothing. */
+#define NEED(x)		   sample_need(!!(x), __FILE__, __LINE__)
+#define NEED_EQ(got, want) sample_need((got) == (want), __FILE__, __LINE__)
+void sample_need(bool fine, const char *file, int line);
+
 /* An empty set, open for writing. */
 void sample_begin(struct sample *s);
 /* All three sessions. */

@@ -53,7 +53,6 @@ static void view_init(struct view *v, const char *rules, bool strict)
 				 .strict = strict};
 
 	memset(v, 0, sizeof(*v));
-	sample_begin(&v->sample);
 	sample_make(&v->sample);
 	put_file(v->sample.path, "rules", rules);
 	strcpy(v->target, "/tmp/reel-drop-XXXXXX");

@@ -6,6 +6,7 @@
 #include "tape/digest.h"
 #include "tape/error.h"
 #include "tape/frame.h"
+#include "tape/noise.h"
 
 static int64_t read_file(void *context, uint64_t at, void *to, size_t length)
 {
@@ -112,6 +113,56 @@ static void efforts(void)
 	buffer_release(&mixed);
 	buffer_release(&large);
 	buffer_release(&again);
+	free(data);
+}
+
+static unsigned number(unsigned *x)
+{
+	return (*x = *x * 1103515245 + 12345) >> 24;
+}
+
+/* Noise and text in turn, each for `length` bytes. */
+static void in_turn(uint8_t *data, size_t length)
+{
+	unsigned x = 1;
+
+	for (size_t i = 0; i < FRAME_SIZE; i++)
+		data[i] = i / length % 2 ? (uint8_t) "aeinorst"[number(&x) >> 5]
+					 : (uint8_t)number(&x);
+}
+
+/* However often noise begins and ends, a frame has room, and a search that
+ * found nothing for one frame does not end what comes behind it. */
+static void noise(void)
+{
+	struct buffer out = {0}, plain = {0};
+	uint8_t *data = malloc(FRAME_SIZE);
+	struct frame_codec *k, *five;
+	bool noisy = false;
+
+	CU_ASSERT_FATAL(data != NULL);
+	CU_ASSERT_EQUAL_FATAL(frame_codec_new(COMPRESSION_ZSTD, 0, &k), 0);
+	CU_ASSERT_EQUAL_FATAL(frame_codec_new(COMPRESSION_ZSTD, 5, &five), 0);
+	for (size_t length = 512; length <= FRAME_SIZE; length *= 2) {
+		in_turn(data, length);
+		for (int n = 0; n < 3; n++)
+			encoded(k, FRAME_MIXED, data, &out);
+	}
+	in_turn(data, 8192);
+	CU_ASSERT_EQUAL(noise_run(data, FRAME_SIZE, &noisy), 8192);
+	CU_ASSERT_FALSE(noisy);
+	CU_ASSERT_EQUAL(noise_run(data + 8192, FRAME_SIZE - 8192, &noisy),
+			8192);
+	CU_ASSERT_TRUE(noisy);
+	CU_ASSERT_EQUAL(noise_run(data, 511, &noisy), 511);
+	CU_ASSERT_EQUAL(noise_run(data, 0, &noisy), 0);
+	int64_t apart = encoded(k, FRAME_MIXED, data, &out);
+	int64_t mixed = encoded(five, FRAME_MIXED, data, &plain);
+	CU_ASSERT(apart < mixed * 99 / 100);
+	frame_codec_free(k);
+	frame_codec_free(five);
+	buffer_release(&out);
+	buffer_release(&plain);
 	free(data);
 }
 
@@ -364,6 +415,7 @@ void suite_frame(void)
 	CU_add_test(s, "none", codec_none);
 	CU_add_test(s, "zstd", codec_zstd);
 	CU_add_test(s, "efforts", efforts);
+	CU_add_test(s, "noise", noise);
 	CU_add_test(s, "packing", packing);
 	CU_add_test(s, "table", table);
 	CU_add_test(s, "cut tables", cut_tables);

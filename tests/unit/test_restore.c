@@ -56,13 +56,14 @@ static struct restore_entry entry_of(mode_t mode)
 	return e;
 }
 
-static struct place *enter(struct target *t, struct place *up, const char *name)
+static struct place *enter(struct target *t, struct place *up, const char *name,
+			   enum place_way way)
 {
 	struct restore_entry e = entry_of(S_IFDIR | 0750);
 	struct place *p = NULL;
 
-	CU_ASSERT_FATAL(place_enter(&t->restore, up, name, strlen(name),
-				    PLACE_MAKE, &e, &p) == 0);
+	CU_ASSERT_FATAL(place_enter(&t->restore, up, name, strlen(name), way,
+				    &e, &p) == 0);
 	return p;
 }
 
@@ -145,7 +146,7 @@ static void test_symlink_in_the_way(void)
 	target_init(&t);
 	CU_ASSERT(symlinkat("/etc", t.root->fd, "d") == 0);
 	CU_ASSERT(beneath_open(t.root->fd, "d") < 0);
-	p = enter(&t, t.root, "d");
+	p = enter(&t, t.root, "d", PLACE_REPLACE);
 	CU_ASSERT(p->fresh);
 	place_put(&t.restore, p);
 	CU_ASSERT(fstatat(t.root->fd, "d", &st, AT_SYMLINK_NOFOLLOW) == 0);
@@ -201,7 +202,7 @@ static void test_deep(void)
 	p = place_get(t.root);
 	for (int i = 0; i < 200; i++) {
 		up = p;
-		p = enter(&t, up, name);
+		p = enter(&t, up, name, PLACE_MAKE);
 		place_put(&t.restore, up);
 	}
 	for (up = p->up; up->up; up = up->up)

@@ -222,6 +222,41 @@ static void locked(void)
 	CU_ASSERT_EQUAL(spool_open(s.set, "/other", &other), REEL_ELOCKED);
 }
 
+static void write_log(const char *text)
+{
+	char path[160];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/spool/current/spool.db", s.path);
+	f = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* A log that was never written to has nothing in it; one that cannot be read
+ * may have all. */
+static void unreadable(void)
+{
+	struct sample own = s;
+
+	spool_close(spool);
+	spool = NULL;
+	sample_begin(&s);
+	CU_ASSERT_FALSE(spool_pending(s.set));
+	CU_ASSERT_EQUAL_FATAL(spool_open(s.set, "/mnt", &spool), 0);
+	spool_close(spool);
+	spool = NULL;
+	write_log("");
+	CU_ASSERT_FALSE(spool_pending(s.set));
+	write_log("this was a database once, and has somebody's files in it");
+	CU_ASSERT(spool_pending(s.set));
+	CU_ASSERT_EQUAL(spool_open(s.set, "/mnt", &spool), REEL_EDAMAGED);
+	sample_end(&s);
+	s = own;
+	CU_ASSERT_EQUAL_FATAL(spool_open(s.set, "/mnt", &spool), 0);
+}
+
 void suite_spool(void);
 void suite_spool(void)
 {
@@ -232,4 +267,5 @@ void suite_spool(void)
 	CU_add_test(suite, "excluded", excluded);
 	CU_add_test(suite, "power", power);
 	CU_add_test(suite, "locked", locked);
+	CU_add_test(suite, "unreadable", unreadable);
 }

@@ -2,19 +2,23 @@
 """Whether a spool that nobody has open is whole: orphans.py SET
 
 Every file of bytes is named by a row, every row's file is there; every entry
-leads to a node. A line for each that is not, and status 1."""
+leads to a node. A log that is empty (version 0, as SQLite made it) was never
+written to: then there are no files. A line for each that is not, and status
+1."""
 import os
 import sqlite3
 import sys
 
 spool = os.path.join(sys.argv[1], "spool", "current")
-if not os.path.exists(os.path.join(spool, "spool.db")):
-    if os.path.isdir(os.path.join(spool, "files")) and \
-            os.listdir(os.path.join(spool, "files")):
+log = os.path.join(spool, "spool.db")
+db = sqlite3.connect(log) if os.path.exists(log) else None
+if not db or (db.execute("PRAGMA user_version").fetchone() == (0,) and
+              not db.execute("SELECT 1 FROM sqlite_master").fetchone()):
+    files = os.path.join(spool, "files")
+    if os.path.isdir(files) and os.listdir(files):
         print("files without a log")
         sys.exit(1)
     sys.exit(0)
-db = sqlite3.connect(os.path.join(spool, "spool.db"))
 bad = 0
 if db.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
     print("the log is damaged")

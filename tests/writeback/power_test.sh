@@ -19,7 +19,6 @@ long=${4:-}
 most=20
 [ "$long" != --long ] || most=1000000
 family=power
-LIMIT=${LIMIT:-$([ "$long" ] && echo 20000 || echo 600)}
 . "$(dirname "$0")/current.sh"
 durable=$(realpath "$(dirname "$reel")/../tests")/durable
 replay=$here/../crash/replay.py
@@ -105,6 +104,7 @@ worker() # K JOBS
 	awk -v k="$1" -v j="$2" 'NR % j == k' "$work/plan" |
 		while read -r variant n; do
 			one_cut "$variant" "$n" 2>&1
+			alive
 		done
 }
 
@@ -122,7 +122,8 @@ record_load
 rm -rf "$set"
 plan >"$work/plan"
 [ -s "$work/plan" ]
-ok "$(wc -l <"$work/plan") cuts" $? || end
+n=$?
+ok "$(wc -l <"$work/plan") cuts" $n || end
 jobs=$(nproc)
 for k in $(seq 0 $((jobs - 1))); do
 	worker "$k" "$jobs" >"$work/results.$k" &

@@ -1,0 +1,362 @@
+/* A station's changers: the wanted cartridge is found by its barcode, or by
+ * loading one after the other of those that were not seen yet, and put into a
+ * drive that nobody holds; what was in that goes back to where it came from. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "tape/error.h"
+#include "tape/log.h"
+#include "tape/station_state.h"
+
+#define LOADING_NS 200000000l
+
+struct fetch {
+	struct station *station;
+	const struct station_want *want;
+	size_t number; /* of the changer */
+	struct changer *changer;
+	struct changer_inventory have;
+};
+
+/* ---- what is known ---- */
+
+static struct station_known *recall_known(struct station *s,
+					  const char *barcode)
+{
+	for (size_t n = 0; n < s->known_count; n++)
+		if (!strcmp(s->known[n].barcode, barcode))
+			return &s->known[n];
+	return NULL;
+}
+
+static void learn(struct station *s, const struct station_drive *d)
+{
+	struct station_known *k = recall_known(s, d->barcode);
+
+	if (!*d->barcode || d->seen.content < STATION_BLANK)
+		return;
+	if (!k) {
+		k = realloc(s->known, (s->known_count + 1) * sizeof(*k));
+		if (!k)
+			return;
+		s->known = k;
+		k += s->known_count++;
+	}
+	memcpy(k->barcode, d->barcode, sizeof(k->barcode));
+	k->seen = d->seen;
+}
+
+/* ---- drives and elements ---- */
+
+static bool in_changer(const struct station_drive *d)
+{
+	return !d->image && strncmp(d->name, "fault:", 6) != 0;
+}
+
+/* By serial number, else in their order. Under the lock. */
+static void pair(struct fetch *f)
+{
+	struct station *s = f->station;
+	size_t place = 0;
+
+	for (size_t n = 0; n < s->drive_count; n++) {
+		struct station_drive *d = &s->drives[n];
+		const struct scsi_element *e;
+
+		if (!in_changer(d))
+			continue;
+		e = d->held ? NULL : changer_find_drive(&f->have, d->serial);
+		if (!e && !d->paired && s->changer_count == 1)
+			e = changer_drive(&f->have, place);
+		place++;
+		if (!e)
+			continue;
+		d->paired = true;
+		d->changer = f->number;
+		d->element = e->address;
+	}
+}
+
+static struct station_drive *paired_with(const struct fetch *f, uint16_t at)
+{
+	struct station *s = f->station;
+
+	for (size_t n = 0; n < s->drive_count; n++) {
+		struct station_drive *d = &s->drives[n];
+
+		if (d->paired && d->changer == f->number && d->element == at)
+			return d;
+	}
+	return NULL;
+}
+
+/* Empty, or that was used least of late; held from now on. */
+static struct station_drive *choose(struct fetch *f)
+{
+	struct station *s = f->station;
+	struct station_drive *best = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t n = 0; n < s->drive_count; n++) {
+		struct station_drive *d = &s->drives[n];
+		bool empty = d->seen.content == STATION_EMPTY;
+
+		if (!d->paired || d->changer != f->number || d->held)
+			continue;
+		if (!best || (empty && best->seen.content != STATION_EMPTY) ||
+		    (empty == (best->seen.content == STATION_EMPTY) &&
+		     d->used < best->used))
+			best = d;
+	}
+	if (best)
+		best->held = best->looked_into = true;
+	pthread_mutex_unlock(&s->lock);
+	return best;
+}
+
+/* ---- which cartridge ---- */
+
+static bool is_candidate(const struct fetch *f, const struct scsi_element *e)
+{
+	const struct cartridge_label *l = f->want->label;
+	const struct station_known *k;
+
+	if (!e->full || e->type == SCSI_ELEMENT_PICKER ||
+	    e->type == SCSI_ELEMENT_DRIVE || !strncmp(e->barcode, "CLN", 3))
+		return false;
+	if (l && *l->barcode && *e->barcode)
+		return !strcmp(l->barcode, e->barcode);
+	k = *e->barcode ? recall_known(f->station, e->barcode) : NULL;
+	return !k || station_fits(f->want, &k->seen);
+}
+
+/* ---- moving ---- */
+
+static int put_back(struct fetch *f, struct station_drive *d)
+{
+	const struct scsi_element *e =
+		changer_find_address(&f->have, d->element);
+	const struct scsi_element *room;
+	int error;
+
+	if (!e || !e->full)
+		return 0;
+	room = changer_find_room(&f->have, e->has_source ? e->source : 0);
+	if (!room) {
+		log_error("changer %s has no free slot for the cartridge in "
+			  "%s; take one out",
+			  f->station->changers[f->number], d->name);
+		return REEL_ENOSPC;
+	}
+	error = station_drive_unload(f->station, d);
+	return error ? error
+		     : changer_move(f->changer, e->address, room->address);
+}
+
+static int again(struct fetch *f)
+{
+	changer_inventory_release(&f->have);
+	return changer_inventory(f->changer, &f->have);
+}
+
+/* Its cartridge is pulled in and looked at, however long that takes. */
+static int load(struct fetch *f, struct station_drive *d)
+{
+	const struct timespec pause = {.tv_nsec = LOADING_NS};
+
+	station_drive_load(f->station, d);
+	while (d->seen.content == STATION_LOADING) {
+		if (station_stopped(f->station, f->want))
+			return REEL_ESTOPPED;
+		nanosleep(&pause, NULL);
+		station_drive_look(f->station, d);
+	}
+	return 0;
+}
+
+static int move_in(struct fetch *f, struct station_drive *d, uint16_t from)
+{
+	const struct scsi_element *e;
+	char barcode[CARTRIDGE_BARCODE];
+	int error = put_back(f, d);
+
+	e = changer_find_address(&f->have, from);
+	snprintf(barcode, sizeof(barcode), "%.*s", CARTRIDGE_BARCODE - 1,
+		 e ? e->barcode : "");
+	if (!error)
+		error = changer_move(f->changer, from, d->element);
+	if (!error)
+		error = load(f, d);
+	if (error)
+		return error;
+	if (!*d->barcode)
+		memcpy(d->barcode, barcode, sizeof(barcode));
+	learn(f->station, d);
+	return 0;
+}
+
+/* 0: it is in the drive; REEL_ENOENT: it is another. */
+static int try_in(struct fetch *f, struct station_drive *d, uint16_t from,
+		  struct station_drive **out)
+{
+	const struct cartridge_label *l = f->want->label;
+	int error = move_in(f, d, from);
+
+	if (!error && d->drive && station_fits(f->want, &d->seen)) {
+		pthread_mutex_lock(&f->station->lock);
+		d->looked_into = false;
+		d->used = ++f->station->clock;
+		pthread_mutex_unlock(&f->station->lock);
+		*out = d;
+		return 0;
+	}
+	if (!error && l && *l->barcode && !strcmp(l->barcode, d->barcode))
+		log_error("the cartridge with barcode %s is %s, not %s",
+			  l->barcode,
+			  d->seen.content == STATION_LABELLED ? d->seen.name
+			  : d->seen.content == STATION_BLANK  ? "blank"
+							     : "no one of reel",
+			  l->name);
+	station_drive_release(f->station, d);
+	return error ? error : REEL_ENOENT;
+}
+
+/* It stands in a drive already, not pulled in: held and looked at. */
+static int try_drive(struct fetch *f, const struct scsi_element *e,
+		     struct station_drive **out)
+{
+	struct station_drive *d = paired_with(f, e->address);
+	bool free;
+
+	if (!d)
+		return REEL_ENOENT;
+	pthread_mutex_lock(&f->station->lock);
+	free = !d->held && d->seen.content == STATION_EMPTY;
+	if (free)
+		d->held = d->looked_into = true;
+	pthread_mutex_unlock(&f->station->lock);
+	if (!free)
+		return REEL_ENOENT;
+	load(f, d);
+	if (!*d->barcode)
+		snprintf(d->barcode, sizeof(d->barcode), "%.*s",
+			 CARTRIDGE_BARCODE - 1, e->barcode);
+	learn(f->station, d);
+	if (!d->drive || !station_fits(f->want, &d->seen)) {
+		station_drive_release(f->station, d);
+		return REEL_ENOENT;
+	}
+	pthread_mutex_lock(&f->station->lock);
+	d->looked_into = false;
+	d->used = ++f->station->clock;
+	pthread_mutex_unlock(&f->station->lock);
+	*out = d;
+	return 0;
+}
+
+static int fetch_from_drives(struct fetch *f, struct station_drive **out)
+{
+	int error = REEL_ENOENT;
+
+	for (size_t n = 0; error == REEL_ENOENT && n < f->have.count; n++) {
+		const struct scsi_element *e = &f->have.elements[n];
+
+		if (e->type == SCSI_ELEMENT_DRIVE && e->full)
+			error = try_drive(f, e, out);
+	}
+	return error;
+}
+
+static int fetch_from_slots(struct fetch *f, struct station_drive **out)
+{
+	int error = REEL_ENOENT;
+
+	for (size_t n = 0; error == REEL_ENOENT && n < f->have.count; n++) {
+		uint16_t from = f->have.elements[n].address;
+		struct station_drive *d;
+
+		if (station_stopped(f->station, f->want))
+			return REEL_ESTOPPED;
+		if (!is_candidate(f, &f->have.elements[n]))
+			continue;
+		d = choose(f);
+		if (!d)
+			return REEL_EBUSY;
+		error = try_in(f, d, from, out);
+		if (error == REEL_ENOENT && again(f))
+			return REEL_EIO;
+	}
+	return error;
+}
+
+/* ---- one changer after the other ---- */
+
+static int fetch(struct fetch *f, struct station_drive **out)
+{
+	struct station *s = f->station;
+	int error = changer_open(s->changers[f->number], f->want->stop,
+				 &f->changer);
+
+	if (error)
+		return REEL_ENOENT;
+	error = changer_inventory(f->changer, &f->have);
+	if (!error) {
+		pthread_mutex_lock(&s->lock);
+		pair(f);
+		pthread_mutex_unlock(&s->lock);
+		error = fetch_from_drives(f, out);
+	}
+	if (error == REEL_ENOENT)
+		error = fetch_from_slots(f, out);
+	changer_inventory_release(&f->have);
+	changer_close(f->changer);
+	return error;
+}
+
+int station_fetch(struct station *s, const struct station_want *w,
+		  struct station_drive **out)
+{
+	int error = REEL_ENOENT;
+
+	pthread_mutex_lock(&s->robot);
+	for (size_t n = 0; error == REEL_ENOENT && n < s->changer_count; n++) {
+		struct fetch f = {.station = s, .want = w, .number = n};
+
+		error = fetch(&f, out);
+	}
+	pthread_mutex_unlock(&s->robot);
+	return error == REEL_ENOENT ? REEL_EMEDIUM : error;
+}
+
+/* ---- barcodes ---- */
+
+static void read_barcode(struct fetch *f, struct station_drive *d)
+{
+	const struct scsi_element *e = changer_find_drive(&f->have, d->serial);
+
+	pthread_mutex_lock(&f->station->lock);
+	pair(f);
+	if (!e && d->paired && d->changer == f->number)
+		e = changer_find_address(&f->have, d->element);
+	if (e && e->full)
+		snprintf(d->barcode, sizeof(d->barcode), "%.*s",
+			 CARTRIDGE_BARCODE - 1, e->barcode);
+	pthread_mutex_unlock(&f->station->lock);
+}
+
+void station_ask_barcode(struct station *s, struct station_drive *d)
+{
+	pthread_mutex_lock(&s->robot);
+	for (size_t n = 0; !*d->barcode && n < s->changer_count; n++) {
+		struct fetch f = {.station = s, .number = n};
+
+		if (changer_open(s->changers[n], s->stop, &f.changer))
+			continue;
+		if (!changer_inventory(f.changer, &f.have))
+			read_barcode(&f, d);
+		changer_inventory_release(&f.have);
+		changer_close(f.changer);
+	}
+	pthread_mutex_unlock(&s->robot);
+}

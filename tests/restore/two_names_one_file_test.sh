@@ -1,0 +1,270 @@
+#!/bin/bash
+# Two files of the snapshot that are one name to the target (FILE and file,
+# name. and name): neither may be written over the other in silence. And what
+# the target cannot take: each is said, the rest is restored.
+#
+#     two_names_one_file_test.sh REEL FOLDFS WORKDIR
+#
+# FOLDFS is a filesystem for this test; vfat, ext4 with casefold and ntfs are
+# tried besides where they can be mounted.
+set -u
+LC_ALL=C
+export LC_ALL
+reel=$(realpath "$1")
+foldfs=$(realpath "$2")
+work=$3
+passed=0
+failed=0
+mounted=
+
+ok() # NAME, status
+{
+	if [ "$2" = 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "two names: FAILED: $1"
+		[ ! -s "$work/log" ] || head -n 8 "$work/log"
+	fi
+	return "$2"
+}
+
+expect() # NAME, status wanted, COMMAND...: status, output in $work/log
+{
+	local name=$1 want=$2 rc
+	shift 2
+	timeout 120 "$@" >"$work/log" 2>&1
+	rc=$?
+	[ $rc = "$want" ]
+	ok "$name: status $rc" $?
+}
+
+said() # NAME PATTERN: in one line
+{
+	[ "$(grep -c -e "$2" "$work/log")" = 1 ]
+	ok "$1" $?
+}
+
+at_end()
+{
+	local m
+	cd /
+	for m in $mounted; do
+		umount "$m" 2>/dev/null || umount -l "$m" 2>/dev/null
+	done
+	rm -rf "$work"
+}
+trap at_end EXIT
+
+rm -rf "$work"
+mkdir -p "$work" && cd "$work" || exit 2
+mkdir -p src/Pair src/pair src/deep/er
+echo upper >src/FILE
+echo lower >src/file
+echo equal >src/EQUAL
+echo equal >src/equal # the same size, the same time
+echo plain >src/name
+echo dot >src/name.
+echo 1 >src/Pair/same
+echo 2 >src/pair/same
+echo 3 >src/pair/other
+ln src/deep/er/../../name src/deep/er/LINK
+ln src/name src/deep/er/link
+echo b >src/deep/er/b
+find src -exec touch -h -d 2020-01-02 {} +
+"$reel" init set >/dev/null && "$reel" backup set -C src . >/dev/null
+ok "a set" $?
+mkdir one && echo lower >one/file
+"$reel" init oneset >/dev/null && "$reel" backup oneset -C one . >/dev/null
+ok "a set of one file" $?
+echo c >one/c:d && echo e >one/e
+"$reel" init colon >/dev/null && "$reel" backup colon -C one . >/dev/null
+ok "a set with a colon" $?
+
+has() # FILE TEXT
+{
+	[ "$(cat "$1" 2>/dev/null)" = "$2" ]
+	ok "$1 is $2" $?
+}
+
+# Each of the pairs: one is there whole, the other is said, both by name.
+pairs_are_told() # DIR DOTS
+{
+	has "$1/FILE" upper
+	said "file, and whose it is" " file: not .* that of FILE"
+	said "equal, even if it is equal" " equal: not .* that of EQUAL"
+	has "$1/Pair/same" 1
+	[ ! -e "$1/Pair/other" ]
+	ok "directories are not mixed" $?
+	said "pair" " pair: not .* that of Pair"
+	said "what is below it" " pair: nor was .*names: 2"
+	said "link" "er/link: not .* that of deep/er/LINK"
+	has "$1/deep/er/b" b
+	[ "$2" = 0 ] || said "name." " name\.: not .* that of name,"
+	has "$1/name" plain
+	[ -z "$(find "$1" -name '.reel-tmp-*' -print -quit)" ]
+	ok "nothing half" $?
+}
+
+try_target() # NAME DIR DOTS: an empty directory that folds names
+{
+	local name=$1 dir=$2 dots=$3 n
+	expect "$name: a new directory" 1 "$reel" restore set --to "$dir/new" \
+		--report report
+	pairs_are_told "$dir/new" "$dots"
+	grep -q '"failed".*"pair/other"' report
+	ok "the report has each" $?
+	expect "$name: again" 1 "$reel" restore set --to "$dir/new"
+	pairs_are_told "$dir/new" "$dots"
+	expect "$name: again, --delete" 1 "$reel" restore set --to "$dir/new" \
+		--delete
+	pairs_are_told "$dir/new" "$dots"
+	mkdir "$dir/old"
+	for n in $(seq 20); do
+		rm -rf "$dir/old"/*
+		"$reel" restore set --to "$dir/old" >log 2>&1
+		grep -q upper "$dir/old/FILE" &&
+			[ "$(grep -c 'not restored' log)" = $((4 + dots)) ] ||
+			break
+	done
+	[ "$n" = 20 ]
+	ok "$name: a directory that was there, 20 times" $?
+	pairs_are_told "$dir/old" "$dots"
+	expect "$name: by name" 1 "$reel" restore set FILE file \
+		--to "$dir/named"
+	has "$dir/named/FILE" upper
+	said "the other is told" " file: not .*FILE"
+	mkdir "$dir/mine" && echo mine >"$dir/mine/FILE" &&
+		echo extra >"$dir/mine/extra"
+	expect "$name: one file over its other name" 0 "$reel" restore \
+		oneset --to "$dir/mine" --delete
+	has "$dir/mine/file" lower
+	[ ! -e "$dir/mine/extra" ]
+	ok "$name: and what is extra is gone" $?
+	echo mine >"$dir/mine/FILE"
+	echo 'merge /file' >rules
+	expect "$name: a rule keeps it" 0 "$reel" restore oneset \
+		--to "$dir/mine" --rules rules
+	has "$dir/mine/file" mine
+}
+
+mount_image() # NAME OPTIONS MKFS...: mounted at ./NAME
+{
+	local name=$1 options=$2
+	shift 2
+	[ "$(id -u)" = 0 ] && truncate -s 64M "$name.img" && mkdir -p "$name" &&
+		"$@" "$name.img" >/dev/null 2>&1 &&
+		mount -o "loop$options" "$name.img" "$name" 2>/dev/null || {
+		echo "two names: skipped: $name cannot be mounted"
+		return 1
+	}
+	mounted="$work/$name $mounted"
+}
+
+try_vfat()
+{
+	mount_image vfat ,utf8 mkfs.vfat || return
+	mkdir vfat/t
+	# No owners, modes or links there: the pairs alone make it 1.
+	try_target vfat vfat/t 1
+	expect "vfat: a name it cannot hold" 1 "$reel" restore colon \
+		--to vfat/c
+	said "is told" "c:d: not restored: Invalid"
+	has vfat/c/e e
+}
+
+try_casefold()
+{
+	mount_image casefold "" mkfs.ext4 -q -O casefold &&
+		mkdir casefold/t && chattr +F casefold/t || return
+	try_target casefold casefold/t 0
+}
+
+try_fold() # NAME OPTIONS
+{
+	mkdir -p "$1.under" "$1"
+	"$foldfs" "$1.under" "$1" $2 2>/dev/null && mountpoint -q "$1" || {
+		echo "two names: skipped: foldfs cannot be mounted"
+		return 1
+	}
+	mounted="$work/$1 $mounted"
+	mkdir "$1/t"
+}
+
+# FILE is listed as file there: which of two it is only the snapshot tells.
+try_lower() # NAME DIRECTORY
+{
+	local n
+	for n in $(seq 10); do
+		rm -rf "$2/new" "$2/old"
+		mkdir "$2/old"
+		"$reel" restore set --to "$2/new" >log 2>&1
+		[ $? = 1 ] && grep -q upper "$2/new/FILE" &&
+			grep -q ' file: not restored' log &&
+			grep -q ' pair: not .*Pair' log &&
+			grep -q 1 "$2/new/Pair/same" || break
+		"$reel" restore set --to "$2/old" >log 2>&1
+		[ $? = 1 ] && grep -q upper "$2/old/FILE" &&
+			grep -q ' file: not restored' log &&
+			grep -q ' pair: not .*Pair' log || break
+	done
+	[ "$n" = 10 ]
+	ok "$1: names listed in small letters, 10 times" $?
+	"$reel" restore set --to "$2/old" >log 2>&1
+	said "$1: FILE or file is told" " \(FILE: not .*file\|file: not .*FILE\)"
+}
+
+try_ntfs()
+{
+	truncate -s 64M ntfs.img && mkdir ntfs && mkfs.ntfs -FqQ ntfs.img \
+		>/dev/null 2>&1 && lowntfs-3g -o ignore_case ntfs.img ntfs \
+		>/dev/null 2>&1 && mountpoint -q ntfs || {
+		echo "two names: skipped: ntfs cannot be mounted"
+		return
+	}
+	mounted="$work/ntfs $mounted"
+	mkdir ntfs/t
+	try_lower ntfs ntfs/t
+}
+
+# Each said in one line; the rest goes on; what was there stays.
+try_trouble() # NAME DIRECTORY
+{
+	mkdir "$2/old" && echo mine >"$2/old/big"
+	touch -d 2019-01-01 "$2/old/big"
+	for n in new old; do
+		expect "$1, $n" 1 "$reel" restore trouble --to "$2/$n" \
+			--report report --json
+		said "names what is too big" " big: not restored: Disk quota"
+		said "the name it cannot hold" " c:d: not restored: Invalid"
+		said "the directory, too" " d:e: the directory cannot be made"
+		said "and what is below it" " d:e: nor was .*names: 43"
+		[ "$(grep -c '"failed".*"d:e/f' report)" = 43 ] &&
+			[ "$(grep -c '"failed".*"d:e/f' log)" = 43 ]
+		ok "the report and --json have each" $?
+		said "and the reason" '"big","why":"[^"]*Disk quota exceeded'
+		has "$2/$n/e" e
+		[ -z "$(find "$2/$n" -name '.reel-tmp-*')" ]
+		ok "nothing half" $?
+	done
+	has "$2/old/big" mine
+	[ ! -e "$2/new/big" ]
+	ok "and nothing of it is new" $?
+}
+mkdir -p tr/d:e/f && echo e >tr/e && echo c >tr/c:d &&
+	head -c 300000 /dev/urandom >tr/big && touch tr/d:e/f{1..42}
+"$reel" init trouble >/dev/null && "$reel" backup trouble -C tr . >/dev/null
+ok "a set of trouble" $?
+
+try_fold fold "" && try_target fold fold/t 1
+try_fold quota "-o quota=100000" && try_trouble "a quota" quota/t
+try_fold late "-o quota=100000,late" &&
+	try_trouble "a quota that only closing tells" late/t
+try_fold old "-o old" && try_target "no RENAME_NOREPLACE" old/t 1
+try_fold lower "-o lower" && try_lower lower lower/t
+try_casefold
+try_vfat
+try_ntfs
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ] && [ $passed -gt 0 ]
