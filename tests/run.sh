@@ -160,7 +160,7 @@ step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
 	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 step tape-asan 300 bash tests/tape/tape_test.sh "$asan" "$work/tape-asan"
-step tape-set 1200 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
+step tape-set 3000 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
 step tape-append 600 bash tests/tape/append_crash_test.sh "$reel" \
 	"$work/tape-append" $long
 step tape-cartridge 300 bash tests/tape/cartridge_test.sh "$asan" \

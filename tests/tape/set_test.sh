@@ -338,8 +338,8 @@ several()
 
 # ---- the plug ----
 
-pulls=5
-[ "$long" != --long ] || pulls=50
+pulls=${PULLS:-5}
+[ "$long" != --long ] || pulls=${PULLS:-50}
 pull() # NAME DEVICE
 {
 	local name=$1 d=$2 i before bad=0
@@ -389,13 +389,19 @@ fi
 number=$((100 + $$ % 9000))
 emulate() # DIRECTORY [SIZE_MB [CARTRIDGES [DRIVES]]]
 {
+	local turn
 
-	VTL_PORT=$((20000 + number)) VTL_CTL=$number VTL_DRIVES=${4:-2} \
-		VTL_CARTS=${3:-3} VTL_SIZE_MB=${2:-64} \
-		bash "$rig/vtl.sh" start "$1" >"$work/log" 2>&1 || return 1
-	running=$1
+	# a busy machine may be slower than vtl.sh waits
+	for turn in 1 2 3; do
+		VTL_PORT=$((20000 + number)) VTL_CTL=$number \
+			VTL_DRIVES=${4:-2} VTL_CARTS=${3:-3} \
+			VTL_SIZE_MB=${2:-64} bash "$rig/vtl.sh" start "$1" \
+			>"$work/log" 2>&1 && running=$1 && return
+		bash "$rig/vtl.sh" stop "$1" >/dev/null 2>&1
+		sleep $turn
+	done
+	false
 }
-
 emulate "$work/vtl" 4000 3 3
 ok "an emulated library" $?
 [ -n "$running" ] || exit
