@@ -285,7 +285,10 @@ static int run(struct restore_walk *w, bool fresh)
 
 	if (threads <= 0)
 		threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
-	err = pool_new(r, threads > 0 ? threads : 1, &w->pool);
+	if (threads <= 0 || r->set->medium->tape)
+		threads = 1;
+	r->threads = threads;
+	err = pool_new(r, threads, &w->pool);
 	if (err) {
 		if (r->root >= 0)
 			close(r->root);

@@ -60,6 +60,8 @@ struct restore {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	int threads;	       /* that write; of a tape one, so that it is
+				* not moved to and fro */
 	uint64_t seed;	       /* of the names of temporary files */
 	struct timespec begun; /* by the clock of the machine */
 	bool ruled;	       /* some rule is for restoring names */

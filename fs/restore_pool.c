@@ -7,7 +7,8 @@
  * frame that many files need is decoded once, and a tape goes through each
  * session once for a window. Threads empty one window while the walk fills the
  * other. A window is handed over when the other is empty, early when it has
- * EARLY_JOBS: the slower the medium, the fuller the windows. It is full by its
+ * EARLY_JOBS: the slower the medium, the fuller the windows. Of a tape only
+ * full ones are, and one thread reads. It is full by its
  * entries, the memory behind them, or the directories that it holds open.
  *
  * A batch is what one thread does in about a millisecond, so that the lock
@@ -48,6 +49,7 @@ struct window {
 struct restore_pool {
 	struct restore *restore;
 	size_t places_limit;
+	bool tape;
 	unsigned threads;
 	pthread_t thread[THREADS_LIMIT];
 	struct window windows[2];
@@ -180,7 +182,8 @@ static bool is_early(struct restore_pool *q)
 {
 	bool early;
 
-	if (q->filling->count < EARLY_JOBS || q->filling->count % EARLY_EVERY)
+	if (q->tape || q->filling->count < EARLY_JOBS ||
+	    q->filling->count % EARLY_EVERY)
 		return false;
 	pthread_mutex_lock(&q->lock);
 	early = is_empty(q);
@@ -270,6 +273,7 @@ int pool_new(struct restore *r, int threads, struct restore_pool **out)
 		return REEL_ENOMEM;
 	q->restore = r;
 	q->places_limit = places_limit();
+	q->tape = r->set && r->set->medium->tape;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->work, NULL);
 	pthread_cond_init(&q->change, NULL);

@@ -145,7 +145,7 @@ static bool helper_start(struct pour *p, pthread_t *helper)
 {
 	struct restore *r = p->restore;
 
-	if (p->length < SHARE_LEAST || r->options->threads == 1)
+	if (p->length < SHARE_LEAST || r->threads == 1)
 		return false;
 	if (atomic_fetch_add(&r->helpers, 1) < HELPER_LIMIT &&
 	    pthread_create(helper, NULL, take_pieces, p) == 0)
