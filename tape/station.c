@@ -20,11 +20,13 @@
 /* An image's path; NULL for other drives. */
 static int image_path(const char *name, char **path)
 {
+	size_t length = strcspn(name, "?");
+
 	*path = NULL;
-	if (!strncmp(name, "/dev/", 5) || !strncmp(name, "iscsi://", 8) ||
-	    !strncmp(name, "fault:", 6))
+	if (!strncmp(name, "iscsi://", 8) || !strncmp(name, "fault:", 6) ||
+	    length < 4 || strncmp(name + length - 4, ".tap", 4) != 0)
 		return 0;
-	*path = strndup(name, strcspn(name, "?"));
+	*path = strndup(name, length);
 	return *path ? 0 : REEL_ENOMEM;
 }
 
@@ -221,17 +223,16 @@ static bool is_busy(const struct station *s, const struct station_want *w)
 /* Whether it was asked for a moment ago. */
 static bool was_said(struct station *s, const struct station_want *w)
 {
-	uint8_t nobody[16] = {0};
-	const uint8_t *who = w->label ? w->label->uuid : nobody;
-	int64_t now = station_now();
-	bool said = s->said_at && now - s->said_at < AGAIN_NS &&
-		    !memcmp(s->said, who, sizeof(s->said));
+	struct station_said now = {.at = station_now()};
 
-	if (!said) {
-		memcpy(s->said, who, sizeof(s->said));
-		s->said_at = now;
-	}
-	return said;
+	if (w->label)
+		memcpy(now.uuid, w->label->uuid, sizeof(now.uuid));
+	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
+		if (now.at - s->said[n].at < AGAIN_NS &&
+		    !memcmp(s->said[n].uuid, now.uuid, sizeof(now.uuid)))
+			return true;
+	s->said[s->said_count++ % STATION_SAID] = now;
+	return false;
 }
 
 static void ask_for(struct station *s, const struct station_want *w)
