@@ -122,7 +122,7 @@ bool station_fits(const struct station_want *w, const struct station_seen *s)
 	if (s->write_protected)
 		return false;
 	if (s->content == STATION_BLANK)
-		return true;
+		return !s->too_small;
 	return w->overwrite && (labelled || s->content == STATION_FOREIGN) &&
 	       !strcmp(w->overwrite, s->name);
 }
@@ -463,6 +463,17 @@ void station_pull_in(struct station *s)
 		station_drive_load(s, d);
 		station_drive_release(s, d);
 	}
+}
+
+void station_too_small(struct station *s, struct drive *d)
+{
+	struct station_drive *held;
+
+	pthread_mutex_lock(&s->lock);
+	held = holding(s, d);
+	if (held)
+		held->seen.too_small = true;
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool station_is_wanted(struct station *s)

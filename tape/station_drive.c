@@ -223,6 +223,7 @@ static int see(struct station_drive *d, const struct drive_status *st)
 		error = read_label(d, size, &s);
 	if (error)
 		return error;
+	s.too_small = s.content == STATION_BLANK && d->seen.too_small;
 	d->seen = s;
 	d->verified = true;
 	return 0;

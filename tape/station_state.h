@@ -20,6 +20,7 @@ enum station_content {
 struct station_seen {
 	enum station_content content;
 	bool write_protected;
+	bool too_small; /* blank, and even the label does not fit */
 	uint8_t uuid[16];
 	char name[CARTRIDGE_NAME]; /* labelled, foreign */
 };
