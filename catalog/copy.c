@@ -6,6 +6,7 @@
 #include "catalog/database.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 
 #define CHUNK	   (1u << 20)
 #define SAID_LIMIT 100
@@ -27,7 +28,7 @@ struct copy {
 
 static int stopped(const struct copy *k)
 {
-	return k->options->stop && *k->options->stop ? REEL_ESTOPPED : 0;
+	return stop_is_set(k->options->stop) ? REEL_ESTOPPED : 0;
 }
 
 static int pass(struct copy *k, const void *data, size_t length)

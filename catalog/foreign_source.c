@@ -7,6 +7,7 @@
 #include "catalog/foreign_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 
 #define COPY_LEVEL 1
 #define FILL	   0xff			/* no header of a member */
@@ -205,7 +206,7 @@ static int fill(struct foreign_source *s)
 		return REEL_ENOMEM;
 	s->begin = s->at;
 	s->length = 0;
-	if (s->stop && *s->stop)
+	if (stop_is_set(s->stop))
 		return REEL_ESTOPPED;
 	if (s->kind == FOREIGN_PACKED)
 		n = read_packed(s);

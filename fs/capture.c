@@ -12,6 +12,7 @@
 #include "fs/walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tape/volume.h"
 
 #define PROGRESS_EVERY 256 /* items */
@@ -144,7 +145,7 @@ static int drain(struct pipeline *p, const struct capture_options *o,
 		for (int n = 0; n < b->count; n++) {
 			struct item *i = b->items[n];
 
-			if (!error && o->stop && *o->stop)
+			if (!error && stop_is_set(o->stop))
 				error = REEL_ESTOPPED;
 			if (!error && o->dry_run)
 				count_only(r, i);

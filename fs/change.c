@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tape/text.h"
 #include "tape/xattrs.h"
 
@@ -550,7 +551,7 @@ int change_run(struct change *c)
 	while (!c->error && (b = queue_get(c->in))) {
 		m.now = now_ns();
 		for (int n = 0; n < b->count; n++) {
-			if (!c->error && c->stop && *c->stop)
+			if (!c->error && stop_is_set(c->stop))
 				c->error = REEL_ESTOPPED;
 			if (c->error)
 				item_free(b->items[n]);

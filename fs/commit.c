@@ -10,6 +10,7 @@
 #include "fs/commit_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 
 #define COMMIT_CACHE   (16u << 20)
 #define PROGRESS_EVERY 64 /* items */
@@ -181,7 +182,7 @@ static int drain(struct committing *c)
 
 	while ((b = queue_get(&c->read))) {
 		for (int n = 0; n < b->count; n++) {
-			if (!error && stop && *stop)
+			if (!error && stop_is_set(stop))
 				error = REEL_ESTOPPED;
 			if (!error)
 				error = take_item(c, b->items[n]);

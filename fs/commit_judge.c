@@ -37,7 +37,8 @@ static int find(struct commit_walk *w, uint64_t directory, uint64_t base,
 	return error;
 }
 
-/* The first bytes of a file. */
+/* The first bytes of a file. Not from a cartridge: this commit may be holding
+ * its drive. What is not looked at is stored, which loses nothing. */
 static int read_head(struct commit_walk *w, uint64_t id, char *to,
 		     size_t length)
 {
@@ -54,7 +55,7 @@ static int read_head(struct commit_walk *w, uint64_t id, char *to,
 		got = fd < 0 ? fd : pread(fd, to, length, 0);
 		if (fd >= 0)
 			close(fd);
-	} else if (n.content) {
+	} else if (n.content && !w->set->medium->tape) {
 		got = tree_content(w->catalog, n.content, &row);
 		if (!got)
 			got = content_read(w->library->recall, &row, 0, to,

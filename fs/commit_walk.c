@@ -9,6 +9,7 @@
 #include "fs/commit_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tape/text.h"
 
 #define LATER 10000 /* removed names kept for the end */
@@ -475,7 +476,7 @@ static int walk(struct commit_walk *w)
 		struct walk_name n;
 		const char *name;
 
-		if (w->options->stop && *w->options->stop)
+		if (stop_is_set(w->options->stop))
 			error = REEL_ESTOPPED;
 		if (top->at == top->names.length) {
 			struct level *done = top;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "fs/salvage.h"
 #include "tape/error.h"
+#include "tape/stop.h"
 
 /* Byte for byte, past a frame's failed checksum. */
 static int pour_salvaged(int fd, struct salvage *s, const struct content_row *c,
@@ -138,7 +139,7 @@ int data_compare(struct restore *r, int fd, const struct restore_entry *e)
 		if (pread(fd, have, (size_t)n, (off_t)at) != (ssize_t)n ||
 		    memcmp(have, want, (size_t)n))
 			return 0;
-		if (r->options->stop && *r->options->stop)
+		if (stop_is_set(r->options->stop))
 			return REEL_ESTOPPED;
 		at += (uint64_t)n;
 	}

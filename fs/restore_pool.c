@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include "tape/error.h"
+#include "tape/stop.h"
 
 #define WINDOW_JOBS   32768
 #define WINDOW_MEMORY (32u << 20) /* besides the jobs */
@@ -78,7 +79,7 @@ static void run_batch(struct restore *r, struct job **jobs, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct job *j = jobs[i];
 
-		if (!r->options->stop || !*r->options->stop)
+		if (!stop_is_set(r->options->stop))
 			write_entry(r, j->place, j->name, &j->entry, NULL);
 		job_free(r, j);
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "tape/error.h"
+#include "tape/stop.h"
 
 #define PIECE	     (4u * FRAME_SIZE)
 #define SHARE_LEAST  (4u * PIECE) /* shorter ones are poured by one thread */
@@ -95,7 +96,7 @@ static int pour_piece(struct pour *p, uint64_t from, uint64_t end)
 		struct recalled f;
 		int err;
 
-		if (r->options->stop && *r->options->stop)
+		if (stop_is_set(r->options->stop))
 			return REEL_ESTOPPED;
 		err = recall_get(r->library->recall, p->session, offset, &f);
 		if (err)

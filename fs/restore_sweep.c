@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "tape/buffer.h"
 #include "tape/error.h"
+#include "tape/stop.h"
 
 #define DEEPEST 400 /* directories that are removed within each other */
 
@@ -396,7 +397,7 @@ static void pass(struct restore *r, const struct place *p,
 
 static bool stopped(const struct restore *r)
 {
-	return r->options->stop && *r->options->stop;
+	return stop_is_set(r->options->stop);
 }
 
 bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "fs/restore_links.h"
 #include "tape/error.h"
+#include "tape/stop.h"
 
 #define CURSORS_OPEN 32	 /* statements held by the walk */
 #define PLACES_OPEN  256 /* descriptors held by the walk */
@@ -29,7 +30,7 @@ struct level {
 
 static bool stopped(const struct restore_walk *w)
 {
-	return w->r->options->stop && *w->r->options->stop;
+	return stop_is_set(w->r->options->stop);
 }
 
 void walk_report(struct restore_walk *w, bool force)

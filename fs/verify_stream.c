@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tape/error.h"
+#include "tape/stop.h"
 
 void verify_say(struct verify *v, const char *path, uint32_t session,
 		uint32_t volume, uint64_t position, const char *what)
@@ -211,7 +212,7 @@ static int next_piece(struct verify *v)
 	free(v->piece.data);
 	memset(&v->piece, 0, sizeof(v->piece));
 	v->piece_at = 0;
-	if (v->options->stop && *v->options->stop)
+	if (stop_is_set(v->options->stop))
 		return REEL_ESTOPPED;
 	more = verify_reader_next(v->reader, &v->piece);
 	if (more <= 0) {

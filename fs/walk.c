@@ -15,6 +15,7 @@
 #include "fs/reserved.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tape/text.h"
 
 #define STATX_WANTED (STATX_BASIC_STATS)
@@ -293,7 +294,7 @@ static int list_folder(struct walk *w, struct level *l)
 		struct rules_place place;
 		bool is_dir;
 
-		error = w->stop && *w->stop
+		error = stop_is_set(w->stop)
 				? REEL_ESTOPPED
 				: take_name(w, l->folder, names.names[n],
 					    &place, &is_dir);

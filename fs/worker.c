@@ -28,6 +28,7 @@
 #include "tape/medium.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 
 #define SPIN_NS	      100000 /* so long before it sleeps */
 #define SPIN_PAUSE_NS 1000   /* between looks: each takes the kernel's lock */
@@ -294,7 +295,7 @@ static void on_interrupt(fuse_req_t request, void *context)
 	struct worker *w = context;
 
 	(void)request;
-	w->stop = 1;
+	stop_set(&w->stop, 1);
 }
 
 int worker_waits(struct worker *w, fuse_req_t request)
@@ -307,7 +308,7 @@ int worker_waits(struct worker *w, fuse_req_t request)
 	pthread_mutex_lock(&t->lock);
 	error = need_another(w->channel);
 	if (!error)
-		w->stop = 0;
+		stop_set(&w->stop, 0);
 	pthread_mutex_unlock(&t->lock);
 	if (error)
 		return error;
@@ -329,7 +330,7 @@ void worker_waited(struct worker *w, fuse_req_t request)
 static void wake(struct channel *c, struct worker *w)
 {
 	pthread_mutex_lock(&c->turns.lock);
-	w->stop = 1;
+	stop_set(&w->stop, 1);
 	pthread_cond_broadcast(&c->turns.free);
 	pthread_mutex_unlock(&c->turns.lock);
 	pthread_kill(w->thread, SIGUSR1);

@@ -247,6 +247,8 @@ static int write_label(struct append *a)
 	if (!error)
 		station_relabelled(a->options.station, a->drive);
 	if (error == REEL_ENOSPC)
+		station_too_small(a->options.station, a->drive);
+	if (error == REEL_ENOSPC)
 		log_error("%s: the cartridge is too small even for its label",
 			  drive_name(a->drive));
 	return error;

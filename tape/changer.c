@@ -4,6 +4,7 @@
 #include "tape/changer.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 
 #define ANSWER	       (256u << 10)
 #define ELEMENTS_LIMIT 65536u
@@ -57,7 +58,7 @@ static int run(struct changer *c, struct scsi_command *k, struct scsi_sense *s)
 				  c->name);
 			return REEL_EBUSY;
 		}
-		if (c->transport->stop && *c->transport->stop)
+		if (stop_is_set(c->transport->stop))
 			return REEL_ESTOPPED;
 		nanosleep(&nap, NULL);
 	}

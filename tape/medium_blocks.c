@@ -13,6 +13,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/medium_blocks.h"
+#include "tape/stop.h"
 
 #define FIRST_BLOCK (256u << 10)
 #define RUN_LIMIT   (1u << 20) /* of one tape file: 32 MiB of memory */
@@ -270,8 +271,8 @@ static int64_t read_bytes(struct medium_blocks *m, size_t file, uint64_t at,
 	size_t done = 0;
 
 	while (done < length) {
-		int more = stop && *stop ? REEL_ESTOPPED
-					 : reach(m, file, at + done);
+		int more = stop_is_set(stop) ? REEL_ESTOPPED
+					     : reach(m, file, at + done);
 		size_t n, skip;
 
 		if (more < 0 && !done)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tape/stop.h"
 #include "tape/tape_reader.h"
 
 #define TICK_MS 50 /* between looks at *stop */
@@ -83,7 +84,7 @@ static int get_piece(struct medium_tape *t, const struct place *p,
 	if (error)
 		return error;
 	tape_reader_ask(r, &q);
-	while (!q.done && !(stop && *stop))
+	while (!q.done && !stop_is_set(stop))
 		tape_wait(t, &t->arrived, TICK_MS);
 	if (!q.done) {
 		tape_reader_give_up(r, &q);

@@ -17,6 +17,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/scsi_transport.h"
+#include "tape/stop.h"
 
 #define INITIATOR	"iqn.2026-01.org.reel:"
 #define CONNECT_SECONDS 20
@@ -66,7 +67,7 @@ static int wait_for(struct iscsi_link *l, struct wait *w, unsigned seconds)
 			.events = (short)iscsi_which_events(l->context)};
 		int n = poll(&p, 1, SLICE);
 
-		if (l->base.stop && *l->base.stop)
+		if (stop_is_set(l->base.stop))
 			return REEL_ESTOPPED;
 		if (n < 0 && errno != EINTR)
 			return REEL_EIO;

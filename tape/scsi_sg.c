@@ -9,6 +9,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/scsi_transport.h"
+#include "tape/stop.h"
 
 static int run(struct scsi_transport *t, struct scsi_command *c)
 {
@@ -32,7 +33,7 @@ static int run(struct scsi_transport *t, struct scsi_command *c)
 		h.dxfer_len = 0;
 	}
 	while (ioctl(g->fd, SG_IO, &h) < 0) {
-		if (errno == EINTR && !(t->stop && *t->stop))
+		if (errno == EINTR && !stop_is_set(t->stop))
 			continue;
 		if (errno == EINTR)
 			return REEL_ESTOPPED;

@@ -6,6 +6,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/station_state.h"
+#include "tape/stop.h"
 
 #define TICK_MS	   50 /* between looks at *stop */
 #define TICKS	   8  /* between looks at the drives */
@@ -20,11 +21,13 @@
 /* An image's path; NULL for other drives. */
 static int image_path(const char *name, char **path)
 {
+	size_t length = strcspn(name, "?");
+
 	*path = NULL;
-	if (!strncmp(name, "/dev/", 5) || !strncmp(name, "iscsi://", 8) ||
-	    !strncmp(name, "fault:", 6))
+	if (!strncmp(name, "iscsi://", 8) || !strncmp(name, "fault:", 6) ||
+	    length < 4 || strncmp(name + length - 4, ".tap", 4) != 0)
 		return 0;
-	*path = strndup(name, strcspn(name, "?"));
+	*path = strndup(name, length);
 	return *path ? 0 : REEL_ENOMEM;
 }
 
@@ -120,14 +123,14 @@ bool station_fits(const struct station_want *w, const struct station_seen *s)
 	if (s->write_protected)
 		return false;
 	if (s->content == STATION_BLANK)
-		return true;
+		return !s->too_small;
 	return w->overwrite && (labelled || s->content == STATION_FOREIGN) &&
 	       !strcmp(w->overwrite, s->name);
 }
 
 bool station_stopped(const struct station *s, const struct station_want *w)
 {
-	return (s->stop && *s->stop) || (w->stop && *w->stop);
+	return stop_is_set(s->stop) || stop_is_set(w->stop);
 }
 
 /* Under the lock. */
@@ -221,17 +224,16 @@ static bool is_busy(const struct station *s, const struct station_want *w)
 /* Whether it was asked for a moment ago. */
 static bool was_said(struct station *s, const struct station_want *w)
 {
-	uint8_t nobody[16] = {0};
-	const uint8_t *who = w->label ? w->label->uuid : nobody;
-	int64_t now = station_now();
-	bool said = s->said_at && now - s->said_at < AGAIN_NS &&
-		    !memcmp(s->said, who, sizeof(s->said));
+	struct station_said now = {.at = station_now()};
 
-	if (!said) {
-		memcpy(s->said, who, sizeof(s->said));
-		s->said_at = now;
-	}
-	return said;
+	if (w->label)
+		memcpy(now.uuid, w->label->uuid, sizeof(now.uuid));
+	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
+		if (now.at - s->said[n].at < AGAIN_NS &&
+		    !memcmp(s->said[n].uuid, now.uuid, sizeof(now.uuid)))
+			return true;
+	s->said[s->said_count++ % STATION_SAID] = now;
+	return false;
 }
 
 static void ask_for(struct station *s, const struct station_want *w)
@@ -462,6 +464,17 @@ void station_pull_in(struct station *s)
 		station_drive_load(s, d);
 		station_drive_release(s, d);
 	}
+}
+
+void station_too_small(struct station *s, struct drive *d)
+{
+	struct station_drive *held;
+
+	pthread_mutex_lock(&s->lock);
+	held = holding(s, d);
+	if (held)
+		held->seen.too_small = true;
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool station_is_wanted(struct station *s)

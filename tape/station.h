@@ -59,6 +59,8 @@ int station_get_blank(struct station *s, const char *overwrite,
 void station_put(struct station *s, struct drive *d);
 /* Its cartridge is now another (a label was written). */
 void station_relabelled(struct station *s, struct drive *d);
+/* Even a label does not fit on its cartridge: it is no blank one any more. */
+void station_too_small(struct station *s, struct drive *d);
 /* Whether somebody waits who could use a drive: holders that have nothing to do
  * give theirs back. */
 bool station_is_wanted(struct station *s);

@@ -190,7 +190,7 @@ static int move_in(struct fetch *f, struct station_drive *d, uint16_t from)
 		error = load(f, d);
 	if (error)
 		return error;
-	if (!*d->barcode)
+	if (*barcode)
 		memcpy(d->barcode, barcode, sizeof(barcode));
 	learn(f->station, d);
 	return 0;

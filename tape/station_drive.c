@@ -203,9 +203,8 @@ static int prepare(struct station_drive *d, size_t *size)
 	if (error)
 		return error;
 	snprintf(d->serial, sizeof(d->serial), "%s", p.serial);
-	if (*p.barcode || !d->paired)
-		snprintf(d->barcode, sizeof(d->barcode), "%.*s",
-			 CARTRIDGE_BARCODE - 1, p.barcode);
+	snprintf(d->barcode, sizeof(d->barcode), "%.*s", CARTRIDGE_BARCODE - 1,
+		 p.barcode);
 	*size = DRIVE_BLOCK_LIMIT;
 	if (p.block_max && p.block_max < *size)
 		*size = p.block_max;
@@ -224,6 +223,7 @@ static int see(struct station_drive *d, const struct drive_status *st)
 		error = read_label(d, size, &s);
 	if (error)
 		return error;
+	s.too_small = s.content == STATION_BLANK && d->seen.too_small;
 	d->seen = s;
 	d->verified = true;
 	return 0;

@@ -20,6 +20,7 @@ enum station_content {
 struct station_seen {
 	enum station_content content;
 	bool write_protected;
+	bool too_small; /* blank, and even the label does not fit */
 	uint8_t uuid[16];
 	char name[CARTRIDGE_NAME]; /* labelled, foreign */
 };
@@ -72,6 +73,13 @@ struct station_wait {
 	bool person;	/* it is a person that is waited for */
 };
 
+#define STATION_SAID 32
+
+struct station_said {
+	uint8_t uuid[16]; /* zeros: a blank one */
+	int64_t at;
+};
+
 struct station {
 	char **changers;
 	size_t changer_count;
@@ -91,8 +99,8 @@ struct station {
 	size_t drive_count;
 	uint64_t clock;
 	struct station_wait *waits;
-	uint8_t said[16]; /* the cartridge that was last asked for */
-	int64_t said_at;  /* 0: none was */
+	struct station_said said[STATION_SAID]; /* what was asked for last */
+	size_t said_count;
 };
 
 bool station_fits(const struct station_want *w, const struct station_seen *s);

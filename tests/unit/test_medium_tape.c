@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "tape/error.h"
 #include "tape/medium_tape.h"
+#include "tape/stop.h"
 
 #define BLOCK	65536u
 #define CACHE	(16u << 20)
@@ -284,7 +285,7 @@ static void waits_and_stops(void)
 	pthread_create(&t, NULL, read_one, &s);
 	usleep(200000);
 	CU_ASSERT_TRUE(reads(r.medium, 1, 5, 1000)); /* others go on */
-	s.stop = 1;
+	stop_set(&s.stop, 1);
 	pthread_join(t, NULL);
 	CU_ASSERT_EQUAL(s.answer, REEL_ESTOPPED);
 	station_set_patience(r.station, 0, false, NULL);

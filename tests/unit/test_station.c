@@ -8,6 +8,7 @@
 #include "tape/cartridge.h"
 #include "tape/error.h"
 #include "tape/station.h"
+#include "tape/stop.h"
 
 #define IMAGES 4
 
@@ -253,7 +254,7 @@ static void waits_end(void)
 	station_needed(w.station, text, sizeof(text));
 	CU_ASSERT_STRING_EQUAL(text, "cartridge daily-0002 (barcode REEL02L8) "
 				     "is needed\n");
-	w.stop = 1;
+	stop_set(&w.stop, 1);
 	pthread_join(t, NULL);
 	CU_ASSERT_EQUAL(w.error, REEL_ESTOPPED);
 	CU_ASSERT_TRUE(w.took < 600);
