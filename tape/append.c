@@ -246,10 +246,13 @@ static int write_label(struct append *a)
 	buffer_release(&b);
 	if (!error)
 		station_relabelled(a->options.station, a->drive);
-	if (error == REEL_ENOSPC)
-		log_error("%s: the cartridge is too small even for its label",
-			  drive_name(a->drive));
-	return error;
+	if (error != REEL_ENOSPC)
+		return error;
+	/* it stays blank, so it would be taken again and again */
+	log_error("%s: the cartridge is too small even for its label; take it "
+		  "out",
+		  drive_name(a->drive));
+	return REEL_EIO;
 }
 
 static int intend(struct append *a)
