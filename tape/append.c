@@ -246,11 +246,12 @@ static int write_label(struct append *a)
 	buffer_release(&b);
 	if (!error)
 		station_relabelled(a->options.station, a->drive);
-	if (error == REEL_ENOSPC)
-		station_too_small(a->options.station, a->drive);
-	if (error == REEL_ENOSPC)
-		log_error("%s: the cartridge is too small even for its label",
-			  drive_name(a->drive));
+	if (error != REEL_ENOSPC)
+		return error;
+	/* it stays blank, so it would be taken again and again */
+	station_too_small(a->options.station, a->drive);
+	log_error("%s: the cartridge is too small even for its label",
+		  drive_name(a->drive));
 	return error;
 }
 

@@ -136,12 +136,17 @@ if ! command -v tgtd >/dev/null || [ "$(id -u)" != 0 ]; then
 fi
 fresh() # blank cartridges
 {
-	[ -z "$library" ] || bash "$rig/vtl.sh" stop "$library"
-	rm -rf "$work/vtl" "$work/set"
-	VTL_PORT=$((20000 + $$ % 9000)) VTL_CTL=$((100 + $$ % 9000)) \
-		VTL_SIZE_MB=$((4 * mib)) VTL_DRIVES=1 VTL_CARTS=1 \
-		bash "$rig/vtl.sh" start "$work/vtl"
-	library=$work/vtl
+	local turn
+
+	for turn in 1 2 3; do
+		[ -z "$library" ] || bash "$rig/vtl.sh" stop "$library"
+		rm -rf "$work/vtl" "$work/set"
+		library=$work/vtl
+		VTL_PORT=$((20000 + $$ % 9000)) VTL_CTL=$((100 + $$ % 9000)) \
+			VTL_SIZE_MB=$((4 * mib)) VTL_DRIVES=1 VTL_CARTS=1 \
+			bash "$rig/vtl.sh" start "$work/vtl" && break
+		sleep "$turn"
+	done
 	drive=$(sed -n 's/^tape //p' "$work/vtl/urls")
 }
 fresh >/dev/null 2>&1
