@@ -90,6 +90,11 @@ int drop_open(struct set *set, struct library *library,
  * request may be under way. Accepts NULL. */
 void drop_close(struct drop *d);
 
+/* Whether a change of a name in a directory, or of a file's metadata, is only
+ * that now: no rules are asked, no shadow is made durable, nothing is copied,
+ * and nobody else is at it. */
+bool drop_is_short(struct drop *d, uint64_t id);
+
 /* ---- names ---- */
 
 /* *hidden: REEL_ENOENT, but the target has it. */

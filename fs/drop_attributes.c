@@ -58,16 +58,21 @@ static int stat_open(struct drop *d, uint64_t id, struct drop_entry *out)
 	return error;
 }
 
+static void show(struct drop *d, const struct drop_survey *s,
+		 struct drop_entry *out)
+{
+	pthread_mutex_lock(&d->lock);
+	drop_fill(d, s, out);
+	pthread_mutex_unlock(&d->lock);
+}
+
 int drop_stat(struct drop *d, uint64_t id, struct drop_entry *out)
 {
 	struct drop_survey s;
 	int error = drop_survey_node(d, id, &s);
 
-	if (!error) {
-		pthread_mutex_lock(&d->lock);
-		drop_fill(d, &s, out);
-		pthread_mutex_unlock(&d->lock);
-	}
+	if (!error)
+		show(d, &s, out);
 	drop_survey_release(&s);
 	if (error == REEL_ENOENT)
 		return stat_last(d, id, out);
@@ -193,6 +198,8 @@ static int set_metadata(struct drop *d, struct drop_survey *s,
 	if (fd < 0)
 		return fd;
 	error = change(fd, to, changes);
+	if (!error && fstat(fd, &s->st))
+		error = drop_failed();
 	close(fd);
 	changed(d, s->node);
 	return error;
@@ -202,22 +209,26 @@ int drop_set(struct drop *d, uint64_t id, struct drop_file *file,
 	     const struct stat *to, unsigned changes,
 	     const struct drop_user *user, struct drop_entry *out)
 {
+	bool fresh = changes & ~(unsigned)DROP_SIZE;
 	struct drop_survey s;
 	int error;
 
 	pthread_mutex_lock(&d->turn);
 	error = drop_survey_node(d, id, &s);
 	if (error == REEL_ESTALE) {
+		fresh = false;
 		error = set_unnamed(d, id, to, changes);
 	} else {
 		if (!error && changes & DROP_SIZE)
 			error = drop_truncate(d, &s, file, to->st_size, user);
-		if (!error && changes & ~(unsigned)DROP_SIZE)
+		if (!error && fresh)
 			error = set_metadata(d, &s, to, changes);
+		if (!error && fresh)
+			show(d, &s, out);
 	}
 	pthread_mutex_unlock(&d->turn);
 	drop_survey_release(&s);
-	return error ? error : drop_stat(d, id, out);
+	return error || fresh ? error : drop_stat(d, id, out);
 }
 
 /* ---- reading ---- */

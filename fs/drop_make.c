@@ -42,10 +42,13 @@ static bool has_default_acl(int directory)
 	return getxattr(path, ACL_DEFAULT, NULL, 0) > 0;
 }
 
+/* file: it, open, or -1. */
 static int adorn(int directory, const char *name, const struct drop_make *what,
-		 const struct drop_user *user, bool inherits)
+		 const struct drop_user *user, bool inherits, int file)
 {
-	int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int fd = file >= 0 ? file
+			   : openat(directory, name,
+				    O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	mode_t mode = what->mode & 07777 & ~user->umask;
 	char path[32];
 	struct stat st, up;
@@ -69,7 +72,7 @@ static int adorn(int directory, const char *name, const struct drop_make *what,
 		    (st.st_mode & 07777) != mode && chmod(path, mode))
 			error = drop_failed();
 	}
-	if (fd >= 0)
+	if (fd >= 0 && fd != file)
 		close(fd);
 	return error;
 }
@@ -85,7 +88,7 @@ int drop_create(int directory, const struct drop_make *what, const char *name,
 	error = make_at(directory, what, name,
 			inherits ? mode : mode & ~user->umask, fd);
 	if (!error) {
-		error = adorn(directory, name, what, user, inherits);
+		error = adorn(directory, name, what, user, inherits, *fd);
 		if (error && *fd >= 0) {
 			close(*fd);
 			*fd = -1;

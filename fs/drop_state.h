@@ -31,6 +31,7 @@ struct drop_node {
 	unsigned writers;
 	enum drop_state state;
 	bool over;
+	bool shared; /* plain: it had other names when it was looked up */
 	unsigned written, settled; /* changes of bytes; how many are safe */
 	bool held;		   /* the set has the content, when all are */
 	bool owed;   /* delayed and changed since it was handed over */

@@ -103,6 +103,22 @@ int drop_survey_judge(struct drop *d, const struct drop_survey *s,
 	return drop_judge(d, &q, out);
 }
 
+bool drop_is_short(struct drop *d, uint64_t id)
+{
+	const struct drop_node *n;
+	bool is;
+
+	if (d->busy || d->root_count > 1 || plan_has_rules(&d->plan) ||
+	    pthread_mutex_trylock(&d->turn))
+		return false;
+	pthread_mutex_unlock(&d->turn);
+	pthread_mutex_lock(&d->lock);
+	n = drop_node_of(d, id);
+	is = n->state == DROP_PLAIN && !n->shared;
+	pthread_mutex_unlock(&d->lock);
+	return is;
+}
+
 /* With `lock` held. What stands under a name now is another file than the one
  * the kernel knows there: it gets another node. */
 static struct drop_node *node_for(struct drop *d, struct drop_survey *s)
@@ -124,6 +140,7 @@ static struct drop_node *node_for(struct drop *d, struct drop_survey *s)
 	if (n && n->state == DROP_PLAIN) {
 		n->device = s->st.st_dev;
 		n->inode = s->st.st_ino;
+		n->shared = !S_ISDIR(s->st.st_mode) && s->st.st_nlink > 1;
 	}
 	return n;
 }

@@ -50,6 +50,15 @@ static struct drop_user user_of(fuse_req_t request)
 	return (struct drop_user){c->uid, c->gid, c->umask};
 }
 
+/* W2 in worker.c */
+static void step_down(fuse_req_t request, fuse_ino_t id)
+{
+	struct worker *w = worker_of(request);
+
+	if (!drop_is_short(w->mount->drop, id))
+		worker_step_down(w);
+}
+
 /* ---- names ---- */
 
 static void fill(fuse_req_t request, struct fuse_entry_param *p,
@@ -127,7 +136,7 @@ static void make(fuse_req_t request, fuse_ino_t parent,
 	struct drop_entry e;
 	int error;
 
-	worker_step_down(worker_of(request));
+	step_down(request, parent);
 	error = drop_make(drop_of(request), parent, what, &user, &e, NULL);
 	reply_entry(request, error, &e);
 }
@@ -163,27 +172,27 @@ static void on_link(fuse_req_t request, fuse_ino_t id, fuse_ino_t parent,
 	struct drop_entry e;
 	int error;
 
-	worker_step_down(worker_of(request));
+	step_down(request, id);
 	error = drop_link(drop_of(request), id, parent, name, &e);
 	reply_entry(request, error, &e);
 }
 
 static void on_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	worker_step_down(worker_of(request));
+	step_down(request, parent);
 	answer(request, drop_unlink(drop_of(request), parent, name));
 }
 
 static void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	worker_step_down(worker_of(request));
+	step_down(request, parent);
 	answer(request, drop_rmdir(drop_of(request), parent, name));
 }
 
 static void on_rename(fuse_req_t request, fuse_ino_t parent, const char *name,
 		      fuse_ino_t to, const char *new_name, unsigned flags)
 {
-	worker_step_down(worker_of(request));
+	step_down(request, parent);
 	answer(request, drop_rename(drop_of(request), parent, name, to,
 				    new_name, flags));
 }
@@ -230,7 +239,7 @@ static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *to,
 	for (size_t n = 0; n < sizeof(changes) / sizeof(changes[0]); n++)
 		if (set & changes[n].fuse)
 			wanted |= changes[n].change;
-	worker_step_down(worker_of(request));
+	step_down(request, id);
 	error = drop_set(drop_of(request), id, file ? file_of(file) : NULL, to,
 			 wanted, &user, &e);
 	reply_attributes(request, error, &e);
@@ -355,7 +364,7 @@ static void on_create(fuse_req_t request, fuse_ino_t parent, const char *name,
 	struct drop_file *f;
 	int error;
 
-	worker_step_down(worker_of(request));
+	step_down(request, parent);
 	error = drop_make(d, parent, &what, &user, &e, &f);
 	if (error) {
 		answer(request, error);
@@ -373,7 +382,7 @@ static void on_release(fuse_req_t request, fuse_ino_t id,
 		       struct fuse_file_info *file)
 {
 	(void)id;
-	worker_step_down(worker_of(request));
+	step_down(request, id);
 	drop_file_close(drop_of(request), file_of(file));
 	fuse_reply_err(request, 0);
 }
@@ -382,7 +391,7 @@ static void on_flush(fuse_req_t request, fuse_ino_t id,
 		     struct fuse_file_info *file)
 {
 	(void)id;
-	worker_step_down(worker_of(request));
+	step_down(request, id);
 	answer(request, drop_flush(drop_of(request), file_of(file)));
 }
 
@@ -414,7 +423,7 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data,
 	int64_t n;
 
 	(void)id;
-	worker_step_down(worker_of(request));
+	step_down(request, id);
 	n = drop_write(drop_of(request), file_of(file), (uint64_t)offset, data,
 		       size, &user);
 	if (n < 0)

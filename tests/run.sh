@@ -146,6 +146,8 @@ step restore-rules 300 python3 tests/restore/table.py "$asan" \
 step restore 400 bash tests/restore/restore_test.sh "$reel" "$work/restore"
 step restore-two-names 200 bash tests/restore/two_names_one_file_test.sh \
 	"$reel" "$build/release/tests/foldfs" "$work/restore-two-names"
+step restore-ntfs 200 bash tests/restore/ntfs_test.sh "$reel" \
+	"$build/release/tests/delay" "$work/restore-ntfs"
 step restore-race 400 "$build/release/tests/race" \
 	"$build/release/tests/racer" "$work/race" $races
 step restore-hostile 1600 python3 tests/restore/hostile.py "$reel" \
