@@ -201,11 +201,20 @@ static void say_unread(struct worker *w, uint64_t id, int error)
 		  (unsigned long long)w->content.offset, error_text(error));
 }
 
+/* What lies ready, if it is a cartridge's, is tried first, with no drive. */
+static int begin(struct worker *w, fuse_req_t request, bool wait)
+{
+	if (wait)
+		return worker_waits(w, request);
+	worker_tries(w);
+	return 0;
+}
+
 /* A dense content's bytes straight out of decoded frames. */
 static int reply_frames(fuse_req_t request, struct worker *w, uint64_t offset,
-			size_t length)
+			size_t length, bool wait)
 {
-	int error = worker_waits(w, request);
+	int error = begin(w, request, wait);
 	struct recall *recall = w->mount->library->recall;
 	struct recalled pins[READ_PINS];
 	struct iovec parts[READ_PINS] = {{0}};
@@ -239,7 +248,7 @@ static int reply_frames(fuse_req_t request, struct worker *w, uint64_t offset,
 }
 
 static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
-			size_t length)
+			size_t length, bool wait)
 {
 	int64_t n;
 	int error;
@@ -247,7 +256,7 @@ static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
 	w->reply.length = 0;
 	error = buffer_reserve(&w->reply, length);
 	if (!error)
-		error = worker_waits(w, request);
+		error = begin(w, request, wait);
 	if (error)
 		return error;
 	n = content_read(w->mount->library->recall, &w->content, offset,
@@ -257,6 +266,18 @@ static int reply_copied(fuse_req_t request, struct worker *w, uint64_t offset,
 		return (int)n;
 	fuse_reply_buf(request, (char *)w->reply.data, (size_t)n);
 	return 0;
+}
+
+static int reply_content(fuse_req_t request, struct worker *w, uint64_t offset,
+			 size_t length, bool wait)
+{
+	int error = w->content.sparse
+			    ? REEL_ERANGE
+			    : reply_frames(request, w, offset, length, wait);
+
+	return error == REEL_ERANGE
+		       ? reply_copied(request, w, offset, length, wait)
+		       : error;
 }
 
 /* Of an uncompressed frame that fails most contents are as they should be. */
@@ -282,10 +303,10 @@ static void look_ahead(struct worker *w, uint64_t id, uint64_t end, size_t size)
 	const struct content_row *c = &w->content;
 	uint64_t until = end + size + FRAME_SIZE;
 
-	if (w->mount->set->medium->tape)
-		return; /* which reads ahead itself */
 	if (until > c->size)
 		until = c->size;
+	if (w->mount->set->medium->tape)
+		until = 0; /* its reader reads ahead */
 	for (; end < until && !c->sparse; end += FRAME_SIZE)
 		recall_ahead(w->mount->library->recall, c->session,
 			     c->offset + end);
@@ -313,10 +334,9 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size,
 		size = (size_t)(w->content.size - from);
 	if (size > SHORT_READ || !w->alone)
 		worker_step_down(w);
-	error = w->content.sparse ? REEL_ERANGE
-				  : reply_frames(request, w, from, size);
-	if (error == REEL_ERANGE)
-		error = reply_copied(request, w, from, size);
+	error = reply_content(request, w, from, size, false);
+	if (error == REEL_ESTOPPED)
+		error = reply_content(request, w, from, size, true);
 	if (error == REEL_EDAMAGED)
 		error = reply_salvaged(request, w, from, size);
 	if (error) {

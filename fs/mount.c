@@ -207,8 +207,7 @@ static int open_main(struct mount *m)
 		return REEL_ENOMEM;
 	c->read_only = c->is_main = true;
 	error = channel_open(c);
-	/* which of itself recalls no cartridge */
-	if (!error && !m->set->medium->tape)
+	if (!error)
 		error = push_new(m->set, m->library->recall, store, m,
 				 &m->push);
 	if (!error)

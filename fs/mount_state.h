@@ -126,6 +126,8 @@ void worker_step_down(struct worker *w);
  * which is due before the answer, an interrupt or the mount's end stops it.
  * REEL_EBUSY: too many wait. Nothing to do on other media. */
 int worker_waits(struct worker *w, fuse_req_t request);
+/* Before one that must not wait: what needs a drive is REEL_ESTOPPED. */
+void worker_tries(struct worker *w);
 void worker_waited(struct worker *w, fuse_req_t request);
 /* The session's input and output; for struct fuse_custom_io. */
 ssize_t worker_read(int fd, void *to, size_t length, void *context);

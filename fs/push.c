@@ -95,6 +95,7 @@ static int store_content(struct push *p, const struct push_file *f,
 	return error == REEL_ERANGE ? read_and_store(p, f, row) : error;
 }
 
+/* No tape is moved for it. */
 static int push_one(struct push *p, struct catalog *c,
 		    const struct push_file *f)
 {
@@ -103,7 +104,9 @@ static int push_one(struct push *p, struct catalog *c,
 
 	if (error)
 		return error;
+	recall_heed(&recall_at_once);
 	error = row.size == f->size ? store_content(p, f, &row) : REEL_EDAMAGED;
+	recall_heed(NULL);
 	content_row_release(&row);
 	return error;
 }

@@ -319,6 +319,12 @@ int worker_waits(struct worker *w, fuse_req_t request)
 	return 0;
 }
 
+void worker_tries(struct worker *w)
+{
+	if (w->mount->set->medium->tape)
+		recall_heed(&recall_at_once);
+}
+
 void worker_waited(struct worker *w, fuse_req_t request)
 {
 	if (!w->mount->set->medium->tape)

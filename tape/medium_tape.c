@@ -80,6 +80,8 @@ static int get_piece(struct medium_tape *t, const struct place *p,
 			tape_reader_follow(r, p, index);
 		return 0;
 	}
+	if (stop_is_set(stop))
+		return REEL_ESTOPPED;
 	error = tape_reader_of(t, p->cartridge, &r);
 	if (error)
 		return error;

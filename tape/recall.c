@@ -20,6 +20,7 @@
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/recall.h"
+#include "tape/stop.h"
 
 #define BUCKETS_MIN 64
 #define BUCKETS_MAX (1u << 20)
@@ -134,6 +135,8 @@ static int loader_room(struct loader *l, size_t want)
 
 static _Thread_local const volatile int *heeded;
 
+const volatile int recall_at_once = 1;
+
 void recall_heed(const volatile int *stop)
 {
 	heeded = stop;
@@ -141,7 +144,7 @@ void recall_heed(const volatile int *stop)
 
 static bool stopped(void)
 {
-	return heeded && *heeded;
+	return stop_is_set(heeded);
 }
 
 /* Fills e->data. */

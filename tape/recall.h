@@ -43,6 +43,8 @@ void recall_put(struct recall *r, struct recalled *f);
 /* From now on what the calling thread waits for (a cartridge, a drive) is given
  * up when *stop is set: REEL_ESTOPPED. NULL: nothing is. */
 void recall_heed(const volatile int *stop);
+/* To be heeded: what no drive is needed for is read, else REEL_ESTOPPED. */
+extern const volatile int recall_at_once;
 /* Decodes the frame in the background, when a thread is free. */
 void recall_ahead(struct recall *r, uint32_t session, uint64_t offset);
 
