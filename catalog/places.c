@@ -374,17 +374,3 @@ int places_set_full(struct catalog *c, uint32_t number)
 				 number);
 	return end(c, error);
 }
-
-int places_forget(struct catalog *c, uint32_t number)
-{
-	static const char *const texts[] = {
-		"DELETE FROM place WHERE cartridge = ?1",
-		"DELETE FROM cartridge WHERE number = ?1",
-		"DELETE FROM full WHERE cartridge = ?1",
-	};
-	int error = begin(c);
-
-	for (int n = 0; !error && n < 3; n++)
-		error = run_with(c, texts[n], number);
-	return end(c, error);
-}

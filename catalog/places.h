@@ -25,7 +25,4 @@ int places_set_full(struct catalog *c, uint32_t number);
 /* Adds what the table has and the catalogue lacks, in one transaction. A row
  * that it has already is replaced. `c` is open for writing. */
 int places_add(struct catalog *c, const struct cartridge_table *t);
-/* The cartridge and all places on it are gone (written over, lost). */
-int places_forget(struct catalog *c, uint32_t number);
-
 #endif

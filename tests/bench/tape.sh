@@ -5,9 +5,9 @@
 #     tape.sh REEL WORKDIR [MIB]
 #
 # Each figure is the best of three; `ratio` is a rate beside another, more is
-# better, and `resident` the most memory that a backup of the large file had. LTFS's file backend, once measured on such a
-# machine (no seeks either): 634 MB/s written, 566 read, 470 small files a
-# second, mounted in 0.03 s.
+# better, and `resident` the most memory that a backup of the large file had.
+# LTFS's file backend, once measured on such a machine (no seeks either): 634
+# MB/s written, 566 read, 470 small files a second, mounted in 0.03 s.
 set -u
 reel=$1
 work=$2
