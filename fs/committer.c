@@ -8,6 +8,7 @@
 #include "catalog/tapes.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tape/text.h"
 
 #define RETRY 60 /* seconds, after a commit by the clock has failed */
@@ -191,7 +192,7 @@ void committer_stop(struct committer *c)
 	if (!c)
 		return;
 	pthread_mutex_lock(&c->lock);
-	c->stop = 1;
+	stop_set(&c->stop, 1);
 	pthread_cond_signal(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);

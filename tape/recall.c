@@ -543,7 +543,7 @@ int recall_new(const struct recall_options *o, struct recall **out)
 static void stop_helper(struct recall *r)
 {
 	pthread_mutex_lock(&r->lock);
-	r->stop = 1;
+	stop_set(&r->stop, 1);
 	pthread_cond_signal(&r->wished);
 	pthread_mutex_unlock(&r->lock);
 	if (r->helping)

@@ -148,6 +148,7 @@ void station_drive_release(struct station *s, struct station_drive *d)
 	bool keep;
 
 	pthread_mutex_lock(&s->lock);
+	d->looked_into = true;
 	keep = s->waits && !d->image;
 	pthread_mutex_unlock(&s->lock);
 	if (!keep)
@@ -163,8 +164,7 @@ static bool look_into(struct station *s, const struct station_want *w,
 {
 	bool good;
 
-	d->held = true;
-	d->looked_into = true;
+	d->held = d->looked_into = true;
 	pthread_mutex_unlock(&s->lock);
 	if (station_fits(w, &d->seen) || station_drive_is_news(d))
 		station_drive_look(s, d);
@@ -217,6 +217,15 @@ static bool is_busy(const struct station *s, const struct station_want *w)
 		held++;
 	}
 	return held && held == s->drive_count && !s->at_hand;
+}
+
+/* Whether somebody else gave it back while this one looked elsewhere. */
+static bool came_free(const struct station *s, const struct station_want *w)
+{
+	for (size_t n = 0; n < s->drive_count; n++)
+		if (!s->drives[n].held && station_fits(w, &s->drives[n].seen))
+			return true;
+	return false;
 }
 
 /* ---- waiting ---- */
@@ -332,9 +341,13 @@ static bool try_once(struct station *s, struct station_wait *wait,
 	*out = *error ? NULL : look_round(s, w);
 	if (*error || *out)
 		return true;
+	if (came_free(s, w))
+		return false;
 	*error = ask_changers(s, wait, out);
 	if (*error != REEL_EMEDIUM && *error != REEL_EBUSY)
 		return true;
+	if (came_free(s, w))
+		return false;
 	wait->person = *error == REEL_EMEDIUM && !is_busy(s, w);
 	if (wait->person && !all_failed(s))
 		ask_for(s, w);
@@ -361,7 +374,7 @@ static void leave(struct station *s, struct station_wait *wait)
 
 		if (d->held || !d->drive)
 			continue;
-		d->held = true;
+		d->held = d->looked_into = true;
 		pthread_mutex_unlock(&s->lock);
 		station_drive_close(d);
 		pthread_mutex_lock(&s->lock);
@@ -399,6 +412,17 @@ int station_get(struct station *s, const struct cartridge_label *want,
 	return error;
 }
 
+static void ask_barcode(struct station *s, struct station_drive *d)
+{
+	pthread_mutex_lock(&s->lock);
+	d->looked_into = true;
+	pthread_mutex_unlock(&s->lock);
+	station_ask_barcode(s, d);
+	pthread_mutex_lock(&s->lock);
+	d->looked_into = false;
+	pthread_mutex_unlock(&s->lock);
+}
+
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE])
@@ -410,7 +434,7 @@ int station_get_blank(struct station *s, const char *overwrite,
 	if (error)
 		return error;
 	if (!*d->barcode && !d->image)
-		station_ask_barcode(s, d);
+		ask_barcode(s, d);
 	*drive = d->drive;
 	memcpy(barcode, d->barcode, CARTRIDGE_BARCODE);
 	return 0;
@@ -418,9 +442,12 @@ int station_get_blank(struct station *s, const char *overwrite,
 
 static struct station_drive *holding(struct station *s, const struct drive *d)
 {
-	for (size_t n = 0; n < s->drive_count; n++)
-		if (s->drives[n].held && s->drives[n].drive == d)
-			return &s->drives[n];
+	for (size_t n = 0; n < s->drive_count; n++) {
+		struct station_drive *at = &s->drives[n];
+
+		if (at->held && !at->looked_into && at->drive == d)
+			return at;
+	}
 	return NULL;
 }
 

@@ -100,10 +100,11 @@ static struct station_drive *choose(struct fetch *f)
 	pthread_mutex_lock(&s->lock);
 	for (size_t n = 0; n < s->drive_count; n++) {
 		struct station_drive *d = &s->drives[n];
-		bool empty = d->seen.content == STATION_EMPTY;
+		bool empty;
 
-		if (!d->paired || d->changer != f->number || d->held)
+		if (d->held || !d->paired || d->changer != f->number)
 			continue;
+		empty = d->seen.content == STATION_EMPTY;
 		if (!best || (empty && best->seen.content != STATION_EMPTY) ||
 		    (empty == (best->seen.content == STATION_EMPTY) &&
 		     d->used < best->used))

@@ -34,7 +34,8 @@ struct station_drive {
 	char *name;
 	char *image;	     /* path; NULL: no image */
 	bool held;	     /* by a holder, or by who looks into it */
-	bool looked_into;    /* held for a moment, to see what is in it */
+	bool looked_into;    /* held for a moment by who changes what is below
+				without the lock; nobody else reads that */
 	struct drive *drive; /* NULL: closed */
 	bool verified;	     /* `seen` was read since it is open */
 	struct station_seen seen;

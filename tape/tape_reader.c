@@ -5,6 +5,7 @@
 #include <time.h>
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 
 #define TICK_MS	     50
 #define IDLE_NS	     1000000000ll  /* a drive is kept that nobody wants */
@@ -124,7 +125,7 @@ void tape_reader_give_up(struct tape_reader *r, struct tape_request *q)
 	if (*at)
 		*at = q->next;
 	if (!r->requests)
-		r->stop = 1;
+		stop_set(&r->stop, 1);
 }
 
 void tape_reader_follow(struct tape_reader *r, const struct place *p,
@@ -381,7 +382,7 @@ static void get_drive(struct tape_reader *r)
 	r->drive = NULL;
 	if (error != REEL_ESTOPPED || t->closing)
 		answer_all(r, error);
-	r->stop = t->closing;
+	stop_set(&r->stop, t->closing);
 }
 
 /* A move or a read went wrong; under the lock. */
@@ -457,7 +458,7 @@ static void serve(struct tape_reader *r)
 	struct medium_tape *t = r->medium;
 
 	while (!t->closing && (r->requests || (r->drive && idle(r)))) {
-		r->stop = 0;
+		stop_set(&r->stop, 0);
 		if (!r->drive)
 			get_drive(r);
 		if (!r->drive)
@@ -546,7 +547,7 @@ void tape_readers_end(struct medium_tape *t)
 	pthread_mutex_lock(&t->lock);
 	t->closing = true;
 	for (struct tape_reader *r = t->readers; r; r = r->next)
-		r->stop = 1;
+		stop_set(&r->stop, 1);
 	pthread_cond_broadcast(&t->asked);
 	pthread_mutex_unlock(&t->lock);
 	while (t->readers) {

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+#include "tape/stop.h"
 
 /* A handler can reach nothing else. */
 static volatile sig_atomic_t stop;
@@ -17,7 +18,7 @@ static void end(int number)
 static void note(int number)
 {
 	(void)number;
-	stop = 1;
+	stop_set(&stop, 1);
 }
 
 static void handle(int number, void (*handler)(int), int flags)

@@ -237,6 +237,49 @@ static void held_drives_are_left_alone(void)
 	clean();
 }
 
+struct taking {
+	struct station *station;
+	uint8_t number;
+	int refused;
+};
+
+static void *take_often(void *context)
+{
+	struct taking *t = context;
+	struct drive *d;
+
+	for (int n = 0; n < 500; n++) {
+		if (get(t->station, t->number, &d))
+			t->refused++;
+		else
+			station_put(t->station, d);
+	}
+	return NULL;
+}
+
+/* Who looked elsewhere while somebody else looked into the right drive was told
+ * that the cartridge is needed, and gave up. */
+static void lying_ready_is_never_refused(void)
+{
+	struct taking t[3];
+	pthread_t threads[3];
+	struct station *s;
+
+	for (uint8_t n = 0; n < 3; n++)
+		make_cartridge(n, n + 1);
+	s = with(3, 0);
+	for (uint8_t n = 0; n < 3; n++) {
+		t[n] = (struct taking){s, n + 1, 0};
+		pthread_create(&threads[n], NULL, take_often, &t[n]);
+	}
+	for (uint8_t n = 0; n < 3; n++) {
+		pthread_join(threads[n], NULL);
+		CU_ASSERT_EQUAL(t[n].refused, 0);
+	}
+	station_close(s);
+	clean();
+}
+
 static void waits_end(void)
 {
 	struct waiter w = {.number = 2};
@@ -309,6 +352,8 @@ void suite_station(void)
 		    begins_only_blank_or_named);
 	CU_add_test(s, "passes over protected ones", passes_over_protected);
 	CU_add_test(s, "leaves held drives alone", held_drives_are_left_alone);
+	CU_add_test(s, "what lies ready is never refused",
+		    lying_ready_is_never_refused);
 	CU_add_test(s, "waits end", waits_end);
 	CU_add_test(s, "the right one comes", the_right_one_comes);
 }
