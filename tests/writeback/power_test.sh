@@ -7,9 +7,10 @@
 #
 # A load (tests/posix/durable) and commits run in a mount whose calls, and what
 # the load had acknowledged between them, are recorded (tests/crash/cut.c).
-# For a sample of 20 cuts (two ways each), with --long for all of them, the set is made as the
-# disk may have it then (replay.py): all that was not synced is lost, or only
-# bytes, or only names, or some at random. ONLY='^both 17$' runs those cases.
+# For a sample of 20 cuts (two ways each), with --long of 2,000 (six ways each),
+# spread evenly over the calls, the set is made as the disk may have it then
+# (replay.py): all that was not synced is lost, or only bytes, or only names, or
+# some at random. MOST=N takes N cuts; ONLY='^both 17$' runs those cases.
 set -u
 reel=$(realpath "$1")
 cut=$(realpath "$2")
@@ -17,7 +18,8 @@ mkdir -p "$3"
 work=$(realpath "$3")
 long=${4:-}
 most=20
-[ "$long" != --long ] || most=1000000
+[ "$long" != --long ] || most=2000
+most=${MOST:-$most}
 family=power
 . "$(dirname "$0")/current.sh"
 durable=$(realpath "$(dirname "$reel")/../tests")/durable
