@@ -111,25 +111,40 @@ void archive_fill(struct archive *a, struct member *m,
 int archive_put_lists(struct archive *a);
 int archive_keep_path(struct archive *a, uint64_t content, struct buffer *out);
 
-/* The old bytes under the item's name (a->path) are about to be written over
- * by content `content` (0: anything else): gives them a reserved name first
- * where that pays, clears the way where the type changes. */
-int archive_lose_old(struct archive *a, struct item *i, uint64_t content);
-
 /* The number of a member's mode and owner, when they and its time are all of
  * its metadata; else 0. */
 uint16_t archive_look(struct archive *a, const struct member *m);
 
-/* archive.c, for archive_links.c. The row of an item's metadata. */
+/* archive.c: the row of an item's metadata. */
 void archive_row(struct inode_row *row, const struct item *i, bool atime);
+
+/* archive_names.c */
+int archive_take_name(struct archive *a, struct item *i);
 /* The item's name stands for this inode. */
 int archive_enter(struct archive *a, struct item *i, uint64_t inode);
 /* A link is about to be written under a name that is not alive: see
  * MEMBER_GAP. */
 int archive_put_gap(struct archive *a, struct item *i, uint64_t content);
+/* The old bytes under the item's name (a->path) are about to be written over
+ * by content `content` (0: anything else): gives them a reserved name first
+ * where that pays, clears the way where the type changes. */
+int archive_lose_old(struct archive *a, struct item *i, uint64_t content);
+
+/* archive_lost.c. Makes a->path that of a name in a folder. */
+int archive_path(struct archive *a, const struct folder *f, const char *name,
+		 size_t length);
 /* A line with the present name (a->path) and what it leads to. */
 int archive_list_name(struct archive *a, struct archive_list *l,
 		      const char *verb, const char *target, size_t length);
+/* Gives a content its reserved name, linked to `path`, which has held it since
+ * before this session (A3). */
+int archive_keep(struct archive *a, uint64_t content, const char *path,
+		 size_t length);
+/* The old side of an item whose path is a->path goes. */
+int archive_lose(struct archive *a, const struct item *i);
+/* The same, and a directory gives way to something else, or something else to
+ * one: the recipe clears the way before it extracts. */
+int archive_replaced(struct archive *a, const struct item *i);
 
 /* archive_links.c */
 uint64_t archive_device(const struct statx *st);
