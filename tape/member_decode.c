@@ -1,13 +1,8 @@
 #include "tape/member_state.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tape/error.h"
-#include "tape/xattrs.h"
-
-/* Seconds before and after 1970, so that it all fits 64 bits of ns. */
-#define TIME_LIMIT (INT64_MAX / 1000000000 - 1)
 
 int member_decoder_new(member_source source, void *context,
 		       struct member_decoder **out)
@@ -130,7 +125,7 @@ static int field_time(const char *field, size_t size, int64_t *out)
 	uint64_t v = 0;
 
 	if (b[0] != 0xff) {
-		if (member_field(field, size, &v) || v > TIME_LIMIT)
+		if (member_field(field, size, &v) || v > MEMBER_TIME_LIMIT)
 			return REEL_EDAMAGED;
 		*out = (int64_t)v;
 		return 0;
@@ -140,208 +135,13 @@ static int field_time(const char *field, size_t size, int64_t *out)
 			return REEL_EDAMAGED;
 		v = v << 8 | (uint8_t)~b[n];
 	}
-	if (v >= TIME_LIMIT)
+	if (v >= MEMBER_TIME_LIMIT)
 		return REEL_EDAMAGED;
 	*out = -(int64_t)v - 1;
 	return 0;
 }
 
-int member_number(const uint8_t *text, size_t length, uint64_t *out)
-{
-	uint64_t v = 0;
-
-	if (!length)
-		return REEL_EDAMAGED;
-	for (size_t n = 0; n < length; n++) {
-		if (!isdigit(text[n]) || v > (UINT64_MAX - 9) / 10)
-			return REEL_EDAMAGED;
-		v = v * 10 + (uint64_t)(text[n] - '0');
-	}
-	*out = v;
-	return 0;
-}
-
-static int text_time(const uint8_t *text, size_t length, struct timespec *out)
-{
-	bool minus = length && *text == '-';
-	const uint8_t *dot;
-	uint64_t seconds;
-	long ns = 0, unit = 100000000;
-
-	text += minus;
-	length -= minus;
-	dot = length ? memchr(text, '.', length) : NULL;
-	if (member_number(text, dot ? (size_t)(dot - text) : length,
-			  &seconds) ||
-	    seconds > TIME_LIMIT)
-		return REEL_EDAMAGED;
-	for (size_t n = dot ? (size_t)(dot - text) + 1 : length; n < length;
-	     n++, unit /= 10) {
-		if (!isdigit(text[n]))
-			return REEL_EDAMAGED;
-		ns += (text[n] - '0') * unit;
-	}
-	out->tv_sec = minus ? -(time_t)seconds : (time_t)seconds;
-	out->tv_nsec = ns;
-	if (minus && ns) {
-		out->tv_sec--;
-		out->tv_nsec = 1000000000 - ns;
-	}
-	return 0;
-}
-
 /* ---- extended headers ---- */
-
-static int hold(struct buffer *b, const void *text, size_t length)
-{
-	b->length = 0;
-	int error = buffer_append(b, text, length);
-
-	if (!error)
-		error = buffer_append(b, "", 1);
-	if (!error)
-		b->length--;
-	return error;
-}
-
-/* A path in a record. */
-static int hold_path(struct buffer *b, bool *has, const uint8_t *text,
-		     size_t length)
-{
-	if (length > MEMBER_PATH_LIMIT || memchr(text, '\0', length))
-		return REEL_EDAMAGED;
-	*has = true;
-	return hold(b, text, length);
-}
-
-static int hex_value(uint8_t c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-				      : -1;
-}
-
-static int add_xattr(struct member_decoder *d, const uint8_t *name,
-		     size_t length, const uint8_t *value, size_t value_length)
-{
-	char plain[XATTR_NAME_LIMIT];
-	size_t n = 0;
-
-	for (size_t i = 0; i < length; i++) {
-		uint8_t c = name[i];
-
-		if (c == '%' && length - i > 2 && hex_value(name[i + 1]) >= 0 &&
-		    hex_value(name[i + 2]) >= 0) {
-			c = (uint8_t)(hex_value(name[i + 1]) << 4 |
-				      hex_value(name[i + 2]));
-			i += 2;
-		}
-		if (n == sizeof(plain) || !c)
-			return REEL_EDAMAGED;
-		plain[n++] = (char)c;
-	}
-	if (!n || value_length > XATTR_VALUE_LIMIT ||
-	    d->xattrs.length + value_length > XATTR_SET_LIMIT)
-		return REEL_EDAMAGED;
-	int error = xattr_append(&d->xattrs, plain, n, value, value_length);
-	return error == REEL_ERANGE ? REEL_EDAMAGED : error;
-}
-
-static bool key_is(const uint8_t *key, size_t length, const char *name)
-{
-	return length == strlen(name) && !memcmp(key, name, length);
-}
-
-static int read_sparse_record(struct member_decoder *d, const uint8_t *key,
-			      size_t key_length, const uint8_t *v, size_t n)
-{
-	uint64_t number;
-
-	if (key_is(key, key_length, "name"))
-		return n ? hold_path(&d->path, &d->has_path, v, n)
-			 : REEL_EDAMAGED;
-	if (key_is(key, key_length, "map"))
-		return member_map_record(d, v, n);
-	if (member_number(v, n, &number))
-		return REEL_EDAMAGED;
-	if (key_is(key, key_length, "major"))
-		d->sparse_major = number < 100 ? (int)number : 100;
-	else if (key_is(key, key_length, "minor"))
-		d->sparse_minor = number < 100 ? (int)number : 100;
-	else if (key_is(key, key_length, "realsize") ||
-		 key_is(key, key_length, "size"))
-		d->real_size = number;
-	else if (key_is(key, key_length, "offset"))
-		d->sparse_offset = number;
-	else if (key_is(key, key_length, "numbytes"))
-		return d->sparse = true,
-		       member_add_run(d, d->sparse_offset, number);
-	return 0;
-}
-
-static int read_record(struct member_decoder *d, const uint8_t *key,
-		       size_t key_length, const uint8_t *v, size_t n)
-{
-	static const char xattr[] = "SCHILY.xattr.", sparse[] = "GNU.sparse.";
-	const size_t xn = sizeof(xattr) - 1, sn = sizeof(sparse) - 1;
-
-	if (key_length > xn && !memcmp(key, xattr, xn))
-		return add_xattr(d, key + xn, key_length - xn, v, n);
-	if (key_length > sn && !memcmp(key, sparse, sn))
-		return read_sparse_record(d, key + sn, key_length - sn, v, n);
-	if (key_is(key, key_length, "comment"))
-		return d->has_comment = true, hold(&d->comment, v, n);
-	if (key_is(key, key_length, "uname"))
-		return d->has_owner = true, hold(&d->owner, v, n);
-	if (key_is(key, key_length, "gname"))
-		return d->has_group = true, hold(&d->group, v, n);
-	if (key_is(key, key_length, "path"))
-		return hold_path(&d->path, &d->has_path, v, n);
-	if (key_is(key, key_length, "linkpath"))
-		return hold_path(&d->link, &d->has_link, v, n);
-	if (key_is(key, key_length, "size"))
-		return d->has_size = true, member_number(v, n, &d->size);
-	if (key_is(key, key_length, "uid"))
-		return d->has_uid = true, member_number(v, n, &d->uid);
-	if (key_is(key, key_length, "gid"))
-		return d->has_gid = true, member_number(v, n, &d->gid);
-	if (key_is(key, key_length, "mtime"))
-		return d->has_mtime = true, text_time(v, n, &d->mtime);
-	if (key_is(key, key_length, "atime"))
-		return d->has_atime = true, text_time(v, n, &d->atime);
-	return 0;
-}
-
-static int read_records(struct member_decoder *d)
-{
-	const uint8_t *at = d->records.data, *end = at + d->records.length;
-
-	while (at < end) {
-		const uint8_t *begin = at, *space = at;
-		uint64_t length;
-
-		while (space < end && isdigit(*space))
-			space++;
-		if (space == end || *space != ' ' ||
-		    member_number(at, (size_t)(space - at), &length) ||
-		    length > (uint64_t)(end - begin) ||
-		    length < (uint64_t)(space - begin) + 3 ||
-		    begin[length - 1] != '\n')
-			return REEL_EDAMAGED;
-		const uint8_t *key = space + 1, *stop = begin + length - 1;
-		const uint8_t *equals = memchr(key, '=', (size_t)(stop - key));
-		if (!equals)
-			return REEL_EDAMAGED;
-		int error =
-			read_record(d, key, (size_t)(equals - key), equals + 1,
-				    (size_t)(stop - equals - 1));
-		if (error)
-			return error;
-		at = begin + length;
-	}
-	return 0;
-}
 
 static int load_records(struct member_decoder *d, uint64_t size)
 {
@@ -367,7 +167,7 @@ static int read_long(struct member_decoder *d, struct buffer *to, bool *has)
 	if (!length || length > MEMBER_PATH_LIMIT)
 		return REEL_EDAMAGED;
 	*has = true;
-	return hold(to, d->records.data, length);
+	return member_hold(to, d->records.data, length);
 }
 
 /* ---- the header itself ---- */
@@ -420,7 +220,7 @@ bool member_begins(const uint8_t block[MEMBER_BLOCK])
 
 static int field_text(struct buffer *to, const char *field, size_t size)
 {
-	return hold(to, field, strnlen(field, size));
+	return member_hold(to, field, strnlen(field, size));
 }
 
 static int header_path(struct member_decoder *d, const struct ustar *h)
@@ -634,7 +434,7 @@ static int read_extension(struct member_decoder *d, const struct ustar *h)
 	else if (h->type == 'K')
 		error = read_long(d, &d->link, &d->has_link);
 	else
-		error = read_records(d);
+		error = member_read_records(d);
 	return error ? error : 1;
 }
 

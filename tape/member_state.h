@@ -6,6 +6,8 @@
 #include "tape/ustar.h"
 
 #define MEMBER_SKIP 65536
+/* Seconds before and after 1970, so that it all fits 64 bits of ns. */
+#define MEMBER_TIME_LIMIT (INT64_MAX / 1000000000 - 1)
 
 struct member_decoder {
 	member_source source;
@@ -37,8 +39,13 @@ struct member_decoder {
 int member_take(struct member_decoder *d, void *to, size_t length);
 /* An octal field, or base-256 (GNU): 0x80 in the first byte, big endian. */
 int member_field(const char *field, size_t size, uint64_t *out);
-/* A decimal number. */
+
+/* member_records.c: a decimal number. */
 int member_number(const uint8_t *text, size_t length, uint64_t *out);
+/* The text, with a NUL behind it that does not count. */
+int member_hold(struct buffer *b, const void *text, size_t length);
+/* What d->records says goes into *d. */
+int member_read_records(struct member_decoder *d);
 
 /* member_sparse.c: maps, into d->runs, d->sparse and d->real_size */
 int member_add_run(struct member_decoder *d, uint64_t offset, uint64_t length);
