@@ -62,6 +62,7 @@ step() # NAME SECONDS COMMAND...
 	shift 2
 	timeout -k 20 "$limit" "$@" >"$logs/$name" 2>&1 </dev/null
 	rc=$?
+	! grep -qE '^[0-9]+ passed, [1-9]' "$logs/$name" || [ $rc != 0 ] || rc=1
 	if [ $rc = 0 ]; then
 		passed=$((passed + 1))
 		echo "ok    $name ($((SECONDS - begin)) s)" \

@@ -46,7 +46,7 @@ rm -rf "$work"
 mkdir -p "$work/src/a" || exit 2
 cd "$work" || exit 2
 trap 'rm -rf "$work"; echo "$passed passed, $failed failed"
-	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]; exit' EXIT
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]; exit $?' EXIT
 
 backup() # SET
 {

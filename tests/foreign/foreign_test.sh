@@ -29,7 +29,7 @@ finish()
 	rm -rf "$work"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-	exit
+	exit $?
 }
 
 mount_it() # ARCHIVE: also says whether a directory of ours is left over

@@ -34,7 +34,7 @@ finish()
 	[ -n "${KEEP:-}" ] || rm -rf "$work"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-	exit
+	exit $?
 }
 
 drives() # A [B]: what the set's drives are

@@ -26,7 +26,7 @@ finish()
 	[ -n "${KEEP:-}" ] || rm -rf "$work"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-	exit
+	exit $?
 }
 
 do_it() # NAME COMMAND...

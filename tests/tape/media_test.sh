@@ -37,7 +37,7 @@ finish()
 	rm -rf "$work"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-	exit
+	exit $?
 }
 trap finish EXIT
 

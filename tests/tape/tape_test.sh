@@ -205,7 +205,7 @@ finish()
 {
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-	exit
+	exit $?
 }
 
 if [ -n "${STAGE:-}" ]; then
