@@ -1,6 +1,5 @@
 #include "fs/delayed_act.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -13,6 +12,7 @@
 #include "catalog/beneath.h"
 #include "catalog/ntstatus.h"
 #include "fs/delayed_meta.h"
+#include "fs/name_alias.h"
 #include "tape/error.h"
 
 #define DOS_NAME       "system.ntfs_dos_name"
@@ -283,23 +283,6 @@ static bool one_inode(const struct spot *a, const struct spot *b)
 	       a->st.st_ino == b->st.st_ino;
 }
 
-/* The directory lists this very name, not one that is equal but for case. */
-static bool listed(const struct spot *s)
-{
-	int fd = openat(s->up, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	bool found = false;
-
-	while (dir && !found && (e = readdir(dir)))
-		found = !strcmp(e->d_name, s->name);
-	if (dir)
-		closedir(dir);
-	else if (fd >= 0)
-		close(fd);
-	return found;
-}
-
 /* Two names of one file, of which rename(2) would leave both; a cut can leave
  * it so. Where case does not count two spellings may be one name. */
 static int move_onto_itself(const struct spot *from, const struct spot *to,
@@ -307,9 +290,16 @@ static int move_onto_itself(const struct spot *from, const struct spot *to,
 {
 	if (!strcmp(r->source, r->path))
 		return 0;
-	if (listed(from) && listed(to))
+	if (name_listed(from->up, from->name) && name_listed(to->up, to->name))
 		return unlinkat(from->up, from->name, 0) ? errno : 0;
 	return renameat(from->up, from->name, to->up, to->name) ? errno : 0;
+}
+
+/* What stands there is another name's, to this filesystem: of a file that this
+ * run or the restore put there, or a rule keeps. A list says what it says. */
+static bool is_taken(const struct spot *to, const struct delayed_record *r)
+{
+	return !r->list && to->there && name_aliased(to->up, to->name);
 }
 
 static uint32_t move_spot(struct spot *from, struct spot *to,
@@ -318,6 +308,8 @@ static uint32_t move_spot(struct spot *from, struct spot *to,
 	uint32_t status = check_source(from, r);
 	int err;
 
+	if (!status && is_taken(to, r))
+		status = (uint32_t)NTSTATUS_NAME_COLLISION;
 	if (status)
 		return status;
 	loosen(to, r);
@@ -452,6 +444,8 @@ static uint32_t foresee_move(int root, const struct delayed_record *r,
 		status = ntstatus_from_errno(from.err);
 	else
 		status = check_source(&from, r);
+	if (!status && from.there && is_taken(to, r))
+		status = (uint32_t)NTSTATUS_NAME_COLLISION;
 	if (!status && r->list && to->there && S_ISDIR(to->st.st_mode))
 		status = (uint32_t)NTSTATUS_IS_A_DIRECTORY;
 	spot_close(&from);

@@ -17,11 +17,15 @@
  *    moved ends its batch; of lists a batch ends where a path equals, holds
  *    or lies in one before it.
  * R3 After a failed move or delete nothing more is done; all later records
- *    wait. So they do from the first record on whose filesystem is not
- *    mounted. */
+ *    wait. But a move of ours whose name is another file's to this filesystem
+ *    (A and a where letters are folded) is refused for itself, with what was
+ *    to go below it: it and what was staged stay, the rest goes on. So they do
+ * from the first record on whose filesystem is not mounted. */
 #include "fs/delayed_run.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include "catalog/ntstatus.h"
 #include "fs/delayed_act.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -35,6 +39,8 @@ struct run {
 	size_t count;
 	size_t next;	   /* the first record behind the batch */
 	const char *place; /* found mounted last */
+	size_t *refused;   /* heap; records whose name is another's, see R3 */
+	size_t refused_count;
 };
 
 static bool is_over(const struct delayed_record *r)
@@ -133,13 +139,55 @@ static int start(struct run *u)
 	return error ? error : delayed_sync(u->d);
 }
 
+/* R3 */
+static bool is_refused(const struct delayed_record *r, uint32_t status)
+{
+	return r->kind == DELAYED_MOVE && !r->list &&
+	       status == (uint32_t)NTSTATUS_NAME_COLLISION;
+}
+
+static bool stops(const struct delayed_record *r, uint32_t status)
+{
+	return status && r->kind != DELAYED_SHORT_NAME &&
+	       !is_refused(r, status);
+}
+
+/* Its directory was refused: what has that name is another one. */
+static bool is_below_refused(const struct run *u,
+			     const struct delayed_record *r)
+{
+	for (size_t n = 0; n < u->refused_count && !r->list; n++) {
+		const char *up = delayed_at(u->d, u->refused[n])->path;
+		size_t length = strlen(up);
+
+		if (!strncmp(r->path, up, length) && r->path[length] == '/')
+			return true;
+	}
+	return false;
+}
+
+/* What was refused and may be a directory: what was to go below it is. */
+static int note_refused(struct run *u, size_t record)
+{
+	size_t *more;
+
+	if (delayed_at(u->d, record)->checked)
+		return 0;
+	more = realloc(u->refused, (u->refused_count + 1) * sizeof(*more));
+	if (!more)
+		return REEL_ENOMEM;
+	u->refused = more;
+	u->refused[u->refused_count++] = record;
+	return 0;
+}
+
 static void tell(struct run *u, const struct delayed_record *r, uint32_t status)
 {
 	if (status)
 		u->report->failed++;
 	else
 		u->report->done++;
-	if (status && r->kind != DELAYED_SHORT_NAME)
+	if (stops(r, status))
 		u->report->stopped = true;
 	if (u->options->ended)
 		u->options->ended(u->options->context, r, status);
@@ -166,9 +214,11 @@ static int carry_out(struct run *u)
 		const struct delayed_record *r =
 			delayed_at(u->d, u->members[n]);
 
-		status[n] =
-			delayed_act(delayed_root(u->d), r, u->again[n], &dirty);
-		stop = status[n] && r->kind != DELAYED_SHORT_NAME;
+		status[n] = is_below_refused(u, r)
+				    ? (uint32_t)NTSTATUS_NAME_COLLISION
+				    : delayed_act(delayed_root(u->d), r,
+						  u->again[n], &dirty);
+		stop = stops(r, status[n]);
 	}
 	put_back(u, n);
 	error = delayed_settle(&dirty);
@@ -179,24 +229,34 @@ static int carry_out(struct run *u)
 		struct delayed_record *r = delayed_turn(u->d, u->members[i]);
 
 		error = delayed_ended(u->d, r, status[i]);
+		if (!error && is_refused(r, status[i]))
+			error = note_refused(u, u->members[i]);
 		if (!error)
 			tell(u, r, status[i]);
 	}
 	return error ? error : delayed_sync(u->d);
 }
 
-static void foresee_all(struct run *u)
+static int foresee_all(struct run *u)
 {
-	for (; u->next < delayed_count(u->d) && !u->report->stopped;
+	int error = 0;
+
+	for (; u->next < delayed_count(u->d) && !u->report->stopped && !error;
 	     u->next++) {
 		const struct delayed_record *r = delayed_at(u->d, u->next);
+		uint32_t status = (uint32_t)NTSTATUS_NAME_COLLISION;
 
 		if (is_over(r))
 			continue;
 		if (!reachable(u, r))
-			return;
-		tell(u, r, delayed_foresee(delayed_root(u->d), r));
+			return 0;
+		if (!is_below_refused(u, r))
+			status = delayed_foresee(delayed_root(u->d), r);
+		if (is_refused(r, status))
+			error = note_refused(u, u->next);
+		tell(u, r, status);
 	}
+	return error;
 }
 
 static void count_waiting(struct run *u)
@@ -219,7 +279,7 @@ int delayed_run(struct delayed *d, const struct delayed_run_options *options,
 	int error = 0;
 
 	if (options->dry_run) {
-		foresee_all(&u);
+		error = foresee_all(&u);
 	} else {
 		error = delayed_begin(d);
 		while (!error && !report.stopped) {
@@ -231,6 +291,7 @@ int delayed_run(struct delayed *d, const struct delayed_run_options *options,
 				error = carry_out(&u);
 		}
 	}
+	free(u.refused);
 	if (error)
 		return error;
 	count_waiting(&u);

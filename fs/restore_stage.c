@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "fs/name_alias.h"
 #include "tape/error.h"
 
 static void failed(struct restore *r, const struct place *p, const char *name,
@@ -22,6 +23,19 @@ static void failed(struct restore *r, const struct place *p, const char *name,
 				  "rule keeps)"
 				: "cannot be delayed; left as it is",
 			err == REEL_EEXIST ? 0 : error_errno(err));
+}
+
+/* Where it will go. What stands there and has another name in the list is, as
+ * the walk has seen, the same name to the target: at boot a name that is not
+ * listed is refused, so it goes by the listed one. NULL: no memory. */
+static char *path_to(const struct place *p, const char *name)
+{
+	char other[TREE_NAME_LIMIT + 1];
+
+	if (p->fd >= 0 && name_aliased(p->fd, name) &&
+	    alias_find(p->fd, name, other))
+		return place_path(p, other);
+	return place_path(p, name);
 }
 
 /* A directory goes first, at the next boot, too. */
@@ -110,7 +124,7 @@ void stage_entry(struct restore *r, const struct place *p, const char *name,
 		 const struct restore_entry *e, struct plan_verdict *v,
 		 bool obstructed, struct written *out)
 {
-	char *path = place_path(p, name);
+	char *path = path_to(p, name);
 	int err = path ? 0 : REEL_ENOMEM;
 
 	if (!err && obstructed)
@@ -155,7 +169,7 @@ void stage_link(struct restore *r, const struct place *p, const char *name,
 		const char *first, ino_t inode, const struct restore_entry *e,
 		struct plan_verdict *v, bool obstructed)
 {
-	char *path = place_path(p, name);
+	char *path = path_to(p, name);
 	int err = path ? 0 : REEL_ENOMEM;
 
 	if (!err && obstructed)
@@ -199,7 +213,7 @@ static int make_staged(struct restore *r, const struct place *p,
 int stage_directory(struct restore *r, const struct place *p, const char *name,
 		    const struct restore_entry *e)
 {
-	char *path = place_path(p, name);
+	char *path = path_to(p, name);
 	struct delayed_stage s;
 	int err;
 

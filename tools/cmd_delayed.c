@@ -142,7 +142,9 @@ const struct command command_delayed_run = {
 	.summary = "carry out what waits, as early at boot",
 	.details =
 		"Stops at a move or a delete that fails; that one and the rest "
-		"wait. Goes on after\na short name that fails (status 1). May "
+		"wait. Goes on after\na short name that fails, and a name "
+		"that the filesystem takes for another file's\n(A and a; that "
+		"one waits): status 1. May "
 		"be cut off at any instant and run again.\n",
 	.run = run_run,
 };

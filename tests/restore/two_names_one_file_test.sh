@@ -148,6 +148,76 @@ try_target() # NAME DIR DOTS: an empty directory that folds names
 	has "$dir/mine/file" mine
 }
 
+# Staged for the next boot, where only then a name turns out to be another's.
+staged_is_kept() # TARGET TEXT: what waits, and what was staged for it
+{
+	"$reel" delayed list --root "$1" >log 2>&1 &&
+		grep -qr --include='*' -x -e "$2" "$1/var/lib/reel/delayed/files"
+	ok "$2 is kept where it was staged" $?
+}
+
+try_delayed() # NAME DIR: an empty directory that folds names
+{
+	local name=$1 dir=$2 t
+	echo 'delay *' >rules
+	t=$dir/both
+	mkdir "$t"
+	expect "$name: both staged" 0 "$reel" restore set --to "$t" \
+		--rules rules
+	for n in 1 2; do
+		expect "$name: boot $n" 1 "$reel" delayed run --root "$t"
+		said "file is told" " file: move failed: the name is taken"
+		said "pair is told" " pair: move failed: the name is taken"
+		said "and below it" " pair/same: move failed: the name is taken"
+		has "$t/FILE" upper
+		has "$t/EQUAL" equal
+		has "$t/Pair/same" 1
+		has "$t/deep/er/b" b
+		[ ! -e "$t/Pair/other" ]
+		ok "directories are not mixed" $?
+		staged_is_kept "$t" lower
+		staged_is_kept "$t" 2
+		staged_is_kept "$t" 3
+	done
+	expect "$name: a dry run tells" 1 "$reel" delayed run --root "$t" \
+		--dry-run
+	said "file would fail" " file: move would fail: the name is taken"
+	said "below it, too" " pair/same: move would fail: the name is taken"
+	rm "$t/FILE"
+	expect "$name: the name is free" 1 "$reel" delayed run --root "$t"
+	has "$t/file" lower
+	for n in FILE file; do
+		t=$dir/delay-$([ $n = FILE ] && echo first || echo second)
+		mkdir "$t"
+		echo "delay /$n" >rules
+		expect "$name: $n staged" "$([ $n = FILE ]; echo $?)" "$reel" \
+			restore set FILE file --to "$t" --rules rules
+		[ $n = file ] || has "$t/file" lower
+		"$reel" delayed run --root "$t" >log 2>&1
+		[ $n = file ] || {
+			said "FILE is told" " FILE: move failed: the name is t"
+			has "$t/file" lower
+			staged_is_kept "$t" upper
+		}
+		[ $n = FILE ] || has "$t/FILE" upper
+	done
+	t=$dir/kept
+	mkdir "$t"
+	echo 'delay /file' >rules
+	"$reel" restore oneset --to "$t" --rules rules >log 2>&1
+	echo mine >"$t/FILE"
+	expect "$name: one came meanwhile" 1 "$reel" delayed run --root "$t"
+	has "$t/FILE" mine
+	staged_is_kept "$t" lower
+	t=$dir/over
+	mkdir "$t" && echo mine >"$t/FILE"
+	expect "$name: staged over its other name" 0 "$reel" restore oneset \
+		--to "$t" --rules rules
+	has "$t/FILE" mine
+	expect "$name: goes there" 0 "$reel" delayed run --root "$t"
+	has "$t/file" lower
+}
+
 mount_image() # NAME OPTIONS MKFS...: mounted at ./NAME
 {
 	local name=$1 options=$2
@@ -167,6 +237,7 @@ try_vfat()
 	mkdir vfat/t
 	# No owners, modes or links there: the pairs alone make it 1.
 	try_target vfat vfat/t 1
+	mkdir vfat/d && try_delayed vfat vfat/d
 	expect "vfat: a name it cannot hold" 1 "$reel" restore colon \
 		--to vfat/c
 	said "is told" "c:d: not restored: Invalid"
@@ -178,6 +249,7 @@ try_casefold()
 	mount_image casefold "" mkfs.ext4 -q -O casefold &&
 		mkdir casefold/t && chattr +F casefold/t || return
 	try_target casefold casefold/t 0
+	mkdir casefold/d && chattr +F casefold/d && try_delayed casefold casefold/d
 }
 
 try_fold() # NAME OPTIONS
@@ -256,7 +328,8 @@ mkdir -p tr/d:e/f && echo e >tr/e && echo c >tr/c:d &&
 "$reel" init trouble >/dev/null && "$reel" backup trouble -C tr . >/dev/null
 ok "a set of trouble" $?
 
-try_fold fold "" && try_target fold fold/t 1
+try_fold fold "" && try_target fold fold/t 1 &&
+	try_delayed fold fold
 try_fold quota "-o quota=100000" && try_trouble "a quota" quota/t
 try_fold late "-o quota=100000,late" &&
 	try_trouble "a quota that only closing tells" late/t

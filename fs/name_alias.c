@@ -1,0 +1,73 @@
+#include "fs/name_alias.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_ROOM 256
+
+bool name_listed(int directory, const char *name)
+{
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	bool found = false;
+
+	while (dir && !found && (e = readdir(dir)))
+		found = !strcmp(e->d_name, name);
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+static bool stands(int directory, const char *name)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static char other_case(char c)
+{
+	bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+	return letter ? (char)(c ^ 0x20) : c;
+}
+
+/* Letters beyond ASCII, and the short names of vfat (LONGNA~1), only the list
+ * tells. */
+static bool only_list_tells(const char *name)
+{
+	for (; *name; name++)
+		if (*name == '~' || (unsigned char)*name >= 0x80)
+			return true;
+	return false;
+}
+
+/* A name of other letters, or of another end, leads somewhere, too. */
+static bool may_be_alias(int directory, const char *name)
+{
+	size_t length = strlen(name);
+	char other[NAME_ROOM + 1];
+
+	if (length >= NAME_ROOM || only_list_tells(name))
+		return true;
+	for (size_t i = 0; i <= length; i++)
+		other[i] = other_case(name[i]);
+	if (strcmp(other, name) && stands(directory, other))
+		return true;
+	snprintf(other, sizeof(other), "%s.", name);
+	return stands(directory, other) || name[length - 1] == '.' ||
+	       name[length - 1] == ' ';
+}
+
+bool name_aliased(int directory, const char *name)
+{
+	return stands(directory, name) && may_be_alias(directory, name) &&
+	       !name_listed(directory, name);
+}

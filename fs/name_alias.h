@@ -1,0 +1,14 @@
+/* Names that a filesystem takes for one, seen from one name: what stands
+ * there has another name in the directory's list. */
+#ifndef REEL_FS_NAME_ALIAS_H
+#define REEL_FS_NAME_ALIAS_H
+
+#include <stdbool.h>
+
+/* The directory lists this very name, not one that is equal but for case. */
+bool name_listed(int directory, const char *name);
+/* Something stands at `name`, and the directory lists it under another. Costs
+ * two look-ups where names are taken as they are, else a list. */
+bool name_aliased(int directory, const char *name);
+
+#endif
