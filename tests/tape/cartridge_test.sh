@@ -389,6 +389,72 @@ answers "$work/new" >"$work/y" 2>&1
 do_it "nothing is missing then" diff "$work/x" "$work/y"
 do_it "all is well then" "$reel" verify "$work/one"
 
+# ---- one cartridge of several by itself ----
+
+# FILE BEFORE OFFSET: a bit changes OFFSET bytes behind the first BEFORE
+flip()
+{
+	python3 - "$@" <<-'P'
+	import sys
+	data = bytearray(open(sys.argv[1], "rb").read())
+	at = data.index(bytes.fromhex(sys.argv[2])) + int(sys.argv[3])
+	data[at] ^= 1
+	open(sys.argv[1], "wb").write(data)
+	P
+}
+frame=28b52ffd
+cp "$work/src/changing" "$work/changing"
+head -c 900000 /dev/urandom >"$work/src/spans"
+for c in zstd none; do
+	new_set "$c" "$work/${c}1.tap?capacity=500K&early=60K,$work/${c}2.tap\
+?capacity=500K&early=60K,$work/${c}3.tap" --compress "$c" --block-size 64K
+	change
+	do_it "$c: another" backup "$work/$c"
+	[ -s "$work/${c}3.tap" ]
+	ok "$c: on three cartridges" $?
+	for n in 1 2 3; do
+		keep "$work/$c$n.tap"
+		refuses "$c: cartridge $n alone" 4 "what lies here is well" \
+			"$reel" verify "$work/$c$n.tap"
+		grep -q "$c-000$n alone: [1-9]" "$work/log"
+		ok "$c: its name" $?
+		same "$work/$c$n.tap"
+		ok "$c: it is as it was" $?
+	done
+	grep -q "need $c-0001, $c-0002$" "$work/log"
+	ok "$c: the others are named" $?
+	refuses "$c: as an object" 4 '"needs":"the one behind' \
+		"$reel" verify --json "$work/${c}1.tap"
+done
+for n in 1 2 3; do
+	flip "$work/zstd$n.tap" $frame 100000
+	refuses "a frame on cartridge $n is damaged" 5 "damaged" \
+		"$reel" verify "$work/zstd$n.tap"
+	[ $n = 3 ] || grep -q "volume 00000$n, byte 0: a frame is damaged \
+(cartridge zstd-000$n, tape file 1, block 0)" "$work/log"
+	ok "and where is said" $?
+	cp "$work/zstd$n.tap.kept" "$work/zstd$n.tap"
+done
+flip "$work/zstd2.tap" b1ea928f -3
+refuses "the seek table's foot" 5 "seek table" "$reel" verify "$work/zstd2.tap"
+cp "$work/zstd2.tap.kept" "$work/zstd2.tap"
+flip "$work/none1.tap" "$(printf spans | xxd -p)0000" 100
+refuses "a member's header" 5 "header" "$reel" verify "$work/none1.tap"
+cp "$work/none1.tap.kept" "$work/none1.tap"
+for c in zstd none; do
+	hurt "$work/${c}1.tap" 1
+	refuses "$c: a table" 5 "table is damaged (cartridge $c-0001" \
+		"$reel" verify "$work/${c}1.tap"
+	cp "$work/${c}1.tap.kept" "$work/${c}1.tap"
+done
+truncate -s 200000 "$work/zstd2.tap"
+refuses "one that was cut off has nothing that counts" 0 "is not checked" \
+	"$reel" verify "$work/zstd2.tap"
+cp "$work/zstd2.tap.kept" "$work/zstd2.tap"
+do_it "all of them: all is well" "$reel" verify "$work/zstd"
+rm "$work/src/spans"
+mv "$work/changing" "$work/src/changing"
+
 # ---- drives that fail while they are read ----
 
 # Whatever fails: no file is brought back wrong, and a restore that says it is
