@@ -155,7 +155,12 @@ same "$work/old.tap"
 ok "it is as it was" $?
 do_it "its own name" "$reel" backup "$work/over" --overwrite two-0001 \
 	-C "$work/src" .
+! grep -q "was not written over" "$work/log"
+ok "nothing is said of a name that was needed" $?
 do_it "is the set's now" "$reel" verify "$work/over"
+change
+refuses "a name that is not needed" 0 "two-0001 was not written over" \
+	"$reel" backup "$work/over" --overwrite two-0001 -C "$work/src" .
 keep "$work/old.tap"
 change
 refuses "the set's own is not written over" 2 "this very set" \
