@@ -443,7 +443,7 @@ done
 flip "$work/zstd2.tap" b1ea928f -3
 refuses "the seek table's foot" 5 "seek table" "$reel" verify "$work/zstd2.tap"
 cp "$work/zstd2.tap.kept" "$work/zstd2.tap"
-flip "$work/none1.tap" "$(printf spans | xxd -p)0000" 100
+flip "$work/none1.tap" 7370616e730000 100
 refuses "a member's header" 5 "header" "$reel" verify "$work/none1.tap"
 cp "$work/none1.tap.kept" "$work/none1.tap"
 for c in zstd none; do
@@ -458,6 +458,28 @@ refuses "one that was cut off has nothing that counts" 0 "is not checked" \
 cp "$work/zstd2.tap.kept" "$work/zstd2.tap"
 do_it "all of them: all is well" "$reel" verify "$work/zstd"
 rm "$work/src/spans"
+
+# Sessions that are whole on it, upon others that are not there.
+mkdir -p "$work/deep/a/b"
+head -c 300000 /dev/urandom >"$work/deep/a/b/one"
+"$reel" init "$work/upon" --media \
+	"$work/upon1.tap?capacity=500K&early=60K,$work/upon2.tap" \
+	>"$work/log" 2>&1
+for n in 1 2 3 4; do
+	head -c 90000 /dev/urandom >"$work/deep/a/b/new$n"
+	cp "$work/deep/a/b/one" "$work/deep/a/copy$n"
+	rm -f "$work/deep/a/b/new$((n - 2))"
+	do_it "session $n" "$reel" backup "$work/upon" -C "$work/deep" .
+done
+keep "$work/upon2.tap"
+refuses "what builds upon a missing one" 0 "its names are not" \
+	"$reel" verify "$work/upon2.tap"
+grep -q "all is well" "$work/log"
+ok "is no damage" $?
+flip "$work/upon2.tap" 6e6577340000 20000
+refuses "but what is damaged is" 5 "damaged" "$reel" verify "$work/upon2.tap"
+cp "$work/upon2.tap.kept" "$work/upon2.tap"
+do_it "with all: all is well" "$reel" verify "$work/upon"
 mv "$work/changing" "$work/src/changing"
 
 # ---- drives that fail while they are read ----
