@@ -101,29 +101,22 @@ static int open_packed(struct pull *u)
 	return 0;
 }
 
-/* Without compression a volume is cut into stretches, for reading. */
+/* Without compression a volume is read in stretches. */
 static int open_bare(struct pull *u)
 {
-	uint64_t size = u->now->size;
-	size_t n = (size_t)((size + FRAME_SIZE - 1) / FRAME_SIZE);
-
-	if (size / FRAME_SIZE > FRAME_COUNT_LIMIT)
-		return REEL_ERANGE;
-	u->frames = calloc(n + 1, sizeof(*u->frames));
-	if (!u->frames)
-		return REEL_ENOMEM;
-	u->frame_count = n;
+	u->frame_count = (u->now->size + FRAME_SIZE - 1) / FRAME_SIZE;
 	u->checked = false;
-	for (size_t i = 0; i < n; i++) {
-		uint64_t at = (uint64_t)i * FRAME_SIZE, left = size - at;
-		struct frame *f = &u->frames[i];
-
-		f->position = at;
-		f->length = left < FRAME_SIZE ? (uint32_t)left : FRAME_SIZE;
-		f->stored = f->length;
-	}
-	u->p->result->bare += size;
+	u->p->result->bare += u->now->size;
 	return 0;
+}
+
+static struct frame stretch(const struct pull *u, uint64_t n)
+{
+	uint64_t left = u->now->size - n * FRAME_SIZE;
+	uint32_t length = left < FRAME_SIZE ? (uint32_t)left : FRAME_SIZE;
+
+	return (struct frame){
+		.position = n * FRAME_SIZE, .stored = length, .length = length};
 }
 
 static int next_volume(struct pull *u)
@@ -175,16 +168,17 @@ static int read_frame(struct pull *u, const struct frame *f)
 static int next_frame(struct pull *u)
 {
 	const struct verify_options *o = u->p->options;
-	const struct frame *f;
+	struct frame f;
 	int error;
 
 	if (stop_is_set(o->stop))
 		return REEL_ESTOPPED;
 	if (u->frame == u->frame_count)
 		return next_volume(u);
-	f = &u->frames[u->frame++];
-	error = read_frame(u, f);
-	u->p->progress->bytes += f->stored;
+	f = u->checked ? u->frames[u->frame] : stretch(u, u->frame);
+	u->frame++;
+	error = read_frame(u, &f);
+	u->p->progress->bytes += f.stored;
 	if (o->progress)
 		o->progress(o->context, u->p->progress);
 	return error;
