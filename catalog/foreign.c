@@ -28,7 +28,7 @@ struct foreign {
 	bool is_set; /* of cartridges of reel */
 };
 
-static bool is_drive(const char *name)
+bool foreign_is_drive(const char *name)
 {
 	struct stat st;
 
@@ -39,7 +39,8 @@ bool foreign_is_archive(const char *name)
 {
 	struct stat st;
 
-	return is_drive(name) || (!stat(name, &st) && S_ISREG(st.st_mode));
+	return foreign_is_drive(name) ||
+	       (!stat(name, &st) && S_ISREG(st.st_mode));
 }
 
 bool foreign_is_set(const struct foreign *f)
@@ -446,8 +447,8 @@ int foreign_open(const char *name, const volatile int *stop,
 	if (!f)
 		return REEL_ENOMEM;
 	f->fd = -1;
-	error = is_drive(name) ? open_tape(f, name, stop)
-			       : open_file(f, name, stop);
+	error = foreign_is_drive(name) ? open_tape(f, name, stop)
+				       : open_file(f, name, stop);
 	if (error) {
 		foreign_close(f);
 		return error;

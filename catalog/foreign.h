@@ -19,6 +19,7 @@ struct foreign;
 
 /* Whether the name is a file or a drive. */
 bool foreign_is_archive(const char *name);
+bool foreign_is_drive(const char *name);
 /* Says what is wrong. REEL_EINVAL: it is no archive; *stop ends it. */
 int foreign_open(const char *name, const volatile int *stop,
 		 struct foreign **out);

@@ -23,7 +23,8 @@ struct verify_options {
 };
 
 struct verify_result {
-	uint64_t contents, members, bytes;
+	/* read; what is on a medium that is missing does not count */
+	uint64_t contents, members, frames, bytes;
 	uint64_t damaged_files, damaged_places;
 };
 

@@ -238,7 +238,7 @@ static int check_entry(struct verify *v, struct member_decoder *d,
 	struct entry_row e;
 	int same, err;
 
-	if (member_is_gap(m))
+	if (member_is_gap(m) || v->partial)
 		return 0;
 	err = find_entry(v, m, &e);
 	if (err == REEL_ENOENT || err == REEL_ENOTDIR) {

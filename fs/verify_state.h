@@ -35,13 +35,15 @@ struct verify {
 	const struct verify_options *options;
 	struct verify_result *result;
 	struct verify_progress progress;
-	uint32_t missing;	   /* a volume; 0: none */
+	uint32_t missing; /* a volume; 0: none */
+	bool said_partial;
 	struct hurt_content *hurt; /* of all sessions */
 	size_t hurt_count, hurt_room;
 
 	/* of the session that is being read */
 	uint32_t session;
 	bool session_missing;
+	bool partial; /* the catalogue lacks sessions that it builds upon */
 	bool headers_hurt; /* some header was lost or wrong */
 	bool astray;	   /* not sure that a header is one of ours */
 	struct verify_reader *reader;

@@ -141,8 +141,8 @@ static int settle(struct verify *v, bool whole)
 	struct bad_range *b = verify_bad(v, begin, end);
 	int err = 0;
 
-	v->result->contents++;
 	digester_result(v->digester, &digest);
+	v->result->contents += !b || b->error != REEL_EMEDIUM;
 	if (b && b->error == REEL_EMEDIUM)
 		err = 0;
 	else if (!whole || v->content_lost ||
@@ -222,7 +222,10 @@ static int next_piece(struct verify *v)
 	if (v->piece.error)
 		more = note_bad(v, &v->piece);
 	v->progress.bytes += v->piece.length;
-	v->result->bytes += v->piece.length;
+	if (v->piece.error != REEL_EMEDIUM) {
+		v->result->bytes += v->piece.length;
+		v->result->frames += v->piece.length > 0;
+	}
 	if (v->options->progress)
 		v->options->progress(v->options->context, &v->progress);
 	return more < 0 ? more : 1;

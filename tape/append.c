@@ -478,6 +478,14 @@ static int write_table(struct append *a, const struct trailer *end)
 	return error;
 }
 
+static void say_not_needed(const struct append *a)
+{
+	if (a->options.overwrite)
+		log_note("cartridge %s was not written over: no new cartridge "
+			 "was needed, the session ends on %s",
+			 a->options.overwrite, a->label->name);
+}
+
 int append_end(struct append *a, uint32_t volume, uint64_t size,
 	       const struct trailer *end)
 {
@@ -506,5 +514,7 @@ int append_end(struct append *a, uint32_t volume, uint64_t size,
 		return error;
 	}
 	a->volumes++;
+	if (end)
+		say_not_needed(a);
 	return 0;
 }

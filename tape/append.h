@@ -28,9 +28,10 @@ struct append_options {
 	uint32_t block_size;
 	uint32_t first_volume; /* of the session */
 	uint32_t session;
-	int64_t session_time;	  /* ns */
-	uint32_t after;		  /* cartridges up to this one are full */
-	const char *overwrite;	  /* label of a cartridge to be begun anew */
+	int64_t session_time; /* ns */
+	uint32_t after;	      /* cartridges up to this one are full */
+	/* Label of a cartridge to be begun anew; said when none was needed. */
+	const char *overwrite;
 	const volatile int *stop; /* ends waits; may be NULL */
 	/* Before anything but a label is written to this cartridge: makes
 	 * durable that the session is on it. */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "catalog/foreign.h"
 #include "fs/verify.h"
+#include "fs/verify_cartridge.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/text.h"
@@ -91,37 +92,51 @@ static void report(const struct verifying *v, const struct verify_result *r)
 		puts("all is well");
 }
 
+static int read_set(struct verifying *v, struct target *t,
+		    struct verify_result *result)
+{
+	int error;
+
+	progress_init(&v->progress, false);
+	error = verify_run(t->set, t->catalog, &v->options, result);
+	progress_end(&v->progress);
+	return error;
+}
+
+static void say_error(const char *name, int error)
+{
+	if (error)
+		log_error("%s: %s", name,
+			  error == REEL_EDAMAGED ? "damage was found"
+						 : error_text(error));
+}
+
 static int verify(struct verifying *v, struct target *t)
 {
 	struct verify_result result = {0};
-	int error;
+	int error = read_set(v, t, &result);
 
-	v->options.stop = signals_flag();
-	v->options.damage = on_damage;
-	v->options.progress = on_progress;
-	v->options.context = v;
-	progress_init(&v->progress, false);
-	error = verify_run(t->set, t->catalog, &v->options, &result);
-	progress_end(&v->progress);
 	if (!error || error == REEL_EDAMAGED)
 		report(v, &result);
-	if (error)
-		log_error("%s: %s", t->name,
-			  error == REEL_EDAMAGED ? "damage was found"
-						 : error_text(error));
+	say_error(t->name, error);
 	return error_exit(error);
 }
 
-/* A cartridge by itself: what it tells of its set, and all that lies on it. */
-static int verify_device(struct verifying *v, const char *name)
+/* ---- a cartridge by itself ---- */
+
+/* What its indexes tell of: sessions, contents, digests. */
+static int read_known(struct verifying *v, const char *name,
+		      struct verify_cartridge *c, struct verify_result *result)
 {
 	struct foreign *f;
 	struct target t = {.name = (char *)name};
+	struct session_row s = {0};
+	uint32_t id = 0;
 	int error = foreign_open(name, signals_flag(), &f);
-	int status;
+	int read = 0, more = 0;
 
 	if (error)
-		return error_exit(error);
+		return error;
 	t.set = foreign_set(f);
 	if (!foreign_is_set(f)) {
 		log_error("%s is no set and no cartridge of one; there is "
@@ -131,10 +146,120 @@ static int verify_device(struct verifying *v, const char *name)
 	}
 	if (!error)
 		error = catalog_open_reader(t.set, &t.catalog);
-	status = error ? error_exit(error) : verify(v, &t);
+	if (!error)
+		read = read_set(v, &t, result);
+	while (!error && c &&
+	       (more = catalog_session_after(t.catalog, id, &s)) == 1) {
+		id = s.id;
+		verify_cartridge_known(c, &s);
+		session_row_release(&s);
+	}
 	catalog_close(t.catalog);
 	foreign_close(f);
-	return status;
+	return error ? error : more < 0 ? more : read;
+}
+
+static void report_json(const struct verify_cartridge *c,
+			const struct verify_cartridge_result *r,
+			const struct verify_result *k, const char *needs)
+{
+	struct json j;
+
+	json_begin(&j);
+	json_text(&j, "cartridge", verify_cartridge_name(c));
+	json_number(&j, "volumes", r->volumes);
+	json_number(&j, "bytes", r->bytes);
+	json_number(&j, "frames", r->frames + k->frames);
+	json_number(&j, "members", r->members + k->members);
+	json_number(&j, "contents", k->contents);
+	json_number(&j, "without_checksum", r->bare);
+	json_number(&j, "damaged_files", k->damaged_files);
+	json_number(&j, "damaged_places",
+		    k->damaged_places + r->damaged_places);
+	json_text(&j, "needs", needs);
+	json_end(&j);
+}
+
+static void report_cartridge(const struct verify_cartridge *c,
+			     const struct verify_cartridge_result *r,
+			     const struct verify_result *k, const char *needs)
+{
+	uint64_t places = k->damaged_places + r->damaged_places;
+	char bytes[FIGURE_SIZE];
+
+	printf("cartridge %s alone: %" PRIu32 " volume%s read, %s: %" PRIu64
+	       " frames, the headers of %" PRIu64 " members, %" PRIu64
+	       " contents by their digests: ",
+	       verify_cartridge_name(c), r->volumes, r->volumes == 1 ? "" : "s",
+	       figure_human(r->bytes, bytes), r->frames + k->frames,
+	       r->members + k->members, k->contents);
+	if (k->damaged_files || places)
+		printf("damaged: %" PRIu64 " files, %" PRIu64 " places\n",
+		       k->damaged_files, places);
+	else
+		puts("what lies here is well");
+	if (r->bare)
+		printf("%s of it could be read and compared with nothing: "
+		       "its digests are in indexes that are not whole here\n",
+		       figure_human(r->bare, bytes));
+	if (*needs)
+		printf("the set as a whole is not verified: sessions that are "
+		       "not all on this cartridge need %s\n",
+		       needs);
+}
+
+static bool all_known(const struct verify_cartridge_result *r)
+{
+	return !r->frames && !r->bare && !r->damaged_places;
+}
+
+/* What it holds beside, and what is said of it. 4: more is needed. */
+static int read_rest(struct verifying *v, struct verify_cartridge *c, int error,
+		     const struct verify_result *known)
+{
+	struct verify_cartridge_result r;
+	struct buffer needs = {0};
+	int rest = verify_cartridge_needs(c, &needs);
+
+	if (!rest)
+		rest = buffer_append_zeros(&needs, 1);
+	progress_init(&v->progress, false);
+	if (!rest)
+		rest = verify_cartridge_run(c, &r);
+	progress_end(&v->progress);
+	if (rest && rest != REEL_EDAMAGED)
+		goto out;
+	if (!*needs.data && all_known(&r))
+		report(v, known);
+	else if (v->json)
+		report_json(c, &r, known, (char *)needs.data);
+	else
+		report_cartridge(c, &r, known, (char *)needs.data);
+	if (!rest && *needs.data && !error)
+		rest = REEL_EMEDIUM;
+out:
+	buffer_release(&needs);
+	return rest ? rest : error;
+}
+
+static int verify_device(struct verifying *v, const char *name)
+{
+	struct verify_cartridge *c = NULL;
+	struct verify_result known = {0};
+	int error = 0;
+
+	if (foreign_is_drive(name))
+		error = verify_cartridge_open(name, &v->options, &c);
+	if (!error && (!c || verify_cartridge_has_end(c)))
+		error = read_known(v, name, c, &known);
+	else if (error)
+		return error_exit(error);
+	if (c && (!error || error == REEL_EMEDIUM || error == REEL_EDAMAGED))
+		error = read_rest(v, c, error, &known);
+	if (c || !error || error == REEL_EDAMAGED)
+		say_error(name, error);
+	verify_cartridge_close(c);
+	return error_exit(error);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -148,6 +273,10 @@ static int run(const struct command *self, int argc, char **argv)
 
 	if (!options_parse(self, specs, 1, 1, &argc, &argv, &status))
 		return status;
+	v.options.stop = signals_flag();
+	v.options.damage = on_damage;
+	v.options.progress = on_progress;
+	v.options.context = &v;
 	if (foreign_is_archive(argv[0]))
 		return verify_device(&v, argv[0]);
 	error = target_open(&t, argv[0]);

@@ -155,7 +155,12 @@ same "$work/old.tap"
 ok "it is as it was" $?
 do_it "its own name" "$reel" backup "$work/over" --overwrite two-0001 \
 	-C "$work/src" .
+! grep -q "was not written over" "$work/log"
+ok "nothing is said of a name that was needed" $?
 do_it "is the set's now" "$reel" verify "$work/over"
+change
+refuses "a name that is not needed" 0 "two-0001 was not written over" \
+	"$reel" backup "$work/over" --overwrite two-0001 -C "$work/src" .
 keep "$work/old.tap"
 change
 refuses "the set's own is not written over" 2 "this very set" \
@@ -388,6 +393,94 @@ answers "$work/one" >"$work/x" 2>&1
 answers "$work/new" >"$work/y" 2>&1
 do_it "nothing is missing then" diff "$work/x" "$work/y"
 do_it "all is well then" "$reel" verify "$work/one"
+
+# ---- one cartridge of several by itself ----
+
+# FILE BEFORE OFFSET: a bit changes OFFSET bytes behind the first BEFORE
+flip()
+{
+	python3 - "$@" <<-'P'
+	import sys
+	data = bytearray(open(sys.argv[1], "rb").read())
+	at = data.index(bytes.fromhex(sys.argv[2])) + int(sys.argv[3])
+	data[at] ^= 1
+	open(sys.argv[1], "wb").write(data)
+	P
+}
+frame=28b52ffd
+cp "$work/src/changing" "$work/changing"
+head -c 900000 /dev/urandom >"$work/src/spans"
+for c in zstd none; do
+	new_set "$c" "$work/${c}1.tap?capacity=500K&early=60K,$work/${c}2.tap\
+?capacity=500K&early=60K,$work/${c}3.tap" --compress "$c" --block-size 64K
+	change
+	do_it "$c: another" backup "$work/$c"
+	[ -s "$work/${c}3.tap" ]
+	ok "$c: on three cartridges" $?
+	for n in 1 2 3; do
+		keep "$work/$c$n.tap"
+		refuses "$c: cartridge $n alone" 4 "what lies here is well" \
+			"$reel" verify "$work/$c$n.tap"
+		grep -q "$c-000$n alone: [1-9]" "$work/log"
+		ok "$c: its name" $?
+		same "$work/$c$n.tap"
+		ok "$c: it is as it was" $?
+	done
+	grep -q "need $c-0001, $c-0002$" "$work/log"
+	ok "$c: the others are named" $?
+	refuses "$c: as an object" 4 '"needs":"the one behind' \
+		"$reel" verify --json "$work/${c}1.tap"
+done
+for n in 1 2 3; do
+	flip "$work/zstd$n.tap" $frame 100000
+	refuses "a frame on cartridge $n is damaged" 5 "damaged" \
+		"$reel" verify "$work/zstd$n.tap"
+	[ $n = 3 ] || grep -q "volume 00000$n, byte 0: a frame is damaged \
+(cartridge zstd-000$n, tape file 1, block 0)" "$work/log"
+	ok "and where is said" $?
+	cp "$work/zstd$n.tap.kept" "$work/zstd$n.tap"
+done
+flip "$work/zstd2.tap" b1ea928f -3
+refuses "the seek table's foot" 5 "seek table" "$reel" verify "$work/zstd2.tap"
+cp "$work/zstd2.tap.kept" "$work/zstd2.tap"
+flip "$work/none1.tap" 7370616e730000 100
+refuses "a member's header" 5 "header" "$reel" verify "$work/none1.tap"
+cp "$work/none1.tap.kept" "$work/none1.tap"
+for c in zstd none; do
+	hurt "$work/${c}1.tap" 1
+	refuses "$c: a table" 5 "table is damaged (cartridge $c-0001" \
+		"$reel" verify "$work/${c}1.tap"
+	cp "$work/${c}1.tap.kept" "$work/${c}1.tap"
+done
+truncate -s 200000 "$work/zstd2.tap"
+refuses "one that was cut off has nothing that counts" 0 "is not checked" \
+	"$reel" verify "$work/zstd2.tap"
+cp "$work/zstd2.tap.kept" "$work/zstd2.tap"
+do_it "all of them: all is well" "$reel" verify "$work/zstd"
+rm "$work/src/spans"
+
+# Sessions that are whole on it, upon others that are not there.
+mkdir -p "$work/deep/a/b"
+head -c 300000 /dev/urandom >"$work/deep/a/b/one"
+"$reel" init "$work/upon" --media \
+	"$work/upon1.tap?capacity=500K&early=60K,$work/upon2.tap" \
+	>"$work/log" 2>&1
+for n in 1 2 3 4; do
+	head -c 90000 /dev/urandom >"$work/deep/a/b/new$n"
+	cp "$work/deep/a/b/one" "$work/deep/a/copy$n"
+	rm -f "$work/deep/a/b/new$((n - 2))"
+	do_it "session $n" "$reel" backup "$work/upon" -C "$work/deep" .
+done
+keep "$work/upon2.tap"
+refuses "what builds upon a missing one" 0 "its names are not" \
+	"$reel" verify "$work/upon2.tap"
+grep -q "all is well" "$work/log"
+ok "is no damage" $?
+flip "$work/upon2.tap" 6e6577340000 20000
+refuses "but what is damaged is" 5 "damaged" "$reel" verify "$work/upon2.tap"
+cp "$work/upon2.tap.kept" "$work/upon2.tap"
+do_it "with all: all is well" "$reel" verify "$work/upon"
+mv "$work/changing" "$work/src/changing"
 
 # ---- drives that fail while they are read ----
 
