@@ -20,7 +20,7 @@
  *    wait. But a move of ours whose name is another file's to this filesystem
  *    (A and a where letters are folded) is refused for itself, with what was
  *    to go below it: it and what was staged stay, the rest goes on. So they do
- * from the first record on whose filesystem is not mounted. */
+ *    from the first record on whose filesystem is not mounted. */
 #include "fs/delayed_run.h"
 
 #include <stdlib.h>
