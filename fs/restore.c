@@ -66,6 +66,14 @@ static bool is_alias(struct restore_walk *w, const struct place *at,
 	return true;
 }
 
+/* What is there when its turn comes, another of the named paths put there. */
+static bool is_free(const struct restore_walk *w, const struct place *at,
+		    const char *name)
+{
+	return w->r->options->path_count > 1 && at->fd >= 0 &&
+	       faccessat(at->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
 static int restore_path(struct restore_walk *w, struct place *root,
 			const char *path)
 {
@@ -97,8 +105,10 @@ static int restore_path(struct restore_walk *w, struct place *root,
 			return walk_descend(w, child);
 		}
 	} else if (!err) {
-		err = walk_file(w, at, rest, length, &row,
-				(struct walk_way){.named = true});
+		err = walk_file(
+			w, at, rest, length, &row,
+			(struct walk_way){.named = true,
+					  .unlisted = is_free(w, at, rest)});
 	}
 	place_put(w->r, at);
 	return err;

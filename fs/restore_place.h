@@ -87,6 +87,7 @@ struct restore_entry {
 	struct content_row content;
 	struct plan_opinion opinion;
 	bool unlisted; /* its directory had no such name before */
+	bool named;    /* by the user, maybe more than once */
 };
 void restore_entry_release(struct restore_entry *e);
 

@@ -342,6 +342,7 @@ int walk_file(struct restore_walk *w, struct place *p, const char *name,
 		return err;
 	e.opinion = o;
 	e.unlisted = way.unlisted;
+	e.named = way.named;
 	if (e.inode.nlink <= 1 && !w->r->options->dry_run)
 		return pool_add(w->pool, p, text, length, &e);
 	if (e.inode.nlink <= 1)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "fs/name_alias.h"
 #include "tape/error.h"
 
 #define TEMPORARY_TRIES 64
@@ -385,6 +386,8 @@ static bool is_taken(struct restore *r, const struct place *p, const char *name,
 		     const struct restore_entry *e, const struct look *l)
 {
 	if (!l->subject.present || !e->unlisted || r->options->dry_run)
+		return false;
+	if (e->named && !name_aliased(p->fd, name))
 		return false;
 	alias_problem(r, p, name);
 	return true;
