@@ -34,4 +34,12 @@ struct copy_found {
 int copy_set(struct catalog *from, struct catalog *to,
 	     const struct copy_options *o, struct copy_found *found);
 
+/* Whether the places of `copy` can be among those of `s`: both are on tape, and
+ * the copy's cartridges have numbers of their own (cartridge.h). */
+bool copy_can_be_known(const struct set *s, const struct set *copy);
+/* `s` reads what lies on a missing or damaged cartridge from the copy's, where
+ * they are known from now on; the copy's drives are added to its own. `s` is
+ * open for writing, by nobody else; logs. */
+int copy_make_known(struct set *s, struct catalog *copy);
+
 #endif

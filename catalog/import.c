@@ -59,6 +59,7 @@ static int make_set(struct import *i, const struct cartridge_label *l)
 	c.seed = l->seed;
 	c.compression = l->compression;
 	c.block_size = l->block_size;
+	c.line = cartridge_line(l->number);
 	error = set_create(i->path, &c);
 	i->made = !error;
 	if (!error)
@@ -447,23 +448,24 @@ static void say_unfinished(const struct cartridge_table *t,
 	found->incomplete = found->endless = true;
 }
 
-/* Volumes of a session that has no end. Places are in the order of volumes,
- * and a session's end is its last one. */
+/* Volumes of a session that has no end on the set's cartridges or, of a copy,
+ * on that one's. Places are in the order of volumes, and a session's end is its
+ * last one. */
 static void drop_unfinished(struct cartridge_table *t,
 			    struct import_found *found)
 {
 	size_t kept = t->place_count;
-	uint32_t session = 0;
-	int64_t time = 0;
+	struct place ends[CARTRIDGE_LIMIT / CARTRIDGE_LINE] = {0};
 
 	for (size_t n = t->place_count; n-- > 0;) {
 		const struct place *p = &t->places[n];
 
-		if (p->last) {
-			session = p->session;
-			time = p->session_time;
-		}
-		if (p->session == session && p->session_time == time)
+		struct place *end = &ends[(p->cartridge - 1) / CARTRIDGE_LINE];
+
+		if (p->last)
+			*end = *p;
+		if (p->session == end->session &&
+		    p->session_time == end->session_time)
 			t->places[--kept] = *p;
 		else if (!found->endless)
 			say_unfinished(t, p, found);

@@ -6,6 +6,9 @@
 #include "tape/error.h"
 
 #define CARTRIDGE_COLUMNS "number, uuid, name, barcode, block_size, time"
+#define TEXT_OF(x)	  TEXT(x)
+#define TEXT(x)		  #x
+#define LINE		  TEXT_OF(CARTRIDGE_LINE)
 #define PLACE_COLUMNS                                                          \
 	"volume, cartridge, object, file, block_size, size, session, "         \
 	"session_time, last"
@@ -190,6 +193,45 @@ int places_table(struct catalog *c, struct cartridge_table *out)
 	return error;
 }
 
+int places_own(struct catalog *c, struct cartridge_table *out)
+{
+	const uint32_t line = cartridge_line(c->set->config.line);
+	size_t places = 0, cartridges = 0;
+	char *name;
+	int error = places_table(c, out);
+
+	if (error || !out->cartridge_count)
+		return error;
+	name = out->cartridges[0].set_name;
+	for (size_t n = 0; n < out->place_count; n++)
+		if (cartridge_line(out->places[n].cartridge) == line)
+			out->places[places++] = out->places[n];
+	for (size_t n = 0; n < out->cartridge_count; n++)
+		if (cartridge_line(out->cartridges[n].number) == line)
+			out->cartridges[cartridges++] = out->cartridges[n];
+	out->place_count = places;
+	out->cartridge_count = cartridges;
+	if (!cartridges) /* nobody has the name any more */
+		free(name);
+	return 0;
+}
+
+int places_new_line(struct catalog *c, uint32_t *line)
+{
+	struct cartridge_table t = {0};
+	uint32_t last = c->set->config.line;
+	int error = places_table(c, &t);
+
+	if (error)
+		return error;
+	if (t.cartridge_count &&
+	    t.cartridges[t.cartridge_count - 1].number > last)
+		last = t.cartridges[t.cartridge_count - 1].number;
+	cartridge_table_release(&t);
+	*line = cartridge_line(last) + CARTRIDGE_LINE;
+	return *line > CARTRIDGE_LIMIT ? REEL_ERANGE : 0;
+}
+
 int places_of(struct catalog *c, uint32_t volume, struct place **out,
 	      size_t *count)
 {
@@ -334,6 +376,42 @@ int places_add(struct catalog *c, const struct cartridge_table *t)
 	return end(c, error);
 }
 
+/* ?1 is a cartridge's number. */
+static int run_with(struct catalog *c, const char *sql, uint32_t number)
+{
+	sqlite3_stmt *s;
+	int error = prepare(c, sql, &s);
+
+	if (error)
+		return error;
+	sqlite3_bind_int64(s, 1, number);
+	error = step(c, s);
+	sqlite3_finalize(s);
+	return error;
+}
+
+int places_put_copy(struct catalog *c, uint32_t line,
+		    const struct cartridge_table *t)
+{
+	int error = begin(c);
+
+	if (!error)
+		error = run_with(c,
+				 "DELETE FROM place WHERE cartridge >= ?1 AND "
+				 "cartridge < ?1 + " LINE,
+				 line);
+	if (!error)
+		error = run_with(c,
+				 "DELETE FROM cartridge WHERE number >= ?1 AND "
+				 "number < ?1 + " LINE,
+				 line);
+	if (!error)
+		error = put_cartridges(c, t);
+	if (!error)
+		error = put_places(c, t);
+	return end(c, error);
+}
+
 int places_full(struct catalog *c, uint32_t *number)
 {
 	int64_t n;
@@ -348,20 +426,6 @@ int places_full(struct catalog *c, uint32_t *number)
 		error = REEL_EDAMAGED;
 	if (!error)
 		*number = (uint32_t)n;
-	return error;
-}
-
-/* ?1 is the cartridge's number. */
-static int run_with(struct catalog *c, const char *sql, uint32_t number)
-{
-	sqlite3_stmt *s;
-	int error = prepare(c, sql, &s);
-
-	if (error)
-		return error;
-	sqlite3_bind_int64(s, 1, number);
-	error = step(c, s);
-	sqlite3_finalize(s);
 	return error;
 }
 

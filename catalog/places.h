@@ -11,6 +11,11 @@
  * unset); released by the caller. Without any cartridge cartridge_count is 0.
  */
 int places_table(struct catalog *c, struct cartridge_table *out);
+/* The same without those of copies: what a session comes behind. */
+int places_own(struct catalog *c, struct cartridge_table *out);
+/* The number that the first cartridge of a new copy gets; REEL_ERANGE: there
+ * are too many copies. */
+int places_new_line(struct catalog *c, uint32_t *line);
 /* Every copy of a volume: *out (heap) by cartridge; REEL_ENOENT when the
  * volume lies nowhere (not logged). */
 int places_of(struct catalog *c, uint32_t volume, struct place **out,
@@ -25,4 +30,8 @@ int places_set_full(struct catalog *c, uint32_t number);
 /* Adds what the table has and the catalogue lacks, in one transaction. A row
  * that it has already is replaced. `c` is open for writing. */
 int places_add(struct catalog *c, const struct cartridge_table *t);
+/* All that is known of the copy `line` is what the table has, and nothing else.
+ */
+int places_put_copy(struct catalog *c, uint32_t line,
+		    const struct cartridge_table *t);
 #endif

@@ -4,8 +4,8 @@
  * holds the digest seed. Keys: format (1), name, uuid, media (dir | tape),
  * compression (none | zstd:LEVEL), volume-size (bytes, 0 = unlimited),
  * seed (16 hex digits), digest (xxh3 | sha256); of tape sets drive and changer
- * (a name each, any number of them), block-size (bytes). Unknown keys are
- * refused: a newer reel made the set. */
+ * (a name each, any number of them), block-size (bytes), first-cartridge (its
+ * number, of a copy). Unknown keys are refused: a newer reel made the set. */
 #ifndef REEL_CATALOG_SET_H
 #define REEL_CATALOG_SET_H
 
@@ -27,6 +27,7 @@ struct set_config {
 	char **changers;
 	size_t changer_count;
 	uint32_t block_size; /* bytes, of tape sets */
+	uint32_t line;	     /* number of the first cartridge, 0: 1 */
 };
 
 struct set {

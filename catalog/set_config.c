@@ -59,9 +59,13 @@ static int tape_text(const struct set_config *c, struct buffer *out)
 	if (!error)
 		error = names_text("changer", c->changers, c->changer_count,
 				   out);
-	return error ? error
-		     : buffer_printf(out, "block-size = %u\n",
-				     (unsigned)c->block_size);
+	if (!error)
+		error = buffer_printf(out, "block-size = %u\n",
+				      (unsigned)c->block_size);
+	if (!error && c->line > 1)
+		error = buffer_printf(out, "first-cartridge = %u\n",
+				      (unsigned)c->line);
+	return error;
 }
 
 static int config_text(const struct set_config *c, struct buffer *out)
@@ -230,6 +234,18 @@ static int config_block(struct set_config *c, const char *value)
 	return 0;
 }
 
+static int config_line(struct set_config *c, const char *value)
+{
+	uint64_t number;
+	int error = config_number(value, 10, &number);
+
+	if (error || number > CARTRIDGE_LIMIT ||
+	    cartridge_line((uint32_t)number) != number)
+		return REEL_EINVAL;
+	c->line = (uint32_t)number;
+	return 0;
+}
+
 static int config_value(struct set_config *c, const char *key,
 			const char *value)
 {
@@ -247,6 +263,8 @@ static int config_value(struct set_config *c, const char *key,
 		return config_device(&c->changers, &c->changer_count, value);
 	if (!strcmp(key, "block-size"))
 		return config_block(c, value);
+	if (!strcmp(key, "first-cartridge"))
+		return config_line(c, value);
 	if (!strcmp(key, "compression"))
 		return set_parse_compression(value, &c->compression, &c->level);
 	if (!strcmp(key, "volume-size"))

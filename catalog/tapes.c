@@ -482,7 +482,7 @@ int tapes_catch_up(struct catalog *c)
 
 	if (!c->set->config.tape)
 		return 0;
-	error = places_table(c, &known);
+	error = places_own(c, &known);
 	if (!error)
 		error = places_full(c, &full);
 	p = error ? NULL : newest_place(&known);
@@ -516,6 +516,7 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 		.seed = config->seed,
 		.compression = config->compression,
 		.block_size = config->block_size,
+		.line = config->line,
 		.first_volume = first_volume,
 		.session = session,
 		.session_time = time,
@@ -525,7 +526,7 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 	};
 	memcpy(o->set, config->uuid, sizeof(o->set));
 	error = places_full(c, &o->after);
-	return error ? error : places_table(c, table);
+	return error ? error : places_own(c, table);
 }
 
 int tapes_committed(struct catalog *c, const struct cartridge_table *t,

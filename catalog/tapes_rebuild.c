@@ -151,6 +151,15 @@ static int by_time(const void *a, const void *b)
 	return (x->time > y->time) - (x->time < y->time);
 }
 
+/* A session of the same number, and as whole as `end` says: on the set's
+ * cartridges, or on those of one copy. */
+static bool is_end(const struct place *end, const struct place *p)
+{
+	return end->last && end->session == p->session &&
+	       end->session_time == p->session_time &&
+	       cartridge_line(end->cartridge) == cartridge_line(p->cartridge);
+}
+
 /* Places of sessions that no table has whole are rubbish (K1). */
 static int drop_torn(struct gathering *g, struct cartridge_table *t)
 {
@@ -165,10 +174,7 @@ static int drop_torn(struct gathering *g, struct cartridge_table *t)
 			const struct cartridge_table *u = &g->found[f].table;
 
 			for (size_t k = 0; k < u->place_count && !whole; k++)
-				whole = u->places[k].session == p.session &&
-					u->places[k].session_time ==
-						p.session_time &&
-					u->places[k].last;
+				whole = is_end(&u->places[k], &p);
 		}
 		if (whole)
 			t->places[kept++] = p;
@@ -196,6 +202,7 @@ static const struct cartridge_label *label_of(const struct gathering *g,
  * the part of another that stands behind that is what may be written over. */
 static const struct place *newest_torn(const struct gathering *g)
 {
+	const uint32_t line = cartridge_line(g->set->config.line);
 	const struct place *torn = (const void *)g->torn.data, *best = NULL;
 	uint32_t newest = 0;
 
@@ -203,11 +210,13 @@ static const struct place *newest_torn(const struct gathering *g)
 		const struct cartridge_table *t = &g->found[n].table;
 
 		for (size_t k = 0; k < t->place_count; k++)
-			if (t->places[k].cartridge > newest)
+			if (cartridge_line(t->places[k].cartridge) == line &&
+			    t->places[k].cartridge > newest)
 				newest = t->places[k].cartridge;
 	}
 	for (size_t n = 0; n < g->torn.length / sizeof(*torn); n++)
-		if (!best || torn[n].cartridge == newest)
+		if (cartridge_line(torn[n].cartridge) == line &&
+		    (!best || torn[n].cartridge == newest))
 			best = &torn[n];
 	return best;
 }

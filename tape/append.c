@@ -215,15 +215,17 @@ static int make_label(struct append *a, const char *barcode)
 	const struct append_options *o = &a->options;
 	size_t count = a->table.cartridge_count;
 	struct cartridge_label l = {
-		.number =
-			1 + (count ? a->table.cartridges[count - 1].number : 0),
+		.number = count	    ? a->table.cartridges[count - 1].number + 1
+			  : o->line ? o->line
+				    : 1,
 		.block_size = o->block_size,
 		.time = now_ns(),
 		.seed = o->seed,
 		.compression = o->compression,
 	};
 
-	if (l.number > CARTRIDGE_LIMIT)
+	if (l.number > CARTRIDGE_LIMIT ||
+	    (count && cartridge_line(l.number) == l.number))
 		return REEL_ERANGE;
 	memcpy(l.set, o->set, sizeof(l.set));
 	if (getrandom(l.uuid, sizeof(l.uuid), 0) != sizeof(l.uuid))

@@ -26,6 +26,7 @@ struct append_options {
 	uint64_t seed;
 	enum compression compression;
 	uint32_t block_size;
+	uint32_t line;	       /* number of the first cartridge; 0: 1 */
 	uint32_t first_volume; /* of the session */
 	uint32_t session;
 	int64_t session_time; /* ns */

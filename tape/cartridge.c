@@ -29,6 +29,11 @@ static bool is_plain(const char *text, size_t room)
 	return n < room && !text[n];
 }
 
+uint32_t cartridge_line(uint32_t number)
+{
+	return number ? number - (number - 1) % CARTRIDGE_LINE : 1;
+}
+
 void cartridge_make_name(const char *set_name, uint32_t number,
 			 char name[CARTRIDGE_NAME])
 {

@@ -36,6 +36,9 @@
 #define CARTRIDGE_BLOCK_LIMIT (16u << 20)
 #define CARTRIDGE_TABLE_LIMIT (256u << 20)
 #define CARTRIDGE_LIMIT	      1000000 /* of one set */
+/* A set's own cartridges have the numbers 1 to CARTRIDGE_LINE; those of a copy
+ * the next so many, of another copy the next. */
+#define CARTRIDGE_LINE 100000
 
 struct cartridge_label {
 	uint8_t set[16];		 /* uuid */
@@ -55,6 +58,8 @@ void cartridge_label_release(struct cartridge_label *l);
 /* "NAME-0002": the set's name as far as it is plain, and the number. */
 void cartridge_make_name(const char *set_name, uint32_t number,
 			 char name[CARTRIDGE_NAME]);
+/* The first number of the line that a number is of. */
+uint32_t cartridge_line(uint32_t number);
 /* The bytes of tape file 0: a pax archive, a multiple of 512. */
 int cartridge_label_encode(const struct cartridge_label *l, struct buffer *out);
 /* 0; REEL_ENOENT: a readable archive or other data, but no label of reel;

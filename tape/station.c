@@ -228,6 +228,30 @@ static bool came_free(const struct station *s, const struct station_want *w)
 	return false;
 }
 
+static bool is_in_drive(const struct station *s, const struct station_want *w)
+{
+	for (size_t n = 0; n < s->drive_count; n++)
+		if (!s->drives[n].looked_into &&
+		    station_fits(w, &s->drives[n].seen))
+			return true;
+	return false;
+}
+
+/* One that is as good can be had, and this one cannot. */
+static bool other_is_there(const struct station *s,
+			   const struct station_want *w)
+{
+	if (is_in_drive(s, w))
+		return false;
+	for (size_t n = 0; n < w->other_count; n++) {
+		const struct station_want other = {.label = &w->others[n]};
+
+		if (is_in_drive(s, &other))
+			return true;
+	}
+	return false;
+}
+
 /* ---- waiting ---- */
 
 /* Whether it was asked for a moment ago. */
@@ -343,6 +367,10 @@ static bool try_once(struct station *s, struct station_wait *wait,
 		return true;
 	if (came_free(s, w))
 		return false;
+	if (other_is_there(s, w)) {
+		*error = REEL_EMEDIUM;
+		return true;
+	}
 	*error = ask_changers(s, wait, out);
 	if (*error != REEL_EMEDIUM && *error != REEL_EBUSY)
 		return true;
@@ -403,7 +431,17 @@ static int take(struct station *s, const struct station_want *w,
 int station_get(struct station *s, const struct cartridge_label *want,
 		const volatile int *stop, struct drive **drive)
 {
-	const struct station_want w = {.label = want, .stop = stop};
+	return station_get_or(s, want, NULL, 0, stop, drive);
+}
+
+int station_get_or(struct station *s, const struct cartridge_label *want,
+		   const struct cartridge_label *others, size_t count,
+		   const volatile int *stop, struct drive **drive)
+{
+	const struct station_want w = {.label = want,
+				       .stop = stop,
+				       .others = others,
+				       .other_count = count};
 	struct station_drive *d;
 	int error = take(s, &w, &d);
 

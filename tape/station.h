@@ -47,6 +47,11 @@ void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
  * may be NULL. */
 int station_get(struct station *s, const struct cartridge_label *want,
 		const volatile int *stop, struct drive **drive);
+/* The same, but REEL_EMEDIUM (not said) as soon as one of the `others`, which
+ * are as good, lies in a drive and this one does not. */
+int station_get_or(struct station *s, const struct cartridge_label *want,
+		   const struct cartridge_label *others, size_t count,
+		   const volatile int *stop, struct drive **drive);
 /* A drive with a cartridge to begin, at any place of it: blank, or whose
  * present label's name is `overwrite` (NULL: only blank ones). What has data
  * that are not reel's is foreign and needs its name from the message

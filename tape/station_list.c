@@ -14,6 +14,16 @@ static void add(char *text, size_t room, const char *more)
 	snprintf(text + length, room - length, "%s", more);
 }
 
+static void add_barcode(const struct cartridge_label *l, char *text,
+			size_t room)
+{
+	if (!*l->barcode)
+		return;
+	add(text, room, " (barcode ");
+	add(text, room, l->barcode);
+	add(text, room, ")");
+}
+
 static void add_wanted(const struct station_want *w, char *text, size_t room)
 {
 	const struct cartridge_label *l = w->label;
@@ -24,10 +34,12 @@ static void add_wanted(const struct station_want *w, char *text, size_t room)
 	} else {
 		add(text, room, "a blank cartridge");
 	}
-	if (l && *l->barcode) {
-		add(text, room, " (barcode ");
-		add(text, room, l->barcode);
-		add(text, room, ")");
+	if (l)
+		add_barcode(l, text, room);
+	for (size_t n = 0; n < w->other_count; n++) {
+		add(text, room, " or ");
+		add(text, room, w->others[n].name);
+		add_barcode(&w->others[n], text, room);
 	}
 	if (!l && w->overwrite) {
 		add(text, room, ", or ");

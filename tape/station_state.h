@@ -63,6 +63,8 @@ struct station_want {
 	const struct cartridge_label *label; /* NULL: one to begin */
 	const char *overwrite;
 	const volatile int *stop;
+	const struct cartridge_label *others; /* as good */
+	size_t other_count;
 };
 
 /* Somebody who waits; of the station's list. */

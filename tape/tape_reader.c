@@ -12,6 +12,7 @@
 #define TURN_NS	     10000000000ll /* kept while somebody wants it */
 #define PAUSE_MS     500	   /* then it is theirs */
 #define RESETS_LIMIT 3
+#define OTHERS_LIMIT 8 /* copies that are thought of */
 
 static int64_t now_ns(void)
 {
@@ -363,24 +364,70 @@ static void put_drive(struct tape_reader *r)
 	pthread_mutex_lock(&t->lock);
 }
 
+/* The other cartridges that have a volume, as far as they are known. */
+static size_t others_of(struct tape_reader *r, uint32_t volume,
+			struct cartridge_label *others)
+{
+	const struct medium_tape_options *o = &r->medium->options;
+	struct place *p = NULL;
+	size_t places = 0, count = 0;
+
+	if (o->places(o->context, volume, &p, &places))
+		return 0;
+	for (size_t n = 0; n < places && count < OTHERS_LIMIT; n++)
+		if (p[n].cartridge != r->cartridge &&
+		    !o->cartridge(o->context, p[n].cartridge, &others[count]))
+			count++;
+	free(p);
+	return count;
+}
+
+static int get_cartridge(struct tape_reader *r, uint32_t volume,
+			 size_t *other_count)
+{
+	const struct medium_tape_options *o = &r->medium->options;
+	struct cartridge_label l = {0}, others[OTHERS_LIMIT] = {0};
+	int error = o->cartridge(o->context, r->cartridge, &l);
+
+	*other_count = error ? 0 : others_of(r, volume, others);
+	if (!error)
+		error = station_get_or(o->station, &l, others, *other_count,
+				       &r->stop, &r->drive);
+	for (size_t n = 0; n < *other_count; n++)
+		cartridge_label_release(&others[n]);
+	cartridge_label_release(&l);
+	return error;
+}
+
+static void answer_volume(struct tape_reader *r, uint32_t volume, int error)
+{
+	struct tape_request **at = &r->requests;
+
+	while (*at) {
+		if ((*at)->place.volume == volume)
+			answer(r, at, error, NULL);
+		else
+			at = &(*at)->next;
+	}
+}
+
 static void get_drive(struct tape_reader *r)
 {
 	struct medium_tape *t = r->medium;
-	struct cartridge_label l = {0};
+	const uint32_t volume = r->requests->place.volume;
+	size_t others;
 	int error;
 
 	pthread_mutex_unlock(&t->lock);
-	error = t->options.cartridge(t->options.context, r->cartridge, &l);
-	if (!error)
-		error = station_get(t->options.station, &l, &r->stop,
-				    &r->drive);
-	cartridge_label_release(&l);
+	error = get_cartridge(r, volume, &others);
 	pthread_mutex_lock(&t->lock);
 	r->since = now_ns();
 	if (!error)
 		return;
 	r->drive = NULL;
-	if (error != REEL_ESTOPPED || t->closing)
+	if (error == REEL_EMEDIUM && others) /* who want another volume wait */
+		answer_volume(r, volume, error);
+	else if (error != REEL_ESTOPPED || t->closing)
 		answer_all(r, error);
 	stop_set(&r->stop, t->closing);
 }

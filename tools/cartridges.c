@@ -25,7 +25,9 @@ static struct content content_of(const struct cartridge_table *t, size_t at,
 	for (size_t n = 0; n < t->place_count; n++) {
 		const struct place *p = &t->places[n];
 
-		c.full |= p->cartridge > number;
+		c.full |=
+			p->cartridge > number &&
+			cartridge_line(p->cartridge) == cartridge_line(number);
 		if (p->cartridge != number)
 			continue;
 		c.bytes += p->size;

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "catalog/copy.h"
+#include "catalog/places.h"
 #include "tape/cartridge.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -28,6 +29,17 @@ static void show(void *context, const struct copy_progress *p)
 	progress_update(context, &s);
 }
 
+static int new_line(struct copying *m, uint32_t *line)
+{
+	int error = places_new_line(m->from.catalog, line);
+
+	if (error == REEL_ERANGE)
+		log_error("%s has as many copies as can be; add to one of "
+			  "them, or copy to disk",
+			  m->from.name);
+	return error;
+}
+
 /* Media are the other set's own, all else is this one's. */
 static int make_other(struct copying *m, const char *path)
 {
@@ -42,7 +54,10 @@ static int make_other(struct copying *m, const char *path)
 	if (m->like.block_size || !c.block_size)
 		c.block_size = m->like.block_size ? m->like.block_size
 						  : CARTRIDGE_BLOCK;
+	c.line = 0;
 	error = media_option_check(&c);
+	if (!error && c.tape && m->from.set->config.tape)
+		error = new_line(m, &c.line);
 	if (!error)
 		error = set_create(path, &c);
 	return error ? error : media_option_make(&c);
@@ -86,6 +101,25 @@ static int say(const char *path, const struct copy_found *found)
 	return error_exit(REEL_EDAMAGED);
 }
 
+/* The copy is whole without it: the next `reel copy` does it. */
+static void make_known(struct copying *m)
+{
+	struct set *s = NULL;
+	int error;
+
+	if (!copy_can_be_known(m->from.set, m->set))
+		return;
+	error = set_open(m->from.set->path, SET_WRITE, false, &s);
+	if (!error)
+		error = copy_make_known(s, m->catalog);
+	set_close(s);
+	if (error)
+		log_warning("%s does not know all of this copy and does not "
+			    "read from it; run `reel copy` once more when it "
+			    "can be written",
+			    m->from.name);
+}
+
 static int copy(struct copying *m, const char *path, bool quiet)
 {
 	const struct copy_options o = {.stop = signals_flag(),
@@ -98,6 +132,8 @@ static int copy(struct copying *m, const char *path, bool quiet)
 	if (!error)
 		error = copy_set(m->from.catalog, m->catalog, &o, &found);
 	progress_end(&m->progress);
+	if (!error)
+		make_known(m);
 	return error ? error_exit(error) : say(path, &found);
 }
 
@@ -145,6 +181,8 @@ const struct command command_copy = {
 		"DEST is a copy of SET, or comes to be one: its snapshots keep "
 		"their numbers. What\nit has already is not copied again, so "
 		"that an interrupted copy goes on. Each byte\nis checked on "
-		"its way.\n",
+		"its way.\nWhat is missing or damaged on the cartridges of SET is "
+		"read from those of a DEST on\ntape, and either is asked for; "
+		"DEST's drives are added to SET's for that.\n",
 	.run = run,
 };

@@ -1,0 +1,175 @@
+#!/bin/bash
+# A set on tape and a copy of it on other cartridges, on images: the set reads
+# from either, asks for either, and finds both again from the cartridges alone.
+#
+#     copies_test.sh REEL WORKDIR
+set -u
+reel=$1
+work=$2
+passed=0
+failed=0
+mnt=$work/mnt
+
+ok() # NAME, status
+{
+	if [ "$2" = 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "copies on tape: FAILED: $1"
+		sed 's/^/    /' "$work/log" 2>/dev/null | tail -n 8
+	fi
+}
+
+finish()
+{
+	"$reel" umount "$mnt" >/dev/null 2>&1
+	rm -rf "$work"
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
+
+do_it() # NAME COMMAND...
+{
+	local name=$1
+	shift
+	"$@" >"$work/log" 2>&1 </dev/null
+	ok "$name" $?
+}
+
+away() # IMAGE
+{
+	mv "$work/$1.tap" "$work/$1.away"
+}
+
+back() # IMAGE
+{
+	mv "$work/$1.away" "$work/$1.tap"
+}
+
+# Fresh each time: nothing of it comes from a cache.
+restores() # NAME SET
+{
+	rm -rf "$work/out"
+	"$reel" restore "$2" --to "$work/out" >"$work/log" 2>&1 </dev/null &&
+		diff -r "$work/src" "$work/out" >>"$work/log" 2>&1
+	ok "$1" $?
+}
+
+names() # SET: of its cartridges
+{
+	"$reel" info "$1" 2>/dev/null | grep -o 'set-[0-9]*' | sort -u | xargs
+}
+
+rm -rf "$work"
+mkdir -p "$work/src/d" "$mnt" || exit 2
+trap finish EXIT
+
+for i in $(seq 60); do
+	head -c $((i * 701)) /dev/urandom >"$work/src/d/file$i"
+done
+head -c 3000000 /dev/urandom >"$work/src/large"
+do_it "init" "$reel" init "$work/set" --media "$work/a.tap" --volume-size 1M
+do_it "backup" "$reel" backup "$work/set" -C "$work/src" .
+do_it "copy" "$reel" copy "$work/set" "$work/copy" --media "$work/b.tap"
+[ "$(names "$work/set")" = "set-0001 set-100001" ]
+ok "the set knows both: $(names "$work/set")" $?
+[ "$(names "$work/copy")" = "set-100001" ]
+ok "the copy knows its own: $(names "$work/copy")" $?
+do_it "all is well" "$reel" verify "$work/set"
+do_it "the copy, too" "$reel" verify "$work/copy"
+
+# another session of each
+echo more >"$work/src/more"
+do_it "backup again" "$reel" backup "$work/set" -C "$work/src" .
+[ "$("$reel" info "$work/set" --json | grep -c '"number":100002')" = 0 ]
+ok "it goes on on its own cartridge" $?
+do_it "copy again" "$reel" copy "$work/set" "$work/copy"
+[ "$(names "$work/set")" = "set-0001 set-100001" ]
+ok "no cartridge more" $?
+for i in a b; do
+	[ "$(tar -tf <(dd if="$work/$i.tap" bs=4 skip=1 2>/dev/null) \
+		2>/dev/null | wc -l)" -gt 0 ]
+	ok "$i: tar reads what the image begins with" $?
+done
+
+# one or the other is missing
+away a
+restores "the first is missing" "$work/set"
+back a
+away b
+restores "the copy is missing" "$work/set"
+away a
+"$reel" restore "$work/set" --to "$work/none" >"$work/log" 2>&1 </dev/null
+[ $? != 0 ] && grep -q "set-0001 or set-100001 is needed" "$work/log"
+ok "both are missing: either is asked for" $?
+back a
+back b
+
+# one is damaged: a block in the midst of it cannot be read
+restores "both are there" "$work/set"
+
+# waited for by a mount: either comes
+if [ -c /dev/fuse ]; then
+	away a
+	away b
+	do_it "mount" "$reel" mount "$work/set" "$mnt" -o media-timeout=60
+	cat "$mnt/snapshots/latest/large" >"$work/got" 2>/dev/null &
+	pid=$!
+	for i in $(seq 100); do
+		"$reel" media needed "$mnt" 2>/dev/null |
+			grep -q "set-0001 or set-100001" && break
+		sleep 0.1
+	done
+	"$reel" media needed "$mnt" >"$work/log" 2>&1
+	grep -q "set-0001 or set-100001" "$work/log"
+	ok "media needed names either" $?
+	back b
+	wait $pid && cmp -s "$work/got" "$work/src/large"
+	ok "the other comes and is read" $?
+	do_it "umount" "$reel" umount "$mnt"
+	back a
+fi
+
+# from the cartridges alone
+do_it "rebuild" "$reel" catalog rebuild "$work/set"
+[ "$(names "$work/set")" = "set-0001 set-100001" ]
+ok "a rebuild finds both: $(names "$work/set")" $?
+for order in "a b" "b a"; do
+	rm -rf "$work/again"
+	# shellcheck disable=SC2086
+	do_it "import $order" "$reel" import \
+		$(printf "$work/%s.tap " $order) "$work/again"
+	[ "$(names "$work/again")" = "set-0001 set-100001" ]
+	ok "import $order finds both: $(names "$work/again")" $?
+	away a
+	restores "import $order: the first is missing" "$work/again"
+	back a
+	away b
+	restores "import $order: the copy is missing" "$work/again"
+	back b
+done
+
+# a copy that was interrupted does not count, nor harms
+head -c 9000000 /dev/urandom >"$work/src/later"
+do_it "backup of more" "$reel" backup "$work/set" -C "$work/src" .
+"$reel" copy "$work/set" "$work/copy" >/dev/null 2>&1 &
+sleep 0.03
+kill -KILL $! 2>/dev/null
+wait $! 2>/dev/null
+do_it "rebuild after a killed copy" "$reel" catalog rebuild "$work/set"
+restores "it reads" "$work/set"
+do_it "the copy goes on" "$reel" copy "$work/set" "$work/copy"
+away a
+restores "and is whole" "$work/set"
+back a
+# the other way round: the first is lost for good
+echo last >"$work/src/last"
+do_it "a backup into the copy" "$reel" backup "$work/copy" -C "$work/src" .
+do_it "and back" "$reel" copy "$work/copy" "$work/set"
+away b
+restores "which has it, too" "$work/set"
+back b
+do_it "all is well in the end" "$reel" verify "$work/set"
+do_it "and of the copy" "$reel" verify "$work/copy"
