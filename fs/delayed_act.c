@@ -112,6 +112,11 @@ bool delayed_is_folded(int root, const struct delayed_record *r)
 	spot_find(root, r->path, &s);
 	is = s.there && name_folded(s.up, s.name);
 	spot_close(&s);
+	if (!is)
+		return false;
+	spot_find(root, r->source, &s);
+	is = s.there; /* else it went there itself */
+	spot_close(&s);
 	return is;
 }
 
