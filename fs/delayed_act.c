@@ -102,6 +102,24 @@ bool delayed_is_directory(int root, const struct delayed_record *r)
 	return is;
 }
 
+bool delayed_is_folded(int root, const struct delayed_record *r)
+{
+	struct spot s;
+	bool is;
+
+	if (r->kind != DELAYED_MOVE || r->list)
+		return false;
+	spot_find(root, r->path, &s);
+	is = s.there && name_folded(s.up, s.name);
+	spot_close(&s);
+	if (!is)
+		return false;
+	spot_find(root, r->source, &s);
+	is = s.there; /* else it went there itself */
+	spot_close(&s);
+	return is;
+}
+
 static void look_at_source(int root, struct delayed_record *r)
 {
 	struct spot s;

@@ -24,6 +24,9 @@ uint32_t delayed_act(int root, const struct delayed_record *r, bool again,
 uint32_t delayed_foresee(int root, const struct delayed_record *r);
 /* It moves a staged directory. */
 bool delayed_is_directory(int root, const struct delayed_record *r);
+/* It is a move of ours, not done yet, to a name that stands there in other
+ * letters, too. */
+bool delayed_is_folded(int root, const struct delayed_record *r);
 /* Syncs and closes; 0 or an error. */
 int delayed_settle(struct delayed_dirty *dirty);
 

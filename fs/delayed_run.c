@@ -25,6 +25,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "catalog/ntstatus.h"
 #include "fs/delayed_act.h"
 #include "tape/error.h"
@@ -166,6 +167,29 @@ static bool is_below_refused(const struct run *u,
 	return false;
 }
 
+/* Where the filesystem lists names in letters of its own, the list does not
+ * tell whose a name is: one that was moved before has it. (Once refused, the
+ * other may be out of the journal.) */
+static bool is_twin(const struct run *u, size_t record)
+{
+	const struct delayed_record *r = delayed_at(u->d, record);
+
+	if (!delayed_is_folded(delayed_root(u->d), r))
+		return false;
+	if (r->status == (uint32_t)NTSTATUS_NAME_COLLISION)
+		return true; /* refused before, and the name is still taken */
+	for (size_t n = 0; n < record; n++) {
+		const struct delayed_record *have = delayed_at(u->d, n);
+
+		if (have->kind == DELAYED_MOVE && !have->list &&
+		    (have->state == DELAYED_DONE ||
+		     have->state == DELAYED_STARTED) &&
+		    !strcasecmp(have->path, r->path))
+			return true;
+	}
+	return false;
+}
+
 /* What was refused and may be a directory: what was to go below it is. */
 static int note_refused(struct run *u, size_t record)
 {
@@ -214,7 +238,7 @@ static int carry_out(struct run *u)
 		const struct delayed_record *r =
 			delayed_at(u->d, u->members[n]);
 
-		status[n] = is_below_refused(u, r)
+		status[n] = is_below_refused(u, r) || is_twin(u, u->members[n])
 				    ? (uint32_t)NTSTATUS_NAME_COLLISION
 				    : delayed_act(delayed_root(u->d), r,
 						  u->again[n], &dirty);

@@ -66,6 +66,23 @@ static bool may_be_alias(int directory, const char *name)
 	       name[length - 1] == ' ';
 }
 
+bool name_folded(int directory, const char *name)
+{
+	size_t length = strlen(name);
+	char other[NAME_ROOM];
+	struct stat a, b;
+
+	if (length >= sizeof(other))
+		return false;
+	for (size_t i = 0; i <= length; i++)
+		other[i] = other_case(name[i]);
+	return strcmp(other, name) &&
+	       !fstatat(directory, name, &a, AT_SYMLINK_NOFOLLOW) &&
+	       !fstatat(directory, other, &b, AT_SYMLINK_NOFOLLOW) &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
+	       !(name_listed(directory, name) && name_listed(directory, other));
+}
+
 bool name_aliased(int directory, const char *name)
 {
 	return stands(directory, name) && may_be_alias(directory, name) &&

@@ -10,5 +10,7 @@ bool name_listed(int directory, const char *name);
 /* Something stands at `name`, and the directory lists it under another. Costs
  * two look-ups where names are taken as they are, else a list. */
 bool name_aliased(int directory, const char *name);
+/* It stands there by its name in other letters, too. */
+bool name_folded(int directory, const char *name);
 
 #endif

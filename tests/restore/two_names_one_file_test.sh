@@ -293,6 +293,21 @@ try_lower() # NAME DIRECTORY
 	said "$1: FILE or file is told" " \(FILE: not .*file\|file: not .*FILE\)"
 }
 
+# The list does not tell whose the name is there: what was moved before does.
+try_lower_delayed() # NAME DIRECTORY
+{
+	local t=$2/delayed n
+	mkdir "$t" && echo 'delay *' >rules
+	expect "$1: both staged" 0 "$reel" restore set --to "$t" --rules rules
+	for n in 1 2; do
+		expect "$1: boot $n" 1 "$reel" delayed run --root "$t"
+		has "$t/FILE" upper
+		has "$t/Pair/same" 1
+		staged_is_kept "$t" lower
+		staged_is_kept "$t" 2
+	done
+}
+
 try_ntfs()
 {
 	truncate -s 64M ntfs.img && mkdir ntfs && mkfs.ntfs -FqQ ntfs.img \
@@ -304,6 +319,7 @@ try_ntfs()
 	mounted="$work/ntfs $mounted"
 	mkdir ntfs/t
 	try_lower ntfs ntfs/t
+	try_lower_delayed ntfs ntfs/t
 }
 
 # Each said in one line; the rest goes on; what was there stays.
@@ -341,7 +357,8 @@ try_fold quota "-o quota=100000" && try_trouble "a quota" quota/t
 try_fold late "-o quota=100000,late" &&
 	try_trouble "a quota that only closing tells" late/t
 try_fold old "-o old" && try_target "no RENAME_NOREPLACE" old/t 1
-try_fold lower "-o lower" && try_lower lower lower/t
+try_fold lower "-o lower" && try_lower lower lower/t &&
+	try_lower_delayed lower lower/t
 try_casefold
 try_vfat
 try_ntfs
