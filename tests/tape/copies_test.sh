@@ -140,7 +140,7 @@ cp "$work/a.tap" "$work/good"
 do_it "a block is damaged" spoil "$work/a.tap" 5
 away b
 "$reel" restore "$work/set" --to "$work/none" >"$work/log" 2>&1 </dev/null
-[ $? != 0 ]
+[ $? = 5 ]
 ok "it is, when the copy is missing" $?
 rm -rf "$work/none"
 back b
