@@ -64,13 +64,21 @@ static int tape_size(struct medium *m, uint32_t volume, uint64_t *size)
 
 /* ---- reading ---- */
 
+struct reading {
+	const struct place *place;
+	bool hasty; /* a person is not waited for */
+	const volatile int *stop;
+};
+
 /* Under the lock: the piece from the cache, else from the tape. */
-static int get_piece(struct medium_tape *t, const struct place *p,
-		     uint64_t index, const volatile int *stop,
-		     struct piece **out)
+static int get_piece(struct medium_tape *t, const struct reading *g,
+		     uint64_t index, struct piece **out)
 {
+	const struct place *p = g->place;
+	const volatile int *stop = g->stop;
 	const struct piece_key key = tape_piece_key(p, index);
-	struct tape_request q = {.place = *p, .index = index};
+	struct tape_request q = {
+		.place = *p, .index = index, .hasty = g->hasty};
 	struct tape_reader *r = tape_reader_find(t, p->cartridge);
 	int error;
 
@@ -96,15 +104,15 @@ static int get_piece(struct medium_tape *t, const struct place *p,
 	return q.error;
 }
 
-static int read_piece(struct medium_tape *t, const struct place *p, uint64_t at,
-		      uint8_t *to, size_t length, const volatile int *stop)
+static int read_piece(struct medium_tape *t, const struct reading *g,
+		      uint64_t at, uint8_t *to, size_t length)
 {
 	struct piece *piece = NULL;
 	int error;
 
 	pthread_mutex_lock(&t->lock);
 	error = t->closing ? REEL_ESTOPPED
-			   : get_piece(t, p, at / PIECE_SIZE, stop, &piece);
+			   : get_piece(t, g, at / PIECE_SIZE, &piece);
 	pthread_mutex_unlock(&t->lock);
 	if (error)
 		return error;
@@ -116,10 +124,10 @@ static int read_piece(struct medium_tape *t, const struct place *p, uint64_t at,
 	return error;
 }
 
-static int64_t read_place(struct medium_tape *t, const struct place *p,
-			  uint64_t at, uint8_t *to, size_t length,
-			  const volatile int *stop)
+static int64_t read_place(struct medium_tape *t, const struct reading *g,
+			  uint64_t at, uint8_t *to, size_t length)
 {
+	const struct place *p = g->place;
 	size_t done = 0;
 
 	if (at >= p->size)
@@ -132,7 +140,7 @@ static int64_t read_place(struct medium_tape *t, const struct place *p,
 
 		if (n > length - done)
 			n = length - done;
-		error = read_piece(t, p, at + done, to + done, n, stop);
+		error = read_piece(t, g, at + done, to + done, n);
 		if (error)
 			return error;
 		done += n;
@@ -168,6 +176,47 @@ static void prefer(struct medium_tape *t, struct place *p, size_t count)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static bool may_be_elsewhere(int64_t n)
+{
+	return n == REEL_EMEDIUM || n == REEL_EDAMAGED;
+}
+
+/* From whichever cartridge is at hand. REEL_EDAMAGED: one is, and is damaged;
+ * REEL_EMEDIUM: none is. */
+static int64_t read_any(struct medium_tape *t, const struct place *p,
+			size_t count, uint64_t at, uint8_t *to, size_t length,
+			const volatile int *stop)
+{
+	bool damaged = false;
+	int64_t n = REEL_EMEDIUM;
+
+	for (size_t k = 0; k < count && may_be_elsewhere(n); k++) {
+		const struct reading g = {&p[k], true, stop};
+
+		n = read_place(t, &g, at, to, length);
+		damaged |= n == REEL_EDAMAGED;
+	}
+	return n == REEL_EMEDIUM && damaged ? REEL_EDAMAGED : n;
+}
+
+/* Copies elsewhere are as good. */
+static int64_t read_places(struct medium_tape *t, const struct place *p,
+			   size_t count, uint64_t at, uint8_t *to,
+			   size_t length, const volatile int *stop)
+{
+	const struct reading patient = {&p[0], false, stop};
+	int64_t n = REEL_EMEDIUM;
+
+	if (count > 1)
+		n = read_any(t, p, count, at, to, length, stop);
+	if (n == REEL_EMEDIUM)
+		n = read_place(t, &patient, at, to, length);
+	/* another came */
+	if (count > 1 && n == REEL_EMEDIUM)
+		n = read_any(t, p, count, at, to, length, stop);
+	return n;
+}
+
 static int64_t tape_read(struct medium *m, uint32_t volume, uint64_t at,
 			 void *to, size_t length, const volatile int *stop)
 {
@@ -181,12 +230,8 @@ static int64_t tape_read(struct medium *m, uint32_t volume, uint64_t at,
 	n = make_cache(t);
 	if (!n)
 		prefer(t, p, count);
-	/* copies elsewhere are as good */
-	for (size_t k = 0; k < count && (!k || n < 0); k++) {
-		if (n && n != REEL_EMEDIUM && n != REEL_EDAMAGED)
-			break;
-		n = read_place(t, &p[k], at, to, length, stop);
-	}
+	if (!n)
+		n = read_places(t, p, count, at, to, length, stop);
 	free(p);
 	return n;
 }

@@ -377,6 +377,10 @@ static bool try_once(struct station *s, struct station_wait *wait,
 	if (came_free(s, w))
 		return false;
 	wait->person = *error == REEL_EMEDIUM && !is_busy(s, w);
+	if (wait->person && w->hasty) {
+		*error = REEL_EMEDIUM;
+		return true;
+	}
 	if (wait->person && !all_failed(s))
 		ask_for(s, w);
 	if (wait->person && wait->waited >= patience(s)) {
@@ -431,17 +435,20 @@ static int take(struct station *s, const struct station_want *w,
 int station_get(struct station *s, const struct cartridge_label *want,
 		const volatile int *stop, struct drive **drive)
 {
-	return station_get_or(s, want, NULL, 0, stop, drive);
+	const struct station_others none = {.count = 0};
+
+	return station_get_or(s, want, &none, stop, drive);
 }
 
 int station_get_or(struct station *s, const struct cartridge_label *want,
-		   const struct cartridge_label *others, size_t count,
+		   const struct station_others *others,
 		   const volatile int *stop, struct drive **drive)
 {
 	const struct station_want w = {.label = want,
 				       .stop = stop,
-				       .others = others,
-				       .other_count = count};
+				       .others = others->labels,
+				       .other_count = others->count,
+				       .hasty = others->hasty};
 	struct station_drive *d;
 	int error = take(s, &w, &d);
 

@@ -47,10 +47,16 @@ void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
  * may be NULL. */
 int station_get(struct station *s, const struct cartridge_label *want,
 		const volatile int *stop, struct drive **drive);
-/* The same, but REEL_EMEDIUM (not said) as soon as one of the `others`, which
- * are as good, lies in a drive and this one does not. */
+/* The same, but REEL_EMEDIUM (not said) as soon as one of `others`, which are
+ * as good, lies in a drive and this one does not; `hasty`: also when a person
+ * would have to be waited for. */
+struct station_others {
+	const struct cartridge_label *labels;
+	size_t count;
+	bool hasty;
+};
 int station_get_or(struct station *s, const struct cartridge_label *want,
-		   const struct cartridge_label *others, size_t count,
+		   const struct station_others *others,
 		   const volatile int *stop, struct drive **drive);
 /* A drive with a cartridge to begin, at any place of it: blank, or whose
  * present label's name is `overwrite` (NULL: only blank ones). What has data

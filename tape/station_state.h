@@ -65,6 +65,7 @@ struct station_want {
 	const volatile int *stop;
 	const struct cartridge_label *others; /* as good */
 	size_t other_count;
+	bool hasty; /* a person is not waited for, nor asked */
 };
 
 /* Somebody who waits; of the station's list. */

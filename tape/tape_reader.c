@@ -382,29 +382,34 @@ static size_t others_of(struct tape_reader *r, uint32_t volume,
 	return count;
 }
 
-static int get_cartridge(struct tape_reader *r, uint32_t volume,
-			 size_t *other_count)
+/* *choice: whether there are others, so that a missing one is no end. */
+static int get_cartridge(struct tape_reader *r, uint32_t volume, bool hasty,
+			 bool *choice)
 {
 	const struct medium_tape_options *o = &r->medium->options;
-	struct cartridge_label l = {0}, others[OTHERS_LIMIT] = {0};
+	struct cartridge_label l = {0}, labels[OTHERS_LIMIT] = {0};
+	struct station_others others = {.labels = labels, .hasty = hasty};
 	int error = o->cartridge(o->context, r->cartridge, &l);
 
-	*other_count = error ? 0 : others_of(r, volume, others);
 	if (!error)
-		error = station_get_or(o->station, &l, others, *other_count,
-				       &r->stop, &r->drive);
-	for (size_t n = 0; n < *other_count; n++)
-		cartridge_label_release(&others[n]);
+		others.count = others_of(r, volume, labels);
+	if (!error)
+		error = station_get_or(o->station, &l, &others, &r->stop,
+				       &r->drive);
+	*choice = others.count;
+	for (size_t n = 0; n < others.count; n++)
+		cartridge_label_release(&labels[n]);
 	cartridge_label_release(&l);
 	return error;
 }
 
-static void answer_volume(struct tape_reader *r, uint32_t volume, int error)
+static void answer_volume(struct tape_reader *r, uint32_t volume, bool hasty,
+			  int error)
 {
 	struct tape_request **at = &r->requests;
 
 	while (*at) {
-		if ((*at)->place.volume == volume)
+		if ((*at)->place.volume == volume && (*at)->hasty == hasty)
 			answer(r, at, error, NULL);
 		else
 			at = &(*at)->next;
@@ -415,18 +420,19 @@ static void get_drive(struct tape_reader *r)
 {
 	struct medium_tape *t = r->medium;
 	const uint32_t volume = r->requests->place.volume;
-	size_t others;
+	const bool hasty = r->requests->hasty;
+	bool choice;
 	int error;
 
 	pthread_mutex_unlock(&t->lock);
-	error = get_cartridge(r, volume, &others);
+	error = get_cartridge(r, volume, hasty, &choice);
 	pthread_mutex_lock(&t->lock);
 	r->since = now_ns();
 	if (!error)
 		return;
 	r->drive = NULL;
-	if (error == REEL_EMEDIUM && others) /* who want another volume wait */
-		answer_volume(r, volume, error);
+	if (error == REEL_EMEDIUM && choice) /* others of its requests wait */
+		answer_volume(r, volume, hasty, error);
 	else if (error != REEL_ESTOPPED || t->closing)
 		answer_all(r, error);
 	stop_set(&r->stop, t->closing);

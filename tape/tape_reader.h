@@ -17,6 +17,7 @@ struct tape_request {
 	struct tape_request *next;
 	struct place place;
 	uint64_t index; /* of the piece */
+	bool hasty;	/* a person is not waited for */
 	bool done;
 	int error;
 	struct piece *piece; /* held */

@@ -181,8 +181,8 @@ const struct command command_copy = {
 		"DEST is a copy of SET, or comes to be one: its snapshots keep "
 		"their numbers. What\nit has already is not copied again, so "
 		"that an interrupted copy goes on. Each byte\nis checked on "
-		"its way.\nWhat is missing or damaged on the cartridges of SET is "
-		"read from those of a DEST on\ntape, and either is asked for; "
-		"DEST's drives are added to SET's for that.\n",
+		"its way.\nWhat is missing or unreadable on the cartridges of "
+		"SET is read from those of a DEST\non tape, and either is "
+		"asked for; DEST's drives are added to SET's for that.\n",
 	.run = run,
 };

@@ -169,7 +169,7 @@ static int put_media(struct listing *l, struct json *j,
 		return error;
 	}
 	if (j) {
-		json_texts(j, "media", (const char *)n.names, MEDIUM_NAME,
+		json_texts(j, "media", (const char *)n.names, NEEDS_NAME,
 			   n.count);
 	} else {
 		for (size_t k = 0; k < n.count; k++)

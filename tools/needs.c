@@ -1,17 +1,33 @@
 #include "tools/needs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "catalog/catalog.h"
+#include "catalog/places.h"
 #include "tape/error.h"
 
+#define OR	    " or "
 #define NEEDS_LIMIT (1u << 20) /* volumes of a session */
+
+/* Names of cartridges have no blanks. */
+static bool is_one_of(const char *names, const char *name)
+{
+	const size_t length = strlen(name);
+
+	for (const char *end; (end = strstr(names, OR));
+	     names = end + strlen(OR))
+		if ((size_t)(end - names) == length &&
+		    !memcmp(names, name, length))
+			return true;
+	return !strcmp(names, name);
+}
 
 bool needs_have(const struct needs *n, const char *name)
 {
 	for (size_t i = 0; i < n->count; i++) {
-		if (!strcmp(n->names[i], name))
+		if (!strcmp(n->names[i], name) || is_one_of(n->names[i], name))
 			return true;
 	}
 	return false;
@@ -42,7 +58,31 @@ static int span(struct catalog *c, const struct content_row *row,
 								: 0;
 }
 
-static int add(struct needs *n, struct medium *m, uint32_t volume)
+/* Behind what medium_name says of the first. */
+static void add_copies(struct catalog *c, uint32_t volume,
+		       char name[NEEDS_NAME])
+{
+	struct place *p = NULL;
+	size_t count = 0;
+
+	if (places_of(c, volume, &p, &count))
+		return;
+	for (size_t n = 1; n < count; n++) {
+		const size_t used = strlen(name);
+		struct cartridge_label l = {0};
+
+		if (places_cartridge(c, p[n].cartridge, &l))
+			continue;
+		snprintf(name + used, NEEDS_NAME - used, OR "%s%s%s%s", l.name,
+			 *l.barcode ? " (barcode " : "", l.barcode,
+			 *l.barcode ? ")" : "");
+		cartridge_label_release(&l);
+	}
+	free(p);
+}
+
+static int add(struct needs *n, struct medium *m, struct catalog *c,
+	       uint32_t volume)
 {
 	void *more = realloc(n->names, (n->count + 1) * sizeof(*n->names));
 
@@ -50,6 +90,8 @@ static int add(struct needs *n, struct medium *m, uint32_t volume)
 		return REEL_ENOMEM;
 	n->names = more;
 	medium_name(m, volume, n->names[n->count]);
+	if (m->tape)
+		add_copies(c, volume, n->names[n->count]);
 	/* what lies on one cartridge follows in a row */
 	if (!n->count || strcmp(n->names[n->count - 1], n->names[n->count]))
 		n->count++;
@@ -72,7 +114,7 @@ int needs_of(const struct set *set, struct catalog *c,
 	if (content_stored(&row)) {
 		error = span(c, &row, &first, &last);
 		for (uint32_t v = first; !error && v <= last; v++)
-			error = add(out, set->medium, v);
+			error = add(out, set->medium, c, v);
 	}
 	content_row_release(&row);
 	return error;

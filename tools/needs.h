@@ -7,8 +7,11 @@
 #include "catalog/tree.h"
 #include "tape/medium.h"
 
+#define NEEDS_NAME 512 /* with NUL */
+
 struct needs {
-	char (*names)[MEDIUM_NAME]; /* heap, in reading order */
+	/* heap, in reading order; "A or B" where copies are as good */
+	char (*names)[NEEDS_NAME];
 	size_t count;
 };
 
@@ -16,6 +19,7 @@ struct needs {
 int needs_of(const struct set *set, struct catalog *c,
 	     const struct inode_row *i, struct needs *out);
 void needs_release(struct needs *n);
+/* Whether it is one of them, or of the copies. */
 bool needs_have(const struct needs *n, const char *name);
 
 #endif

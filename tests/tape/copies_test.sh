@@ -94,6 +94,15 @@ for i in a b; do
 	ok "$i: tar reads what the image begins with" $?
 done
 
+for i in set-0001 set-100001; do
+	[ "$("$reel" find "$work/set" --type f --medium $i 2>"$work/log" |
+		wc -l)" = 62 ]
+	ok "find --medium $i" $?
+done
+"$reel" ls --media "$work/set" large >"$work/log" 2>&1
+grep -q "set-0001 or set-100001" "$work/log"
+ok "ls --media names both" $?
+
 # one or the other is missing
 away a
 restores "the first is missing" "$work/set"
@@ -107,8 +116,36 @@ ok "both are missing: either is asked for" $?
 back a
 back b
 
-# one is damaged: a block in the midst of it cannot be read
 restores "both are there" "$work/set"
+
+# a block of the first cannot be read: one of the largest file's
+spoil() # IMAGE BLOCK: that full one gets the mark of damage of such images
+{
+	local at=0 n=0 length
+
+	while length=$(od -An -tu4 -j $at -N 4 "$1") && [ -n "$length" ]; do
+		length=$((length))
+		if [ $length = 262144 ] && [ $((++n)) = "$2" ]; then
+			for at in $((at + 3)) $((at + 4 + length + 3)); do
+				printf '\200' | dd of="$1" bs=1 seek=$at \
+					conv=notrunc status=none
+			done
+			return 0
+		fi
+		at=$((at + (length ? length + length % 2 + 8 : 4)))
+	done
+	return 1
+}
+cp "$work/a.tap" "$work/good"
+do_it "a block is damaged" spoil "$work/a.tap" 5
+away b
+"$reel" restore "$work/set" --to "$work/none" >"$work/log" 2>&1 </dev/null
+[ $? = 5 ]
+ok "it is, when the copy is missing" $?
+rm -rf "$work/none"
+back b
+restores "the first is damaged" "$work/set"
+mv "$work/good" "$work/a.tap"
 
 # waited for by a mount: either comes
 if [ -c /dev/fuse ]; then
