@@ -232,6 +232,19 @@ int places_new_line(struct catalog *c, uint32_t *line)
 	return *line > CARTRIDGE_LIMIT ? REEL_ERANGE : 0;
 }
 
+/* A copy that went apart has something else in a volume of that number. */
+static size_t same_session(struct place *p, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t n = 0; n < count; n++)
+		if (p[n].session == p[0].session &&
+		    p[n].session_time == p[0].session_time &&
+		    p[n].size == p[0].size)
+			p[kept++] = p[n];
+	return kept;
+}
+
 int places_of(struct catalog *c, uint32_t volume, struct place **out,
 	      size_t *count)
 {
@@ -248,6 +261,8 @@ int places_of(struct catalog *c, uint32_t volume, struct place **out,
 		return error;
 	sqlite3_bind_int64(s, 1, volume);
 	error = gather_places(c, s, out, count);
+	if (!error)
+		*count = same_session(*out, *count);
 	if (!error && !*count) {
 		free(*out);
 		return REEL_ENOENT;

@@ -7,7 +7,8 @@
 #include "tape/stop.h"
 #include "tape/tape_reader.h"
 
-#define TICK_MS 50 /* between looks at *stop */
+#define TICK_MS	     50 /* between looks at *stop */
+#define OTHERS_LIMIT 8	/* copies that are thought of */
 
 static struct medium_tape *of(struct medium *m)
 {
@@ -59,6 +60,46 @@ static int tape_size(struct medium *m, uint32_t volume, uint64_t *size)
 
 	if (!error)
 		*size = p.size;
+	return error;
+}
+
+/* ---- cartridges ---- */
+
+/* The other ones that have a volume, as far as they are known. */
+static size_t others_of(struct tape_reader *r, uint32_t volume,
+			struct cartridge_label *others)
+{
+	const struct medium_tape_options *o = &r->medium->options;
+	struct place *p = NULL;
+	size_t places = 0, count = 0;
+
+	if (o->places(o->context, volume, &p, &places))
+		return 0;
+	for (size_t n = 0; n < places && count < OTHERS_LIMIT; n++)
+		if (p[n].cartridge != r->cartridge &&
+		    !o->cartridge(o->context, p[n].cartridge, &others[count]))
+			count++;
+	free(p);
+	return count;
+}
+
+int medium_tape_get(struct tape_reader *r, uint32_t volume, bool hasty,
+		    bool *choice)
+{
+	const struct medium_tape_options *o = &r->medium->options;
+	struct cartridge_label l = {0}, labels[OTHERS_LIMIT] = {0};
+	struct station_others others = {.labels = labels, .hasty = hasty};
+	int error = o->cartridge(o->context, r->cartridge, &l);
+
+	if (!error)
+		others.count = others_of(r, volume, labels);
+	if (!error)
+		error = station_get_or(o->station, &l, &others, &r->stop,
+				       &r->drive);
+	*choice = others.count;
+	for (size_t n = 0; n < others.count; n++)
+		cartridge_label_release(&labels[n]);
+	cartridge_label_release(&l);
 	return error;
 }
 

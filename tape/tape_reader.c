@@ -12,7 +12,6 @@
 #define TURN_NS	     10000000000ll /* kept while somebody wants it */
 #define PAUSE_MS     500	   /* then it is theirs */
 #define RESETS_LIMIT 3
-#define OTHERS_LIMIT 8 /* copies that are thought of */
 
 static int64_t now_ns(void)
 {
@@ -364,45 +363,6 @@ static void put_drive(struct tape_reader *r)
 	pthread_mutex_lock(&t->lock);
 }
 
-/* The other cartridges that have a volume, as far as they are known. */
-static size_t others_of(struct tape_reader *r, uint32_t volume,
-			struct cartridge_label *others)
-{
-	const struct medium_tape_options *o = &r->medium->options;
-	struct place *p = NULL;
-	size_t places = 0, count = 0;
-
-	if (o->places(o->context, volume, &p, &places))
-		return 0;
-	for (size_t n = 0; n < places && count < OTHERS_LIMIT; n++)
-		if (p[n].cartridge != r->cartridge &&
-		    !o->cartridge(o->context, p[n].cartridge, &others[count]))
-			count++;
-	free(p);
-	return count;
-}
-
-/* *choice: whether there are others, so that a missing one is no end. */
-static int get_cartridge(struct tape_reader *r, uint32_t volume, bool hasty,
-			 bool *choice)
-{
-	const struct medium_tape_options *o = &r->medium->options;
-	struct cartridge_label l = {0}, labels[OTHERS_LIMIT] = {0};
-	struct station_others others = {.labels = labels, .hasty = hasty};
-	int error = o->cartridge(o->context, r->cartridge, &l);
-
-	if (!error)
-		others.count = others_of(r, volume, labels);
-	if (!error)
-		error = station_get_or(o->station, &l, &others, &r->stop,
-				       &r->drive);
-	*choice = others.count;
-	for (size_t n = 0; n < others.count; n++)
-		cartridge_label_release(&labels[n]);
-	cartridge_label_release(&l);
-	return error;
-}
-
 static void answer_volume(struct tape_reader *r, uint32_t volume, bool hasty,
 			  int error)
 {
@@ -425,7 +385,7 @@ static void get_drive(struct tape_reader *r)
 	int error;
 
 	pthread_mutex_unlock(&t->lock);
-	error = get_cartridge(r, volume, hasty, &choice);
+	error = medium_tape_get(r, volume, hasty, &choice);
 	pthread_mutex_lock(&t->lock);
 	r->since = now_ns();
 	if (!error)
