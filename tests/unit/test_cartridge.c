@@ -229,6 +229,16 @@ static void newer(void)
 	buffer_release(&b);
 }
 
+static void lines(void)
+{
+	CU_ASSERT_EQUAL(cartridge_line(0), 1);
+	CU_ASSERT_EQUAL(cartridge_line(1), 1);
+	CU_ASSERT_EQUAL(cartridge_line(CARTRIDGE_LINE), 1);
+	CU_ASSERT_EQUAL(cartridge_line(CARTRIDGE_LINE + 1), CARTRIDGE_LINE + 1);
+	CU_ASSERT_EQUAL(cartridge_line(CARTRIDGE_LIMIT),
+			CARTRIDGE_LIMIT - CARTRIDGE_LINE + 1);
+}
+
 void suite_cartridge(void);
 void suite_cartridge(void)
 {
@@ -240,4 +250,5 @@ void suite_cartridge(void)
 	CU_add_test(s, "tables", tables);
 	CU_add_test(s, "bad tables", bad_tables);
 	CU_add_test(s, "of a newer version", newer);
+	CU_add_test(s, "lines of numbers", lines);
 }
