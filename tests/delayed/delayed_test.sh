@@ -513,7 +513,7 @@ units()
 		return
 	fi
 	sed -i -E "s#^(Exec[A-Za-z]+=-?)[^ ]*#\\1$(command -v true)#" u/*.service
-	is "systemd-analyze verify" 0 systemd-analyze verify u/*.service
+	is "systemd-analyze verify" 0 systemd-analyze verify --man=no u/*.service
 	[ ! -s out ]
 	ok "has nothing to say" $?
 }

@@ -310,6 +310,7 @@ for n in 1 2 3; do
 		>"$work/log" 2>&1
 	ok "rsync onto restore/ while current/ is committed ($n)" $?
 	rm "$to/etc/f3" "$to/etc/f9"
+	sleep 1.2 # a second is how long the kernel may remember them
 done
 rsync -a --checksum "$first/etc/" "$now/etc/"
 wait $pid
@@ -368,8 +369,11 @@ ls set/kept/*/kept/only'
 END
 if command -v setpriv >/dev/null && command -v fusermount3 >/dev/null; then
 	mkdir -p "$work/user"
-	u=$work/user reel=$reel unshare -m sh -c 'export u reel
-		mount --make-rprivate /; exec sh "$0"' "$work/user.sh" \
+	# in a chroot whose root is no mount nothing can be made private
+	u=$work/user reel=$reel unshare -m --propagation unchanged sh -c '
+		export u reel
+		mount --make-rprivate / 2>/dev/null; exec sh "$0"' \
+		"$work/user.sh" \
 		>"$work/log" 2>&1
 	rc=$?
 else
