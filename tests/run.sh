@@ -139,6 +139,8 @@ step writeback-crash 9000 bash tests/writeback/crash_test.sh "$asan" \
 	"$work/wb-crash" "$kills"
 step writeback-power 20000 bash tests/writeback/power_test.sh "$reel" "$cut" \
 	"$work/wb-power" $long
+[ "$long" != --long ] || LOAD=20 step writeback-power-every 20000 \
+	bash tests/writeback/power_test.sh "$reel" "$cut" "$work/wb-every" $long
 step rules 300 bash tests/rules/rules_test.sh "$asan" "$work/rules"
 races=5000
 [ "$long" != --long ] || races=100000

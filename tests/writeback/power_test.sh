@@ -7,10 +7,11 @@
 #
 # A load (tests/posix/durable) and commits run in a mount whose calls, and what
 # the load had acknowledged between them, are recorded (tests/crash/cut.c).
-# For a sample of 20 cuts (two ways each), with --long of 2,000 (six ways each),
-# spread evenly over the calls, the set is made as the disk may have it then
-# (replay.py): all that was not synced is lost, or only bytes, or only names, or
-# some at random. MOST=N takes N cuts; ONLY='^both 17$' runs those cases.
+# For a sample of 20 cuts (two ways each), with --long of 2,000 calls (six ways
+# each), spread evenly, the set is made as the disk may have it then (replay.py):
+# all that was not synced is lost, or only bytes, or only names, or some at
+# random. MOST=N takes N calls; LOAD=N loads with N operations, not for seconds,
+# so that --long cuts at every one. ONLY='^both 17$' runs those cases.
 set -u
 reel=$(realpath "$1")
 cut=$(realpath "$2")
@@ -20,6 +21,8 @@ long=${4:-}
 most=20
 [ "$long" != --long ] || most=2000
 most=${MOST:-$most}
+load="-t 4"
+[ -z "${LOAD:-}" ] || load="-n $LOAD"
 family=power
 . "$(dirname "$0")/current.sh"
 durable=$(realpath "$(dirname "$reel")/../tests")/durable
@@ -36,7 +39,7 @@ record_load()
 {
 	local n bad=0
 	mkdir "$now/load" && sync "$now/load"
-	recorded "$durable" run -s "${SEED:-1}" -n 100000 -t 4 "$now/load" \
+	recorded "$durable" run -s "${SEED:-1}" $load "$now/load" \
 		>"$work/acks" 2>"$work/log" &
 	n=$!
 	sleep 0.7
