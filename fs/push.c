@@ -15,8 +15,19 @@
 #define ROWS	      192 /* looked at for a segment */
 #define EARNED	      8	  /* directories, by one READ */
 #define CREDIT_MOST   64
-#define LISTED_FILES  48 /* pushed of a directory */
-#define LISTED_BYTES  (512u << 10)
+#define LISTED_FILES  128 /* pushed of a directory */
+#define LISTED_BYTES  (2u << 20)
+#define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
+#define HEAD_START    8		   /* files that lie ready before the answer */
+
+struct push_file {
+	uint64_t inode, content, size;
+};
+
+struct listed {
+	struct push_file files[LISTED_FILES];
+	int count;
+};
 
 struct push {
 	struct catalog *catalog; /* the thread's */
@@ -34,10 +45,9 @@ struct push {
 	uint64_t frontier; /* last inode that was dealt with */
 	uint64_t markers[PUSH_SEGMENTS];
 	unsigned marker_count;
-};
-
-struct push_file {
-	uint64_t inode, content, size;
+	struct listed listed; /* for the thread; count 0: none */
+	atomic_uint
+		listings; /* that were given to it; changed under the lock */
 };
 
 struct segment {
@@ -133,73 +143,139 @@ static bool wanted(const struct push *p)
 	return p->in_order >= BEGIN_AFTER && p->marker_count < PUSH_SEGMENTS;
 }
 
+/* Whoever lists the next directory has left this one. */
+static void push_listed(struct push *p, const struct listed *l,
+			unsigned listings)
+{
+	for (int n = 0; n < l->count; n++)
+		if (atomic_load(&p->listings) != listings ||
+		    push_one(p, p->catalog, &l->files[n]))
+			break;
+}
+
+/* Both with the lock held, which they leave while they store. */
+static void next_listed(struct push *p)
+{
+	struct listed l = p->listed;
+	unsigned listings = atomic_load(&p->listings);
+
+	p->listed.count = 0;
+	pthread_mutex_unlock(&p->lock);
+	push_listed(p, &l, listings);
+	pthread_mutex_lock(&p->lock);
+}
+
+static void next_segment(struct push *p)
+{
+	uint64_t from = p->frontier;
+	struct segment s;
+
+	pthread_mutex_unlock(&p->lock);
+	push_segment(p, from, &s);
+	pthread_mutex_lock(&p->lock);
+	if (p->frontier != from)
+		return; /* the reader went elsewhere */
+	p->frontier = s.last;
+	if (s.last == from || !s.count)
+		p->in_order = 0; /* the end, or nothing to push */
+	else
+		p->markers[p->marker_count++] = s.files[s.count - 1].inode;
+}
+
 static void *run(void *context)
 {
 	struct push *p = context;
-	struct segment s;
 
 	pthread_mutex_lock(&p->lock);
-	for (;;) {
-		while (!p->stop && !wanted(p))
+	while (!p->stop) {
+		if (p->listed.count)
+			next_listed(p);
+		else if (wanted(p))
+			next_segment(p);
+		else
 			pthread_cond_wait(&p->wake, &p->lock);
-		if (p->stop)
-			break;
-		uint64_t from = p->frontier;
-		pthread_mutex_unlock(&p->lock);
-		push_segment(p, from, &s);
-		pthread_mutex_lock(&p->lock);
-		if (p->frontier != from)
-			continue; /* the reader went elsewhere */
-		if (s.last == from || !s.count) {
-			p->in_order = 0; /* the end, or nothing to push */
-			p->frontier = s.last;
-			continue;
-		}
-		p->frontier = s.last;
-		p->markers[p->marker_count++] = s.files[s.count - 1].inode;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
-static bool spend(atomic_int *credit)
+static bool spend(atomic_int *credit, int cost)
 {
 	int have = atomic_load(credit);
 
 	while (have > 0)
-		if (atomic_compare_exchange_weak(credit, &have, have - 1))
+		if (atomic_compare_exchange_weak(credit, &have, have - cost))
 			return true;
 	return false;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct push_file *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* The small files of a directory, in the order of the archive, in which cp and
+ * tar read them; returns their bytes. */
+static uint64_t list_small(struct catalog *c, uint32_t session, uint64_t node,
+			   struct listed *l)
+{
+	struct tree_cursor *t = NULL;
+	struct entry_row e;
+	uint64_t bytes = 0;
+
+	l->count = 0;
+	if (tree_list(c, session, node, &t))
+		return 0;
+	while (l->count < LISTED_FILES && bytes < LISTED_BYTES &&
+	       tree_step(t, &e) == 1) {
+		if (!S_ISREG(e.inode.mode) || !e.inode.content ||
+		    e.inode.size > PUSH_LARGEST)
+			continue;
+		l->files[l->count++] = (struct push_file){
+			e.inode.id, e.inode.content, e.inode.size};
+		bytes += e.inode.size;
+	}
+	tree_end(t);
+	qsort(l->files, (size_t)l->count, sizeof(l->files[0]), by_inode);
+	return bytes;
+}
+
+/* Leaves the files behind the first `done` to the thread. */
+static void leave_rest(struct push *p, const struct listed *l, int done)
+{
+	pthread_mutex_lock(&p->lock);
+	atomic_fetch_add(&p->listings, 1);
+	p->listed.count = l->count - done;
+	memcpy(p->listed.files, l->files + done,
+	       (size_t)p->listed.count * sizeof(l->files[0]));
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void push_small(struct push *p, struct catalog *c, uint32_t session,
+		       uint64_t node)
+{
+	struct listed l;
+	uint64_t bytes = list_small(c, session, node, &l);
+	int done = 0;
+
+	if (!l.count || !spend(&p->credit, 1 + (int)(bytes / LISTED_FREE)))
+		return;
+	while (done < l.count && done < HEAD_START)
+		if (push_one(p, c, &l.files[done++]))
+			return;
+	if (done < l.count)
+		leave_rest(p, &l, done);
 }
 
 void push_directory(struct push *p, struct catalog *c, uint32_t session,
 		    uint64_t node)
 {
-	struct tree_cursor *t = NULL;
-	struct entry_row e;
-	uint64_t bytes = 0;
-	int files = 0;
-
-	if (atomic_fetch_add(&p->storing, 1) >= PUSH_WORKERS ||
-	    atomic_load(&p->credit) <= 0 || tree_list(c, session, node, &t)) {
-		atomic_fetch_sub(&p->storing, 1);
-		return;
-	}
-	while (files < LISTED_FILES && bytes < LISTED_BYTES &&
-	       tree_step(t, &e) == 1) {
-		struct push_file f = {e.inode.id, e.inode.content,
-				      e.inode.size};
-
-		if (!S_ISREG(e.inode.mode) || !f.content ||
-		    f.size > PUSH_LARGEST)
-			continue;
-		if (!files++ && !spend(&p->credit))
-			break;
-		bytes += f.size;
-		if (push_one(p, c, &f))
-			break;
-	}
-	tree_end(t);
+	if (atomic_fetch_add(&p->storing, 1) < PUSH_WORKERS &&
+	    atomic_load(&p->credit) > 0)
+		push_small(p, c, session, node);
 	atomic_fetch_sub(&p->storing, 1);
 }
 

@@ -3,15 +3,16 @@
  *
  * Whatever copies a tree lists a directory, then reads its files. So when a
  * listing has ended (and the kernel knows its files) the contents of the small
- * ones are stored, as long as that pays: each READ that does come for a small
- * file earns some more directories, each directory costs one. A walk that
- * reads nothing earns nothing.
+ * ones are stored, the first before the listing is answered, the others by a
+ * thread while the first are read, as long as that pays: each READ that does
+ * come for a small file earns some more directories, each directory costs one,
+ * a large one more. A walk that reads nothing earns nothing.
  *
  * Larger directories are read in the order of the archive, in which inodes are
- * numbered. After some reads in that order a thread stores the contents of the
- * following files, some segments ahead of the reader. Each segment ends with a
- * file that is left out, the marker: the request for it tells how far the
- * reader has come.
+ * numbered. After some reads in that order the thread stores the contents of
+ * the following files, some segments ahead of the reader. Each segment ends
+ * with a file that is left out, the marker: the request for it tells how far
+ * the reader has come.
  *
  * H1 A store may wait for a page that a READ in flight holds, until a worker
  *    has answered that READ. So a worker that answers a READ never stores, and
