@@ -169,3 +169,17 @@ tar=$took
 say "iSCSI: restore" "$(best "rm -rf $ram/out" \
 	"$reel restore $work/set --to $ram/out")" "$mib" MiB/s
 ratio "  beside tar -x" "$took" "$tar"
+eval "$begin" >/dev/null 2>&1
+"$reel" backup "$work/set" -C "$ram" many >/dev/null 2>&1
+say "iSCSI: 10,000 files: tar -x, streaming" "$(best "rm -rf $ram/out
+	mkdir $ram/out; $reel tape seek $drive --file 1
+	echo 1 >/proc/sys/vm/drop_caches" \
+	"$reel tape read -q $drive | tar -b 512 -xif - -C $ram/out")" \
+	10000 files/s
+tar=$took
+say "iSCSI: 10,000 files: cp -r from the mount" "$(best "rm -rf $ram/out
+	$reel umount $work/mnt; $reel mount $work/set $work/mnt
+	echo 1 >/proc/sys/vm/drop_caches" \
+	"cp -r $work/mnt/snapshots/latest/many $ram/out")" 10000 files/s
+ratio "  cp -r beside tar -x" "$took" "$tar"
+"$reel" umount "$work/mnt" >/dev/null 2>&1
