@@ -183,8 +183,12 @@ step delayed 300 bash tests/delayed/delayed_test.sh "$asan" \
 	"$build/asan/tests/delay" "$work/delayed" "$build/release"
 step delayed-crash 3000 bash tests/delayed/crash_test.sh "$reel" \
 	"$build/release/tests/delay" "$cut" "$work/delayed-crash" $long
-[ "$long" != --long ] || step delayed-boot 3600 bash tests/delayed/vm_test.sh \
-	"$reel" "$build/release/tests/delay" "$work/delayed-boot" 50
+[ "$long" != --long ] || {
+	step delayed-boot 9000 bash tests/delayed/vm_test.sh "$reel" \
+		"$build/release/tests/delay" "$work/delayed-boot" 50
+	step restore-kernel 3600 bash tests/restore/kernel_test.sh "$reel" \
+		"$build/release/tests/foldfs" "$work/restore-kernel"
+}
 step crash 3000 bash tests/crash/crash_test.sh "$reel" "$cut" "$work/crash" \
 	$long
 step trouble 300 bash tests/crash/trouble_test.sh "$reel" "$work/trouble"

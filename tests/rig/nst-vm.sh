@@ -16,7 +16,7 @@
 #     --keep-log FILE  save the kernel console there
 # stdout and stderr of COMMAND come out as they are written, merged; the exit status is
 # COMMAND's.  124: timeout.  125: the guest did not come up (console shown).
-# Cache: $RIG_CACHE (/var/tmp/tape-rig) holds the kernel package, unpacked.
+# The kernel comes from kernel.sh.
 set -eu
 die() { echo "nst-vm.sh: $*" >&2; exit 125; }
 vtl=(); progs=(); mods=(); kos=(); shares=(); root=host; mem=1024; smp=2; tmo=600; append=; log=; stopt=
@@ -40,19 +40,9 @@ command -v depmod >/dev/null || [ -x /sbin/depmod ] || need+=(kmod)
 [ ${#need[@]} = 0 ] || die "install ${need[*]}"
 PATH=$PATH:/sbin:/usr/sbin
 
-# --- kernel: Debian's stock image, unpacked, never installed -----------------
-cache=${RIG_CACHE:-/var/tmp/tape-rig}; mkdir -p "$cache"
-exec 9>"$cache/lock"; flock 9
-if [ ! -e "$cache/k/.done" ]; then
-    pkg=$(apt-cache depends linux-image-amd64 | awk '/Depends:/{print $2; exit}')
-    rm -rf "$cache/k"; mkdir -p "$cache/k"
-    ls "$cache/$pkg"_*.deb >/dev/null 2>&1 || (cd "$cache" && apt-get download "$pkg" >/dev/null) || die "kernel download"
-    dpkg-deb -x "$cache/$pkg"_*.deb "$cache/k"
-    kver=$(basename "$cache"/k/lib/modules/*); depmod -b "$cache/k" "$kver"
-    touch "$cache/k/.done"
-fi
-flock -u 9; exec 9>&-
-kver=$(basename "$cache"/k/lib/modules/*); kernel=$cache/k/boot/vmlinuz-$kver
+# --- kernel --------------------------------------------------------------------
+k=$("$(dirname "$(realpath "$0")")/kernel.sh") || die "no kernel"
+kver=$(basename "$k"/lib/modules/*); kernel=$k/boot/vmlinuz-$kver
 
 # --- initramfs ---------------------------------------------------------------
 w=$(mktemp -d "${TMPDIR:-/tmp}/nstvm.XXXXXX"); qpid=
@@ -64,7 +54,7 @@ if [ "$root" = host ] || [ ${#shares[@]} -gt 0 ]; then want+=(9pnet_virtio 9p ov
 want+=(${mods[@]+"${mods[@]}"})
 : > "$w/r/mod/list"
 for m in "${want[@]}"; do
-    modprobe -d "$cache/k" -S "$kver" --show-depends "$m" 2>/dev/null | awk '$1=="insmod"{print $2}' || die "no module $m"
+    modprobe -d "$k" -S "$kver" --show-depends "$m" 2>/dev/null | awk '$1=="insmod"{print $2}' || die "no module $m"
 done | awk '!s[$0]++' > "$w/mods"
 while read -r f; do
     cp "$f" "$w/r/mod/"; b=$(basename "$f"); o=; [ "$b" != st.ko ] || o=$stopt
