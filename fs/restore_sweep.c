@@ -388,7 +388,7 @@ static void pass(struct restore *r, const struct place *p,
 	if (!r->options->delete)
 		return;
 	if (n->fold == FOLD_UNKNOWN)
-		n->fold = alias_possible(r, p) ? FOLD_YES : FOLD_NO;
+		n->fold = alias_possible(p->fd, have) ? FOLD_YES : FOLD_NO;
 	if (n->fold == FOLD_YES)
 		return;
 	n->met[at] = true;

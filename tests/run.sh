@@ -147,6 +147,8 @@ races=5000
 step restore-rules 300 python3 tests/restore/table.py "$asan" \
 	"$work/restore-rules"
 step restore 400 bash tests/restore/restore_test.sh "$reel" "$work/restore"
+step restore-harms 200 bash tests/restore/harms_test.sh "$reel" \
+	"$work/restore-harms"
 step restore-two-names 200 bash tests/restore/two_names_one_file_test.sh \
 	"$reel" "$build/release/tests/foldfs" "$work/restore-two-names"
 step restore-ntfs 200 bash tests/restore/ntfs_test.sh "$reel" \
