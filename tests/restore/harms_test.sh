@@ -34,6 +34,11 @@ expect() # NAME, status wanted, COMMAND...: status, output in $work/log
 	ok "$name: status $rc" $?
 }
 
+skip()
+{
+	echo "restore harms: skipped: $1"
+}
+
 said() # NAME PATTERN
 {
 	grep -q -e "$2" "$work/log"
@@ -63,6 +68,41 @@ expect "a kept directory with an extra" 0 "$reel" restore set --to out \
 	--rules rules --delete
 [ "$(stat -c %Y out/dir)" = "$(date -d 2020-01-01 +%s)" ]
 ok "kept: has the times that it had" $?
+
+# ---- the second name of a file did not wait for a directory that goes at boot
+
+rm -rf src out && mkdir -p src out/second
+echo content >src/first
+ln src/first src/second
+touch out/second/now out/second/later
+fresh_set
+echo 'delay later' >rules
+expect "a directory in the way of a second name" 0 "$reel" restore set \
+	--to out --rules rules --delete
+[ -e out/second/now ] && [ -e out/second/later ]
+ok "nothing in it goes before the rest can" $?
+expect "a second name at the next boot" 0 "$reel" delayed run --root out
+[ out/first -ef out/second ]
+ok "is the first's file" $?
+
+# ---- --overwrite never: a new name became a link to a file with other xattrs
+
+rm -rf src out && mkdir -p src out
+echo content >src/first
+touch -d 2020-01-01 src/first
+ln src/first src/second
+fresh_set
+cp -p src/first out/first
+if setfattr -n user.word -v other out/first 2>/dev/null; then
+	expect "never: xattrs differ" 0 "$reel" restore set --to out \
+		--overwrite never -v
+	said "that is not the same" "^kept *first"
+	[ -z "$(getfattr -d out/second 2>/dev/null)" ] &&
+		[ "$(cat out/second)" = content ]
+	ok "the new name has the snapshot's" $?
+else
+	skip "xattrs"
+fi
 
 cd / || exit 2
 echo "$passed passed, $failed failed"
