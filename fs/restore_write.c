@@ -368,7 +368,7 @@ static void rehearse(struct restore *r, const struct place *p, const char *name,
 		return;
 	}
 	if (out)
-		out->here = !delayed;
+		out->here = true; /* no inode: a new one */
 	if (!delayed)
 		atomic_fetch_add(&r->files, 1);
 	restore_tell(r, p, name, v);
@@ -539,9 +539,7 @@ void write_link(struct restore *r, const struct place *p, const char *name,
 	look_at(r, p, name, e, &l);
 	if (is_taken(r, p, name, e, &l))
 		return;
-	l.subject.same = l.subject.present && !r->options->dry_run
-				 ? l.st.st_ino == inode
-				 : l.subject.same;
+	l.subject.same = l.subject.present && l.st.st_ino == inode;
 	look_decide(r, p, name, &e->opinion, &l, &v);
 	put_off(r, p, name, &l, &v);
 	if (v.action == PLAN_SAME)

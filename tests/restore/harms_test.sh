@@ -104,6 +104,21 @@ else
 	skip "xattrs"
 fi
 
+# ---- a dry run did not say that a second name gets the first one's new file
+
+rm -rf src out && mkdir -p src out
+echo content >src/first
+touch -d 2020-01-01 src/first
+ln src/first src/second
+fresh_set
+cp -p src/first out/second
+ln out/second out/third
+echo other >out/first
+expect "a dry run of two names" 0 "$reel" restore set --to out -n
+said "the second changes" "^changed *second"
+expect "the run of two names" 0 "$reel" restore set --to out -v
+said "the second changes, too" "^changed *second"
+
 cd / || exit 2
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]
