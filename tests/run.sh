@@ -163,6 +163,8 @@ step restore-view-table 300 python3 tests/restore/view_table.py "$asan" \
 	"$work/view-table"
 step restore-view-posix 300 bash tests/restore/view_posix_test.sh "$reel" \
 	"$work/view-posix"
+step restore-view-harms 300 bash tests/restore/view_harms_test.sh "$asan" \
+	"$work/restore-view-harms"
 step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
 	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
