@@ -119,6 +119,31 @@ said "the second changes" "^changed *second"
 expect "the run of two names" 0 "$reel" restore set --to out -v
 said "the second changes, too" "^changed *second"
 
+# ---- extras deeper than 400 directories stayed, and nothing was said
+
+deep() # DIR DEPTH
+{
+	python3 -c 'import os, sys
+os.makedirs(sys.argv[1])
+os.chdir(sys.argv[1])
+for n in range(int(sys.argv[2])):
+    os.mkdir("a")
+    os.chdir("a")
+open("file", "w")' "$@"
+}
+
+rm -rf src out && mkdir src && touch src/f
+fresh_set
+deep out/deep 3000
+expect "deep extras" 0 sh -c 'ulimit -n 200; exec "$@"' - "$reel" restore set \
+	--to out --delete
+[ "$(ls out)" = f ]
+ok "are removed" $?
+deep out/deep 5000
+expect "extras too deep" 1 "$reel" restore set --to out --delete
+said "are told" "lies too deep"
+rm -rf out
+
 cd / || exit 2
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]
