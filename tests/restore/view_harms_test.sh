@@ -142,4 +142,22 @@ boot
 [ "$(cat "$to/d/old/kept" "$to/d/f")" = "mine
 two" ] && [ ! -e "$to/d/old/gone" ]
 ok "what else is delayed comes" $?
+
+# ---- a file that was being written slowly was handed over half, and would
+# have come so if the machine had gone down then
+
+target 'mkdir d; echo whole >d/f'
+afresh 'delay /d'
+exec 9>"$now/d/f"
+echo half >&9
+sleep 7
+"$reel" status "$mnt" >/dev/null
+! "$reel" delayed list --root "$to" 2>&1 | grep -q d/f
+ok "half a file is not handed over" $?
+echo rest >&9
+exec 9>&-
+boot
+[ "$(cat "$to/d/f")" = "half
+rest" ]
+ok "it comes when it was closed" $?
 end
