@@ -226,9 +226,13 @@ int drop_open(struct set *set, struct library *library,
 
 static void say(void *context, const char *path, const struct drop_node *n)
 {
+	const struct drop *d = context;
 	struct buffer reason = {0};
 
-	(void)context;
+	if (n->owed)
+		log_warning("%s: not handed over to the next boot; what there "
+			    "is of it lies in %s/" DROP_AREA "/%s",
+			    path, d->set->path, d->stamp);
 	if (!drop_reason(n, &reason) && !buffer_append(&reason, "", 1))
 		log_note("%s: %s: %s", path,
 			 plan_action_name(n->verdict.action),
@@ -305,7 +309,7 @@ void drop_close(struct drop *d)
 	if (d->area >= 0) {
 		drop_hand_over(d);
 		note_system(d);
-		drop_tell(d, say, NULL);
+		drop_tell(d, say, d);
 		drop_area_close(d);
 	}
 	forget_all(d);

@@ -28,7 +28,8 @@
  *    digest, then the bytes), the journal of delayed operations has taken it,
  *    a program removed or replaced it, or it was put into the target, durably.
  * D4 A name that has a shadow keeps its verdict while the mount lives; below a
- *    directory that is all shadow everything is.
+ *    directory that is all shadow everything is, with its verdict: but below a
+ *    delayed one rules keep names out.
  * D5 A file of the target that has other names, which were not all made here,
  *    is not changed in place: it is replaced by a copy first, since the other
  *    names may lie outside, or be kept.

@@ -209,6 +209,8 @@ void drop_file_close(struct drop *d, struct drop_file *f)
 		at = &(*at)->next;
 	*at = f->next;
 	n->writers -= f->writes;
+	if (n->owed)
+		drop_owe(d, n);
 	drop_settle_node(d, n);
 	pthread_mutex_unlock(&d->lock);
 	close(f->fd);

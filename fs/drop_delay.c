@@ -2,7 +2,9 @@
  * copy of what the shadow shows, or a delete of what it hides. A shadow that
  * changes afterwards is handed over again, and replaces its record. A file
  * that turns out to have the bytes the target has is not put off: its metadata
- * are put right at once, as `reel restore` does. */
+ * are put right at once, as `reel restore` does. What a program has open for
+ * writing is not handed over: a machine that goes down now would bring half a
+ * file at the next boot. */
 #include "fs/drop_state.h"
 
 #include <fcntl.h>
@@ -31,6 +33,7 @@ struct handing {
 	struct buffer staged; /* struct staged each */
 	struct buffer done;   /* nodes */
 	struct buffer same;   /* nodes that need not wait */
+	bool written;	      /* something is being written */
 	int error;
 };
 
@@ -199,6 +202,10 @@ static void hand_one(void *context, const char *path, const struct drop_node *n)
 
 	if (h->error || !n->owed)
 		return;
+	if (n->state == DROP_OBJECT && n->writers) {
+		h->written = true;
+		return;
+	}
 	there = !drop_look(h->d, DROP_TARGET, path, &below);
 	if (n->state == DROP_OBJECT && n->over)
 		h->error = drop_complete(h->d, (struct drop_node *)n);
@@ -223,7 +230,8 @@ static void handed(struct handing *h)
 		all[n]->owed = false;
 		all[n]->handed = true;
 	}
-	h->d->owes = false;
+	h->d->owes = h->written;
+	h->d->altered = time(NULL);
 	pthread_mutex_unlock(&h->d->lock);
 	all = (void *)h->same.data;
 	count = h->same.length / sizeof(*all);

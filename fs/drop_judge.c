@@ -73,6 +73,25 @@ static bool opine(const struct drop *d, const struct drop_question *q,
 	return true;
 }
 
+/* D4 */
+static void judge_below_shadow(const struct drop *d,
+			       const struct drop_question *q,
+			       struct plan_verdict *out)
+{
+	struct plan_verdict kept;
+	struct plan_opinion o = {0};
+
+	*out = q->up->verdict;
+	if (out->action != PLAN_DELAYED)
+		return;
+	if (opine(d, q, &o, &kept))
+		*out = kept;
+	else if (o.exclude)
+		*out = (struct plan_verdict){PLAN_EXCLUDED, o.exclude, NULL};
+	else if (o.keep && o.keep->verb == RULE_PRESERVE)
+		*out = (struct plan_verdict){PLAN_KEPT, o.keep, NULL};
+}
+
 /* P4 in plan.h, D6 */
 static bool is_unfinished(const struct drop *d, const struct stat *st)
 {
@@ -115,8 +134,8 @@ static int judge(struct drop *d, const struct drop_question *q,
 	}
 	if (!*q->path)
 		return 0;
-	if (q->up && !drop_shows(q->up)) { /* D4 */
-		*out = q->up->verdict;
+	if (q->up && !drop_shows(q->up)) {
+		judge_below_shadow(d, q, out);
 		return 0;
 	}
 	if (q->lower) {

@@ -387,13 +387,27 @@ static int vanish(struct drop *d, struct drop_survey *s, bool hidden,
 	return hidden && !error ? drop_hide(d, s->up, s->name, v) : error;
 }
 
+/* Of what the view does not show in a directory any more, something stays. */
+static bool keeps_any(struct drop *d, const struct drop_node *directory)
+{
+	const struct drop_node *n;
+
+	pthread_mutex_lock(&d->lock);
+	n = directory->first;
+	while (n &&
+	       (n->state == DROP_PLAIN || n->verdict.action == PLAN_DELAYED))
+		n = n->next;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
 static int remove_kept(struct drop *d, struct drop_survey *s, bool directory,
 		       const struct plan_verdict *v)
 {
 	if (d->strict)
 		return REEL_EREFUSED;
-	if (directory &&
-	    (v->action != PLAN_DELAYED || !s->node || shows_any(d, s)))
+	if (directory && (v->action != PLAN_DELAYED || !s->node ||
+			  shows_any(d, s) || keeps_any(d, s->node)))
 		return REEL_ENOTEMPTY;
 	return vanish(d, s, true, v);
 }

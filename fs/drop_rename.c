@@ -101,6 +101,39 @@ static int rename_plain(struct drop *d, struct renaming *r)
 	return follow(d, r);
 }
 
+/* ---- what has another name is judged by that ---- */
+
+/* With `lock` held; below what is all shadow (D4). */
+static void judge_below(struct drop *d, struct drop_node *up)
+{
+	struct buffer path = {0};
+
+	for (struct drop_node *n = up->first; n; n = n->next) {
+		struct drop_question q = {.up = up};
+		struct stat st;
+
+		if (n->state == DROP_PLAIN || drop_path(d, n, NULL, &path))
+			continue;
+		q.path = (char *)path.data;
+		if (!drop_look(d, DROP_AREA_SIDE, q.path, &st))
+			q.wanted = st.st_mode & S_IFMT;
+		drop_judge(d, &q, &n->verdict);
+		drop_owe(d, n);
+		judge_below(d, n);
+	}
+	buffer_release(&path);
+}
+
+static void judge_anew(struct drop *d, struct drop_node *n,
+		       const struct plan_verdict *v)
+{
+	pthread_mutex_lock(&d->lock);
+	n->verdict = *v;
+	drop_owe(d, n);
+	judge_below(d, n);
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* ---- exchanging shadows ---- */
 
 /* Both are all shadow, and the target has nothing below either. */
@@ -119,6 +152,7 @@ static int exchange_shadows(struct drop *d, struct renaming *r)
 	int a = drop_parent(d, DROP_AREA_SIDE, from, &from_name);
 	int b = a < 0 ? a : drop_parent(d, DROP_AREA_SIDE, to, &to_name);
 	int error = 0;
+	bool handed;
 
 	if (b < 0)
 		error = b;
@@ -131,10 +165,11 @@ static int exchange_shadows(struct drop *d, struct renaming *r)
 	if (error)
 		return error;
 	error = follow(d, r);
-	pthread_mutex_lock(&d->lock);
-	drop_owe(d, r->a.node);
-	drop_owe(d, r->b.node);
-	pthread_mutex_unlock(&d->lock);
+	handed = r->a.node->handed; /* what the journal has is of a name */
+	r->a.node->handed = r->b.node->handed;
+	r->b.node->handed = handed;
+	judge_anew(d, r->a.node, &r->to);
+	judge_anew(d, r->b.node, &r->from);
 	if (!error)
 		error = drop_area_sync(d, from);
 	return error ? error : drop_area_sync(d, to);
@@ -147,11 +182,22 @@ static bool is_shadowed(const struct drop_node *n)
 	return n && drop_is_shadowed(n);
 }
 
+/* The journal has something of it, by its name; with `lock` held. */
+static bool is_handed(const struct drop_node *n)
+{
+	bool is = n && n->handed;
+
+	for (n = n ? n->first : NULL; n && !is; n = n->next)
+		is = is_handed(n);
+	return is;
+}
+
 static int rename_directory(struct drop *d, struct renaming *r)
 {
 	const char *from = (char *)r->a.path.data;
 	const char *to = (char *)r->b.path.data;
 	int error = 0;
+	bool handed;
 
 	if (d->strict && !drop_passes(&r->to))
 		return REEL_EREFUSED;
@@ -163,6 +209,11 @@ static int rename_directory(struct drop *d, struct renaming *r)
 			error = drop_judge_tree(d, to, from);
 		return error ? error : rename_plain(d, r);
 	}
+	pthread_mutex_lock(&d->lock);
+	handed = is_handed(r->a.node) || is_handed(r->b.node);
+	pthread_mutex_unlock(&d->lock);
+	if (handed)
+		return REEL_EXDEV;
 	if (r->flags & RENAME_EXCHANGE)
 		return may_exchange(r) ? exchange_shadows(d, r) : REEL_EXDEV;
 	/* all shadow, and nothing of the target below either */
@@ -175,7 +226,10 @@ static int rename_directory(struct drop *d, struct renaming *r)
 			   (struct drop_end){DROP_AREA_SIDE, to}, false, false);
 	if (!error)
 		error = follow(d, r);
-	return error ? error : drop_area_sync(d, to);
+	if (error)
+		return error;
+	judge_anew(d, r->a.node, &r->to);
+	return drop_area_sync(d, to);
 }
 
 /* ---- files, with shadows ---- */
@@ -191,8 +245,8 @@ static int come(struct drop *d, struct renaming *r, enum drop_side side)
 	if (error)
 		return error;
 	pthread_mutex_lock(&d->lock);
+	n->handed = r->b.node && r->b.node->handed;
 	if (r->b.node) {
-		n->handed = r->b.node->handed;
 		drop_adopt(d, r->b.node, n);
 		drop_detach(d, r->b.node);
 	}
@@ -227,15 +281,30 @@ static int know_source(struct drop *d, struct renaming *r)
 	return r->a.node ? 0 : REEL_ENOMEM;
 }
 
+/* The name that it had. */
+static int leave(struct drop *d, struct drop_node *up, const char *name,
+		 const struct plan_verdict *v, bool handed)
+{
+	int error = drop_hide(d, up, name, v);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&d->lock);
+	drop_find(d, up, name)->handed = handed;
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
 static int rename_shadow(struct drop *d, struct renaming *r)
 {
 	bool object = drop_is_shadow(r->a.node);
+	bool handed = object && r->a.node->handed;
 	bool passes = drop_passes(&r->to);
 	struct drop_end from = {r->a.side, (char *)r->a.path.data};
 	struct drop_end to = {passes ? DROP_TARGET : DROP_AREA_SIDE,
 			      (char *)r->b.path.data};
 	bool stays = !object && !drop_passes(&r->from);
-	bool hides = stays || (object && (r->a.below || r->a.node->handed));
+	bool hides = stays || (object && r->a.below) || handed;
 	struct drop_node *up = r->a.up;
 	char *name = strdup(r->a.name);
 	int error = name ? know_source(d, r) : REEL_ENOMEM;
@@ -253,7 +322,7 @@ static int rename_shadow(struct drop *d, struct renaming *r)
 	if (!error)
 		error = come(d, r, to.side);
 	if (!error && hides)
-		error = drop_hide(d, up, name, &r->from);
+		error = leave(d, up, name, &r->from, handed);
 	free(name);
 	return error;
 }

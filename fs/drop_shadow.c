@@ -15,9 +15,9 @@
 
 void drop_owe(struct drop *d, struct drop_node *n)
 {
-	if (n->verdict.action != PLAN_DELAYED)
+	n->owed = n->verdict.action == PLAN_DELAYED;
+	if (!n->owed)
 		return;
-	n->owed = true;
 	d->owes = true;
 	d->altered = time(NULL);
 }

@@ -13,6 +13,7 @@
  *     which of them are the snapshot's files. */
 #include "fs/restore_place.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+#include "fs/name_alias.h"
 
 /* ---- which name it is ---- */
 
@@ -93,27 +95,21 @@ static bool stands(int directory, const char *name)
 	return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool alias_possible(struct restore *r, const struct place *p)
+/* Asked of a name that is there: a probe of our own would move the times of a
+ * directory that a rule keeps. */
+bool alias_possible(int directory, const char *name)
 {
-	char name[TEMPORARY_ROOM], upper[TEMPORARY_ROOM + 1];
-	bool possible;
-	int fd;
+	const char *c = name;
+	char longer[TREE_NAME_LIMIT + 2];
 
-	if (r->options->dry_run)
+	while (*c && !isalpha((unsigned char)*c))
+		c++;
+	if (!*c || name_folded(directory, name))
 		return true;
-	temporary_name(r, p, name);
-	fd = openat(p->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
+	snprintf(longer, sizeof(longer), "%s.", name);
+	if (stands(directory, longer) && !name_listed(directory, longer))
 		return true;
-	close(fd);
-	for (size_t i = 0; i <= strlen(name); i++)
-		upper[i] = name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32
-							    : name[i];
-	possible = stands(p->fd, upper);
-	snprintf(upper, sizeof(upper), "%s.", name);
-	possible = possible || stands(p->fd, upper);
-	unlinkat(p->fd, name, 0);
-	return possible;
+	return !stands(directory, name);
 }
 
 /* ---- saying so ---- */

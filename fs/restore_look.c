@@ -79,45 +79,48 @@ static bool identical(const struct restore *r, const struct inode_row *i,
 	       same_owner(r, i, st) && later_by(i, st) == 0;
 }
 
-/* P5: with other names it is the same only if nothing is to be done. */
-static bool same_linked(struct restore *r, const struct place *p,
-			const char *name, const struct restore_entry *e,
-			const struct look *l)
+/* The metadata that are compared only when something hangs on it, too. */
+static bool identical_all(struct restore *r, const struct place *p,
+			  const char *name, const struct restore_entry *e,
+			  const struct stat *st)
 {
-	bool same = false;
+	bool same = identical(r, &e->inode, st);
 	int fd;
 
-	if (e->inode.nlink <= 1 && !r->options->link_duplicates)
-		return false;
-	if (!l->subject.identical || !S_ISREG(e->inode.mode))
-		return l->subject.identical;
+	if (!same || !S_ISREG(e->inode.mode))
+		return same;
 	fd = openat(p->fd, name,
 		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0) {
-		same = meta_matches(r, fd, e, &l->st);
+	same = fd >= 0 && meta_matches(r, fd, e, st);
+	if (fd >= 0)
 		close(fd);
-	}
 	return same;
 }
 
 void look_at(struct restore *r, const struct place *p, const char *name,
 	     const struct restore_entry *e, struct look *out)
 {
+	const struct restore_options *o = r->options;
 	struct plan_subject *s = &out->subject;
+	bool linked;
 
 	*s = (struct plan_subject){.wanted = e->inode.mode};
 	if (p->fd < 0 || (p->fresh && !r->options->dry_run) ||
 	    fstatat(p->fd, name, &out->st, AT_SYMLINK_NOFOLLOW))
 		return;
+	linked = out->st.st_nlink > 1;
 	s->present = out->st.st_mode;
 	s->later = later_by(&e->inode, &out->st) > 0;
 	s->unfinished = S_ISREG(s->present) && out->st.st_nlink == 1 &&
 			(s->present & 07777) == RESTORE_UNFINISHED &&
 			out->st.st_uid == r->uid;
-	s->identical = identical(r, &e->inode, &out->st);
 	s->same = same_kind(r, p, name, e, &out->st);
-	if (s->same && out->st.st_nlink > 1)
-		s->same = same_linked(r, p, name, e, out);
+	if (s->same && (linked || o->plan.overwrite != OVERWRITE_ALWAYS))
+		s->identical = identical_all(r, p, name, e, &out->st);
+	/* P5: with other names it is the same only if nothing is to be done */
+	if (linked)
+		s->same = s->identical &&
+			  (e->inode.nlink > 1 || o->link_duplicates);
 }
 
 void look_at_directory(const struct place *p, const char *name,

@@ -18,7 +18,10 @@
 #include "tape/error.h"
 #include "tape/stop.h"
 
-#define DEEPEST 400 /* directories that are removed within each other */
+/* Directories that are removed within each other, and how many of them are
+ * open at once. */
+#define DEEPEST	     4000
+#define OPEN_AT_ONCE 64
 
 /* ---- names ---- */
 
@@ -141,33 +144,30 @@ static int enter(int up, const char *name)
 	return (int)fd;
 }
 
+/* The directory `st` again, from one within it; -1: that was moved. */
+static int leave(int fd, const struct stat *st)
+{
+	int up = openat(fd, "..",
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat now;
+
+	if (up >= 0 && (fstat(up, &now) || now.st_ino != st->st_ino ||
+			now.st_dev != st->st_dev)) {
+		close(up);
+		up = -1;
+	}
+	return up;
+}
+
 /* What becomes of a name; of a directory what is worst in it. */
 enum fate { GONE, LATER, STAYS };
 
-static enum fate sweep_name(struct sweep *s, int up, const char *name,
+static enum fate sweep_name(struct sweep *s, int *up, const char *name,
 			    const struct plan_place *above, bool delayed);
 
 static enum fate worse(enum fate a, enum fate b)
 {
 	return a > b ? a : b;
-}
-
-/* All in a directory. */
-static enum fate sweep_below(struct sweep *s, int fd,
-			     const struct plan_place *place, bool delayed)
-{
-	enum fate fate = delayed ? LATER : GONE;
-	struct sweep_names names;
-
-	if (s->depth >= DEEPEST || sweep_list(fd, &names))
-		return STAYS;
-	s->depth++;
-	for (size_t n = 0; n < names.count; n++)
-		fate = worse(fate, sweep_name(s, fd, names.text + names.at[n],
-					      place, delayed));
-	s->depth--;
-	sweep_release(&names);
-	return fate;
 }
 
 static void tell(struct sweep *s, const char *path,
@@ -192,11 +192,58 @@ static enum fate stays(struct sweep *s, const char *path, const char *why)
 	return STAYS;
 }
 
-static enum fate sweep_directory(struct sweep *s, int up, const char *name,
+/* All in a directory. */
+static enum fate sweep_below(struct sweep *s, int *fd,
+			     const struct plan_place *place, bool delayed)
+{
+	enum fate fate = delayed ? LATER : GONE;
+	struct sweep_names names;
+	int err = s->depth < DEEPEST ? sweep_list(*fd, &names) : REEL_ERANGE;
+	char *path = err ? strndup((char *)s->path.data, s->path.length) : NULL;
+
+	if (err) {
+		problem(s, path ? path : "?",
+			err == REEL_ERANGE
+				? "lies too deep for what is in it to be "
+				  "removed"
+				: "cannot be listed, so that it stays",
+			err == REEL_ERANGE ? 0 : error_errno(err));
+		free(path);
+		return STAYS;
+	}
+	s->depth++;
+	for (size_t n = 0; n < names.count; n++)
+		fate = worse(fate, sweep_name(s, fd, names.text + names.at[n],
+					      place, delayed));
+	s->depth--;
+	sweep_release(&names);
+	return fate;
+}
+
+/* *up may be closed meanwhile; then it is another descriptor, or -1. */
+static enum fate sweep_open(struct sweep *s, int *up, int fd,
+			    const struct plan_place *below, bool delayed)
+{
+	struct stat st;
+	enum fate fate;
+
+	if (s->depth >= OPEN_AT_ONCE && fstat(*up, &st) == 0) {
+		close(*up);
+		*up = -1;
+	}
+	fate = sweep_below(s, &fd, below, delayed);
+	if (*up < 0 && fd >= 0)
+		*up = leave(fd, &st);
+	if (fd >= 0)
+		close(fd);
+	return *up < 0 ? STAYS : fate;
+}
+
+static enum fate sweep_directory(struct sweep *s, int *up, const char *name,
 				 const char *path,
 				 const struct plan_place *below, bool delayed)
 {
-	int fd = enter(up, name);
+	int fd = enter(*up, name);
 	enum fate fate;
 
 	if (fd < 0 && errno == EXDEV)
@@ -205,8 +252,7 @@ static enum fate sweep_directory(struct sweep *s, int up, const char *name,
 		problem(s, path, "cannot be removed", errno);
 		return STAYS;
 	}
-	fate = sweep_below(s, fd, below, delayed);
-	close(fd);
+	fate = sweep_open(s, up, fd, below, delayed);
 	return fate == STAYS ? stays(s, path, "something in it stays") : fate;
 }
 
@@ -222,7 +268,7 @@ static int remove_one(struct sweep *s, int up, const char *name,
 	return 0;
 }
 
-static enum fate act(struct sweep *s, int up, const char *name,
+static enum fate act(struct sweep *s, int *up, const char *name,
 		     const char *path, const struct stat *st,
 		     struct plan_verdict *v, const struct plan_place *below)
 {
@@ -239,7 +285,7 @@ static enum fate act(struct sweep *s, int up, const char *name,
 						   fate == LATER));
 	if (fate == STAYS)
 		return STAYS;
-	err = remove_one(s, up, name, path, directory, fate == LATER);
+	err = remove_one(s, *up, name, path, directory, fate == LATER);
 	if (err) {
 		problem(s, path,
 			fate == LATER ? "its removal cannot be delayed"
@@ -276,7 +322,7 @@ static void decide(struct sweep *s, int up, const char *name,
 		*v = (struct plan_verdict){PLAN_DELAYED, r->busy_rule, v->why};
 }
 
-static enum fate sweep_name(struct sweep *s, int up, const char *name,
+static enum fate sweep_name(struct sweep *s, int *up, const char *name,
 			    const struct plan_place *above, bool delayed)
 {
 	size_t length = s->path.length;
@@ -286,14 +332,14 @@ static enum fate sweep_name(struct sweep *s, int up, const char *name,
 	enum fate fate = STAYS;
 	char *path;
 
-	if (fstatat(up, name, &l.st, AT_SYMLINK_NOFOLLOW))
+	if (fstatat(*up, name, &l.st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? GONE : STAYS;
 	l.subject.present = l.st.st_mode;
 	if ((length && buffer_append(&s->path, "/", 1)) ||
 	    buffer_append(&s->path, name, strlen(name) + 1))
 		return STAYS;
 	s->path.length--;
-	decide(s, up, name, above, &l, delayed, &v, &below);
+	decide(s, *up, name, above, &l, delayed, &v, &below);
 	path = strdup((char *)s->path.data);
 	if (path)
 		fate = act(s, up, name, path, &l.st, &v, &below);
@@ -330,7 +376,7 @@ static enum fate clear(struct restore *r, const struct place *p,
 	s.quiet = quiet;
 	fd = enter(p->fd, name);
 	if (fd >= 0) {
-		fate = sweep_below(&s, fd, &below, delayed);
+		fate = sweep_below(&s, &fd, &below, delayed);
 		close(fd);
 	}
 	buffer_release(&s.path);
@@ -368,9 +414,10 @@ static void sweep_one(struct restore *r, const struct place *p,
 		      const char *name)
 {
 	struct sweep s;
+	int up = p->fd; /* at this depth it stays open */
 
 	if (sweep_begin(&s, r, p, NULL) == 0)
-		sweep_name(&s, p->fd, name, &p->plan, false);
+		sweep_name(&s, &up, name, &p->plan, false);
 	buffer_release(&s.path);
 }
 
@@ -388,7 +435,7 @@ static void pass(struct restore *r, const struct place *p,
 	if (!r->options->delete)
 		return;
 	if (n->fold == FOLD_UNKNOWN)
-		n->fold = alias_possible(r, p) ? FOLD_YES : FOLD_NO;
+		n->fold = alias_possible(p->fd, have) ? FOLD_YES : FOLD_NO;
 	if (n->fold == FOLD_YES)
 		return;
 	n->met[at] = true;

@@ -368,17 +368,20 @@ static void rehearse(struct restore *r, const struct place *p, const char *name,
 		return;
 	}
 	if (out)
-		out->here = !delayed;
+		out->here = true; /* no inode: a new one */
 	if (!delayed)
 		atomic_fetch_add(&r->files, 1);
 	restore_tell(r, p, name, v);
 }
 
 /* A directory is in the way of which something goes at the next boot only. */
-static bool waits(struct restore *r, const struct place *p, const char *name)
+static void put_off(struct restore *r, const struct place *p, const char *name,
+		    const struct look *l, struct plan_verdict *v)
 {
-	return r->options->delete &&(r->ruled || r->busy) &&
-	       sweep_waits(r, p, name);
+	if (v->action == PLAN_CHANGED && S_ISDIR(l->subject.present) &&
+	    r->options->delete &&(r->ruled || r->busy) &&
+	    sweep_waits(r, p, name))
+		*v = (struct plan_verdict){PLAN_DELAYED, r->busy_rule, LATER};
 }
 
 /* It was not there when the directory was listed. */
@@ -422,9 +425,7 @@ static void write_held(struct restore *r, const struct place *p,
 		}
 		v.action = PLAN_CHANGED;
 	}
-	if (v.action == PLAN_CHANGED && S_ISDIR(l.subject.present) &&
-	    waits(r, p, name))
-		v = (struct plan_verdict){PLAN_DELAYED, r->busy_rule, LATER};
+	put_off(r, p, name, &l, &v);
 	if (r->options->dry_run) {
 		atomic_fetch_add(&r->bytes, e->inode.size);
 		rehearse(r, p, name, &v, &l, out);
@@ -538,10 +539,9 @@ void write_link(struct restore *r, const struct place *p, const char *name,
 	look_at(r, p, name, e, &l);
 	if (is_taken(r, p, name, e, &l))
 		return;
-	l.subject.same = l.subject.present && !r->options->dry_run
-				 ? l.st.st_ino == inode
-				 : l.subject.same;
+	l.subject.same = l.subject.present && l.st.st_ino == inode;
 	look_decide(r, p, name, &e->opinion, &l, &v);
+	put_off(r, p, name, &l, &v);
 	if (v.action == PLAN_SAME)
 		atomic_fetch_add(&r->same, 1);
 	if (v.action == PLAN_KEPT || v.action == PLAN_EXCLUDED ||

@@ -147,6 +147,8 @@ races=5000
 step restore-rules 300 python3 tests/restore/table.py "$asan" \
 	"$work/restore-rules"
 step restore 400 bash tests/restore/restore_test.sh "$reel" "$work/restore"
+step restore-harms 200 bash tests/restore/harms_test.sh "$reel" \
+	"$work/restore-harms"
 step restore-two-names 200 bash tests/restore/two_names_one_file_test.sh \
 	"$reel" "$build/release/tests/foldfs" "$work/restore-two-names"
 step restore-ntfs 200 bash tests/restore/ntfs_test.sh "$reel" \
@@ -161,6 +163,8 @@ step restore-view-table 300 python3 tests/restore/view_table.py "$asan" \
 	"$work/view-table"
 step restore-view-posix 300 bash tests/restore/view_posix_test.sh "$reel" \
 	"$work/view-posix"
+step restore-view-harms 300 bash tests/restore/view_harms_test.sh "$asan" \
+	"$work/restore-view-harms"
 step restore-view-trouble 1600 bash tests/restore/view_trouble_test.sh \
 	"$reel" "$build/release/tests/racer" "$work/view-trouble" $races $kills
 step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long

@@ -1,0 +1,149 @@
+#!/bin/bash
+# Restoring: what did harm once, each by its harm.
+#
+#     harms_test.sh REEL WORKDIR
+#
+# What the machine cannot do (mounts, filesystems) is skipped and said.
+set -u
+LC_ALL=C
+export LC_ALL
+reel=$(realpath "$1")
+work=$2
+passed=0
+failed=0
+
+ok() # NAME, status
+{
+	if [ "$2" = 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "restore harms: FAILED: $1"
+		[ ! -s "$work/log" ] || head -n 8 "$work/log"
+	fi
+	return "$2"
+}
+
+expect() # NAME, status wanted, COMMAND...: status, output in $work/log
+{
+	local name=$1 want=$2 rc
+	shift 2
+	timeout 300 "$@" >"$work/log" 2>&1
+	rc=$?
+	[ $rc = "$want" ]
+	ok "$name: status $rc" $?
+}
+
+skip()
+{
+	echo "restore harms: skipped: $1"
+}
+
+said() # NAME PATTERN
+{
+	grep -q -e "$2" "$work/log"
+	ok "$1" $?
+}
+
+trap 'rm -rf "$work"' EXIT
+chmod -R u+rwX "$work" 2>/dev/null
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work" || exit 2
+
+fresh_set() # a set of src, in `set`
+{
+	rm -rf set
+	"$reel" init set >/dev/null && "$reel" backup set -C src . >/dev/null
+}
+
+# ---- a directory that is kept got new times whenever its extras were looked at
+
+rm -rf src out && mkdir -p src/dir out/dir
+touch src/dir/one out/dir/one out/dir/extra
+touch -d 2020-01-01 out/dir
+fresh_set
+echo 'merge /dir' >rules
+expect "a kept directory with an extra" 0 "$reel" restore set --to out \
+	--rules rules --delete
+[ "$(stat -c %Y out/dir)" = "$(date -d 2020-01-01 +%s)" ]
+ok "kept: has the times that it had" $?
+
+# ---- the second name of a file did not wait for a directory that goes at boot
+
+rm -rf src out && mkdir -p src out/second
+echo content >src/first
+ln src/first src/second
+touch out/second/now out/second/later
+fresh_set
+echo 'delay later' >rules
+expect "a directory in the way of a second name" 0 "$reel" restore set \
+	--to out --rules rules --delete
+[ -e out/second/now ] && [ -e out/second/later ]
+ok "nothing in it goes before the rest can" $?
+expect "a second name at the next boot" 0 "$reel" delayed run --root out
+[ out/first -ef out/second ]
+ok "is the first's file" $?
+
+# ---- --overwrite never: a new name became a link to a file with other xattrs
+
+rm -rf src out && mkdir -p src out
+echo content >src/first
+touch -d 2020-01-01 src/first
+ln src/first src/second
+fresh_set
+cp -p src/first out/first
+if setfattr -n user.word -v other out/first 2>/dev/null; then
+	expect "never: xattrs differ" 0 "$reel" restore set --to out \
+		--overwrite never -v
+	said "that is not the same" "^kept *first"
+	[ -z "$(getfattr -d out/second 2>/dev/null)" ] &&
+		[ "$(cat out/second)" = content ]
+	ok "the new name has the snapshot's" $?
+else
+	skip "xattrs"
+fi
+
+# ---- a dry run did not say that a second name gets the first one's new file
+
+rm -rf src out && mkdir -p src out
+echo content >src/first
+touch -d 2020-01-01 src/first
+ln src/first src/second
+fresh_set
+cp -p src/first out/second
+ln out/second out/third
+echo other >out/first
+expect "a dry run of two names" 0 "$reel" restore set --to out -n
+said "the second changes" "^changed *second"
+expect "the run of two names" 0 "$reel" restore set --to out -v
+said "the second changes, too" "^changed *second"
+
+# ---- extras deeper than 400 directories stayed, and nothing was said
+
+deep() # DIR DEPTH
+{
+	python3 -c 'import os, sys
+os.makedirs(sys.argv[1])
+os.chdir(sys.argv[1])
+for n in range(int(sys.argv[2])):
+    os.mkdir("a")
+    os.chdir("a")
+open("file", "w")' "$@"
+}
+
+rm -rf src out && mkdir src && touch src/f
+fresh_set
+deep out/deep 3000
+expect "deep extras" 0 sh -c 'ulimit -n 200; exec "$@"' - "$reel" restore set \
+	--to out --delete
+[ "$(ls out)" = f ]
+ok "are removed" $?
+deep out/deep 5000
+expect "extras too deep" 1 "$reel" restore set --to out --delete
+said "are told" "lies too deep"
+rm -rf out
+
+cd / || exit 2
+echo "$passed passed, $failed failed"
+[ $failed = 0 ] && [ $passed -gt 0 ]

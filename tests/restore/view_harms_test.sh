@@ -1,0 +1,163 @@
+#!/bin/bash
+# MNT/restore: what did harm once, each by its harm.
+#
+#     view_harms_test.sh REEL WORKDIR
+#
+# LIMIT (900) seconds after which a mount that hangs is aborted.
+set -u
+reel=$(realpath "$1")
+mkdir -p "$2"
+work=$(realpath "$2")
+family=restore-view-harms
+. "$(dirname "$0")/view.sh"
+begin
+src=$work/src
+
+afresh() # RULE...: an empty target and an empty set, mounted
+{
+	rm -rf "$to" "$set" "$src" "$work/new"
+	mkdir -p "$to" "$src"
+	"$reel" init "$set" >/dev/null &&
+		"$reel" backup "$set" -C "$src" . >/dev/null
+	rules "$@"
+	[ ! -d "$work/before" ] || cp -a "$work/before/." "$to/"
+	view
+}
+
+target() # COMMAND: run in what the target is at first
+{
+	rm -rf "$work/before"
+	mkdir "$work/before"
+	(cd "$work/before" && sh -ec "$1")
+}
+
+boot() # what was delayed is carried out
+{
+	down
+	try "the next boot" "$reel" delayed run --root "$to"
+}
+
+# ---- a preserved file in a delayed directory was replaced at the next boot:
+# its temporary name was delayed, and so stayed the name it was renamed to
+
+target 'mkdir d; echo old >d/kept; echo old >d/put-off'
+afresh 'delay /d' 'preserve /d/kept'
+mkdir "$work/new"
+echo a newer one | tee "$work/new/kept" >"$work/new/put-off"
+try "rsync into a delayed directory" rsync -a "$work/new/" "$now/d/"
+boot
+[ "$(cat "$to/d/kept")" = old ]
+ok "a preserved file stays at boot, too" $?
+cmp -s "$work/new/put-off" "$to/d/put-off"
+ok "the one beside it comes" $?
+kept_has "$work/new/kept" d/kept
+ok "what was kept out is in the kept area" $?
+
+# ---- a preserved or excluded name below a directory that is made at the next
+# boot was made with it
+
+target true
+afresh 'delay /d' 'preserve kept' 'exclude out' 'preserve kept-too/'
+try "a delayed tree with names to be kept out" sh -ec '
+	mkdir -p "$1/d/sub/kept/deep" "$1/d/kept-too"
+	for f in kept out put-off sub/kept/f kept-too/f; do
+		echo "$f" >"$1/d/$f"
+	done' - "$now"
+try "status" "$reel" status -v "$mnt"
+said "keeps the one" '^kept  *d/kept  (preserve kept (line 2))'
+said "leaves out the other" '^excluded  *d/out  (exclude out (line 3))'
+said "and what is in a kept directory" '^kept  *d/sub/kept/f  (preserve kept'
+boot
+[ "$(cd "$to" && find d | sort | tr '\n' ' ')" = 'd d/put-off d/sub ' ]
+ok "nothing of them comes at boot" $?
+
+# ---- what was renamed after it had been handed over came at the next boot by
+# its old name
+
+target true
+afresh 'delay /d'
+mkdir "$now/d"
+echo content >"$now/d/old"
+"$reel" status "$mnt" >/dev/null # hands over
+mv "$now/d/old" "$now/d/new"
+boot
+[ "$(cd "$to/d" && echo *)" = new ]
+ok "a renamed file comes by its new name alone" $?
+
+target true
+afresh 'delay /d'
+mkdir -p "$now/d/old/sub"
+echo content >"$now/d/old/sub/f"
+"$reel" status "$mnt" >/dev/null
+try "a directory is renamed" mv "$now/d/old" "$now/d/new"
+boot
+[ "$(cd "$to" && find d | sort | tr '\n' ' ')" = \
+	'd d/new d/new/sub d/new/sub/f ' ]
+ok "a renamed directory comes by its new name alone" $?
+
+# ---- names kept the verdict of the name that they were renamed or exchanged
+# from
+
+target true
+afresh 'delay /d' 'preserve /d/kept' 'preserve /d/put-off/secret'
+mkdir -p "$now/d/tmp" "$now/d/tmp2/sub"
+echo content >"$now/d/tmp/f"
+echo content >"$now/d/tmp2/sub/f"
+echo content >"$now/d/tmp2/secret"
+try "a delayed directory gets a kept name" mv -T "$now/d/tmp" "$now/d/kept"
+try "another a delayed one" mv -T "$now/d/tmp2" "$now/d/put-off"
+boot
+[ "$(cd "$to" && find d | sort | tr '\n' ' ')" = \
+	'd d/put-off d/put-off/sub d/put-off/sub/f ' ]
+ok "nothing comes there at boot that a rule keeps out" $?
+
+target true
+afresh 'delay /d' 'preserve /d/kept'
+mkdir "$now/d"
+echo first >"$now/d/kept"
+echo second >"$now/d/put-off"
+"$reel" status "$mnt" >/dev/null
+try "a kept and a delayed file are exchanged" python3 -c '
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.renameat2(-100, sys.argv[1].encode(), -100,
+                          sys.argv[2].encode(), 2), ctypes.get_errno()' \
+	"$now/d/kept" "$now/d/put-off"
+[ "$(cat "$now/d/kept" "$now/d/put-off")" = "second
+first" ]
+ok "the view shows it" $?
+boot
+[ ! -e "$to/d/kept" ] && [ "$(cat "$to/d/put-off")" = first ]
+ok "names keep what rules say of them" $?
+
+# ---- a delayed directory was to be removed at boot with a kept file in it:
+# that failed, and all that was to come behind it waited for ever
+
+target 'mkdir -p d/old; echo mine >d/old/kept; echo old >d/old/gone; echo 1 >d/f'
+afresh 'delay /d' 'preserve kept'
+try "what is in it goes" rm "$now/d/old/kept" "$now/d/old/gone"
+refused "the directory does not" rmdir "$now/d/old"
+echo two >"$now/d/f"
+boot
+[ "$(cat "$to/d/old/kept" "$to/d/f")" = "mine
+two" ] && [ ! -e "$to/d/old/gone" ]
+ok "what else is delayed comes" $?
+
+# ---- a file that was being written slowly was handed over half, and would
+# have come so if the machine had gone down then
+
+target 'mkdir d; echo whole >d/f'
+afresh 'delay /d'
+exec 9>"$now/d/f"
+echo half >&9
+sleep 7
+"$reel" status "$mnt" >/dev/null
+! "$reel" delayed list --root "$to" 2>&1 | grep -q d/f
+ok "half a file is not handed over" $?
+echo rest >&9
+exec 9>&-
+boot
+[ "$(cat "$to/d/f")" = "half
+rest" ]
+ok "it comes when it was closed" $?
+end
