@@ -116,7 +116,7 @@ void archive_close(struct archive *a)
 	archive_list_release(&a->meta);
 	buffer_release(&a->carriers);
 	buffer_release(&a->header);
-	buffer_release(&a->path);
+	trail_release(&a->trail);
 	groups_release(&a->groups);
 	folder_put(a->root);
 	library_close(a->library);
@@ -183,9 +183,7 @@ static int renew_folder(struct archive *a, struct item *i)
 	if (full || !f->parent || !i->old_node || !i->old.xattrs ||
 	    i->old.xattrs == f->row.xattrs)
 		return 0;
-	error = archive_path(a, f, "", 0);
-	if (!error)
-		error = archive_list_name(a, &a->copies, "d ", NULL, 0);
+	error = archive_list_name(a, &a->copies, "d ", NULL, 0);
 	return error ? error : archive_meta_folder(a, f);
 }
 
@@ -206,10 +204,9 @@ static int add_folder(struct archive *a, struct item *i)
 	if (!error)
 		error = builder_inode(a->builder, &f->row, &inode);
 	if (!error)
-		error = builder_entry(
-			a->builder, f->parent ? f->parent->node : 0,
-			f->path + f->name_offset,
-			f->path_length - f->name_offset, f->node, inode);
+		error = builder_entry(a->builder,
+				      f->parent ? f->parent->node : 0, f->name,
+				      f->name_length, f->node, inode);
 	return error ? error : archive_need_folder(a, f);
 }
 
@@ -265,11 +262,8 @@ static int take_folder(struct archive *a, struct item *i)
 		a->changed++;
 	else
 		a->added++;
-	if (i->had && !i->old_node && !full) {
-		error = archive_path(a, f, "", 0);
-		if (!error)
-			error = archive_replaced(a, i);
-	}
+	if (i->had && !i->old_node && !full)
+		error = archive_replaced(a, i);
 	return error ? error : add_folder(a, i);
 }
 
@@ -277,11 +271,9 @@ static int take_folder(struct archive *a, struct item *i)
 
 static int take_removed(struct archive *a, struct item *i)
 {
-	int error = archive_path(a, i->folder, i->name, i->name_length);
+	int error = archive_lose(a, i);
 
 	a->removed++;
-	if (!error)
-		error = archive_lose(a, i);
 	if (!error)
 		error = archive_list_name(a, &a->deleted, "", NULL, 0);
 	if (!error)
@@ -296,6 +288,8 @@ static int take_removed(struct archive *a, struct item *i)
 
 int archive_item(struct archive *a, struct item *i)
 {
+	int error;
+
 	/* a new epoch knows nothing of before */
 	if (builder_epoch(a->builder) == a->session) {
 		if (i->kind == ITEM_REMOVED)
@@ -303,6 +297,9 @@ int archive_item(struct archive *a, struct item *i)
 		if (i->kind == ITEM_NAME)
 			i->had = false;
 	}
+	error = trail_go(&a->trail, i->folder, i->name, i->name_length);
+	if (error)
+		return error;
 	switch (i->kind) {
 	case ITEM_FOLDER:
 		return take_folder(a, i);

@@ -52,7 +52,7 @@ struct archive {
 	int64_t time;
 	const char *label;
 	struct buffer header; /* scratch */
-	struct buffer path;   /* scratch */
+	struct trail trail;   /* to the present item's name or folder */
 	uint8_t *block;	      /* scratch, ARCHIVE_BLOCK bytes */
 	uint8_t *other;
 	/* the lists, spooled */
@@ -100,7 +100,8 @@ int archive_list_line(struct archive_list *l, int spool, const char *verb,
 int archive_list_bytes(struct archive_list *l, int spool, const void *data,
 		       size_t length);
 void archive_list_release(struct archive_list *l);
-/* Makes sure that a folder has a member in this session. */
+/* Makes sure that a folder has a member in this session. Here and below a
+ * folder is one that the trail goes through. */
 int archive_need_folder(struct archive *a, struct folder *f);
 /* A carrier of metadata for a file, and its folders. */
 int archive_carrier(struct archive *a, struct folder *f, struct member *m);
@@ -125,22 +126,20 @@ int archive_enter(struct archive *a, struct item *i, uint64_t inode);
 /* A link is about to be written under a name that is not alive: see
  * MEMBER_GAP. */
 int archive_put_gap(struct archive *a, struct item *i, uint64_t content);
-/* The old bytes under the item's name (a->path) are about to be written over
+/* The old bytes under the item's name (a->trail) are about to be written over
  * by content `content` (0: anything else): gives them a reserved name first
  * where that pays, clears the way where the type changes. */
 int archive_lose_old(struct archive *a, struct item *i, uint64_t content);
 
-/* archive_lost.c. Makes a->path that of a name in a folder. */
-int archive_path(struct archive *a, const struct folder *f, const char *name,
-		 size_t length);
-/* A line with the present name (a->path) and what it leads to. */
+/* archive_lost.c. A line with the present name (a->trail) and what it leads to.
+ */
 int archive_list_name(struct archive *a, struct archive_list *l,
 		      const char *verb, const char *target, size_t length);
 /* Gives a content its reserved name, linked to `path`, which has held it since
  * before this session (A3). */
 int archive_keep(struct archive *a, uint64_t content, const char *path,
 		 size_t length);
-/* The old side of an item whose path is a->path goes. */
+/* The old side of an item whose path is that of a->trail goes. */
 int archive_lose(struct archive *a, const struct item *i);
 /* The same, and a directory gives way to something else, or something else to
  * one: the recipe clears the way before it extracts. */

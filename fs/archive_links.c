@@ -26,8 +26,8 @@ int archive_put_link(struct archive *a, struct item *i, struct link_group *g,
 	bool stays = i->had && !i->old_node && g->content &&
 		     i->old.content == g->content;
 	struct member m = {.type = MEMBER_LINK,
-			   .path = (char *)a->path.data,
-			   .path_length = a->path.length,
+			   .path = (char *)a->trail.path.data,
+			   .path_length = a->trail.path.length,
 			   .link = (char *)first->data,
 			   .link_length = first->length};
 	/* the first name changed by its carrier, without a member */
@@ -95,8 +95,8 @@ int archive_remember(struct archive *a, struct item *i, struct link_group *g,
 	g->inode = inode;
 	g->old_inode = i->had ? i->old.id : 0;
 	g->content = content;
-	return groups_add(&a->groups, g, i->st.stx_nlink, (char *)a->path.data,
-			  a->path.length);
+	return groups_add(&a->groups, g, i->st.stx_nlink,
+			  (char *)a->trail.path.data, a->trail.path.length);
 }
 
 /* A file that came to another path with its directory: it is the version that

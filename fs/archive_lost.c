@@ -82,7 +82,8 @@ static int keep_below(struct archive *a, uint64_t node, struct buffer *path)
 int archive_lose(struct archive *a, const struct item *i)
 {
 	struct buffer path = {0};
-	int error = buffer_append(&path, a->path.data, a->path.length);
+	int error =
+		buffer_append(&path, a->trail.path.data, a->trail.path.length);
 
 	if (!error)
 		error = keep_old(a, i->old_node, &i->old, &path);
@@ -90,30 +91,12 @@ int archive_lose(struct archive *a, const struct item *i)
 	return error;
 }
 
-int archive_path(struct archive *a, const struct folder *f, const char *name,
-		 size_t length)
-{
-	struct buffer *p = &a->path;
-	int error = 0;
-
-	p->length = 0;
-	if (f->path_length)
-		error = buffer_append(p, f->path, f->path_length);
-	if (!error && f->path_length && length)
-		error = buffer_append(p, "/", 1);
-	if (!error)
-		error = buffer_append(p, name, length + 1);
-	if (!error)
-		p->length--; /* the NUL stays behind the path */
-	return error;
-}
-
 int archive_list_name(struct archive *a, struct archive_list *l,
 		      const char *verb, const char *target, size_t length)
 {
 	return archive_list_line(l, a->set->directory, verb,
-				 (char *)a->path.data, a->path.length, target,
-				 length);
+				 (char *)a->trail.path.data,
+				 a->trail.path.length, target, length);
 }
 
 int archive_replaced(struct archive *a, const struct item *i)

@@ -86,8 +86,8 @@ static int find_target(struct archive *a, uint64_t content,
 int archive_put_gap(struct archive *a, struct item *i, uint64_t content)
 {
 	struct member m = {.type = MEMBER_FILE,
-			   .path = (char *)a->path.data,
-			   .path_length = a->path.length,
+			   .path = (char *)a->trail.path.data,
+			   .path_length = a->trail.path.length,
 			   .mode = 0600,
 			   .comment = MEMBER_GAP,
 			   .comment_length = sizeof(MEMBER_GAP) - 1};
@@ -227,8 +227,8 @@ static int put_other(struct archive *a, struct item *i, struct member *m)
 
 static int put_first(struct archive *a, struct item *i)
 {
-	struct member m = {.path = (char *)a->path.data,
-			   .path_length = a->path.length};
+	struct member m = {.path = (char *)a->trail.path.data,
+			   .path_length = a->trail.path.length};
 	struct link_group g = {.moved = true};
 	struct inode_row row;
 	uint64_t inode;
@@ -283,10 +283,8 @@ int archive_take_name(struct archive *a, struct item *i)
 {
 	struct link_group *g = NULL, fresh = {0};
 	bool moved = i->living && i->version && S_ISREG(i->st.stx_mode);
-	int error = archive_path(a, i->folder, i->name, i->name_length);
+	int error = 0;
 
-	if (error)
-		return error;
 	if (i->st.stx_nlink > 1)
 		g = groups_find(&a->groups, archive_device(&i->st),
 				i->st.stx_ino);

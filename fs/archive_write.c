@@ -298,7 +298,7 @@ uint16_t archive_look(struct archive *a, const struct member *m)
 static void folder_member(struct archive *a, struct folder *f, struct member *m)
 {
 	*m = (struct member){.type = MEMBER_DIRECTORY,
-			     .path = f->path,
+			     .path = (char *)a->trail.path.data,
 			     .path_length = f->path_length};
 	archive_fill(a, m, &f->row, &f->xattrs);
 }
@@ -313,7 +313,8 @@ int archive_need_folder(struct archive *a, struct folder *f)
 	f->in_archive = true;
 	if (f->hands_on)
 		error = archive_list_line(&a->copies, a->set->directory, "a ",
-					  f->path, f->path_length, NULL, 0);
+					  (char *)a->trail.path.data,
+					  f->path_length, NULL, 0);
 	if (!error && f->hands_on)
 		error = archive_meta_folder(a, f);
 	folder_member(a, f, &m);
@@ -332,17 +333,22 @@ static int add_carrier(struct archive *a, struct member *m)
 
 int archive_meta_folder(struct archive *a, struct folder *f)
 {
-	struct member m;
+	struct folder *top = NULL;
 	int error = 0;
 
-	if (!f || f->in_meta)
-		return 0;
-	f->in_meta = true;
-	error = archive_meta_folder(a, f->parent);
-	if (error || (f->unnamed && !f->noted))
-		return error;
-	folder_member(a, f, &m);
-	return add_carrier(a, &m);
+	for (; f && !f->in_meta; f = f->parent) {
+		f->in_meta = true;
+		f->next = top;
+		top = f;
+	}
+	for (; !error && top; top = top->next) {
+		struct member m;
+
+		folder_member(a, top, &m);
+		if (!top->unnamed || top->noted)
+			error = add_carrier(a, &m);
+	}
+	return error;
 }
 
 int archive_carrier(struct archive *a, struct folder *f, struct member *m)

@@ -23,6 +23,7 @@ struct pipeline {
 	struct walk walk;
 	struct change change;
 	struct archive archive;
+	struct trail shown; /* to the folder that the progress tells of */
 	pthread_t walker, changer;
 };
 
@@ -103,11 +104,12 @@ static void stop(struct pipeline *p)
 	queue_release(&p->listed);
 	queue_release(&p->changed);
 	exclusion_release(&p->walk.exclusion);
+	trail_release(&p->shown);
 	catalog_close(p->change.catalog);
 }
 
 static void tell(struct pipeline *p, const struct capture_options *o,
-		 const char *path)
+		 struct folder *f)
 {
 	struct capture_progress now = {
 		.entries = p->change.entries,
@@ -115,11 +117,13 @@ static void tell(struct pipeline *p, const struct capture_options *o,
 		.bytes = p->change.bytes,
 		.stored = p->archive.stream ? stream_stored(p->archive.stream)
 					    : 0,
-		.path = path,
 	};
 
-	if (o->progress)
-		o->progress(o->context, &now);
+	if (!o->progress)
+		return;
+	if (f && !trail_go(&p->shown, f, "", 0))
+		now.path = (char *)p->shown.path.data;
+	o->progress(o->context, &now);
 }
 
 static void count_only(struct capture_result *r, const struct item *i)
@@ -152,7 +156,7 @@ static int drain(struct pipeline *p, const struct capture_options *o,
 			else if (!error)
 				error = archive_item(&p->archive, i);
 			if (++turn % PROGRESS_EVERY == 0)
-				tell(p, o, i->folder->path);
+				tell(p, o, i->folder);
 			item_close(i);
 		}
 		queue_give_back(&p->changed, b);

@@ -43,16 +43,11 @@ static bool pass_on(struct change *c, struct item *i)
 static void say(struct change *c, const struct item *i, const char *what,
 		int err)
 {
-	struct buffer path = {0};
+	char *path = folder_text(i->folder, i->name);
 
-	buffer_printf(&path, "%s%s%s", i->folder->path,
-		      i->folder->path_length && i->name_length ? "/" : "",
-		      i->name);
-	char *shown = text_name(path.data, path.length);
-	log_warning("%s: %s%s%s", shown ? shown : "?", what, err ? ": " : "",
+	log_warning("%s: %s%s%s", path ? path : "?", what, err ? ": " : "",
 		    err ? strerror(err) : "");
-	free(shown);
-	buffer_release(&path);
+	free(path);
 	c->problems++;
 }
 
@@ -448,8 +443,7 @@ static int find_old_folder(struct change *c, struct item *i)
 		return 0;
 	else
 		error = tree_lookup(c->catalog, c->newest, f->parent->old_node,
-				    f->path + f->name_offset,
-				    f->path_length - f->name_offset, &e);
+				    f->name, f->name_length, &e);
 	if (error == REEL_ENOENT)
 		return 0;
 	if (error)

@@ -125,32 +125,6 @@ int commit_fill(struct item *i, struct spool_node *n)
 
 /* ---- folders ---- */
 
-int commit_folder(struct folder *above, const char *name, struct folder **out)
-{
-	struct folder *f = calloc(1, sizeof(*f));
-	size_t length = strlen(name);
-	size_t before =
-		above && above->path_length ? above->path_length + 1 : 0;
-
-	if (!f || !(f->path = malloc(before + length + 1))) {
-		free(f);
-		return REEL_ENOMEM;
-	}
-	f->references = 1;
-	f->fd = -1;
-	f->whole = true;
-	f->parent = folder_get(above);
-	if (before) {
-		memcpy(f->path, above->path, before - 1);
-		f->path[before - 1] = '/';
-	}
-	memcpy(f->path + before, name, length + 1);
-	f->path_length = before + length;
-	f->name_offset = before;
-	*out = f;
-	return 0;
-}
-
 int commit_old_folder(struct commit_walk *w, struct item *i)
 {
 	struct folder *f = i->folder;
@@ -163,8 +137,7 @@ int commit_old_folder(struct commit_walk *w, struct item *i)
 		error = tree_directory(w->catalog, w->newest, TREE_ROOT, &e);
 	else if (f->parent->old_node)
 		error = tree_lookup(w->catalog, w->newest, f->parent->old_node,
-				    f->path + f->name_offset,
-				    f->path_length - f->name_offset, &e);
+				    f->name, f->name_length, &e);
 	if (error)
 		return error == REEL_ENOENT ? 0 : error;
 	i->had = true;
@@ -180,22 +153,4 @@ int commit_order(const void *a, size_t a_length, const void *b, size_t b_length)
 	int d = memcmp(a, b, a_length < b_length ? a_length : b_length);
 
 	return d ? d : (a_length > b_length) - (a_length < b_length);
-}
-
-int commit_path(const struct folder *f, const char *name, struct buffer *out)
-{
-	struct buffer path = {0};
-	int error = buffer_append(&path, f->path, f->path_length);
-	char *shown;
-
-	if (!error && f->path_length)
-		error = buffer_append(&path, "/", 1);
-	if (!error)
-		error = buffer_append(&path, name, strlen(name));
-	shown = error ? NULL : text_name(path.data, path.length);
-	if (shown)
-		error = buffer_append(out, shown, strlen(shown) + 1);
-	free(shown);
-	buffer_release(&path);
-	return error;
 }

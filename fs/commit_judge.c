@@ -7,15 +7,6 @@
 #include "fs/exclusion.h"
 #include "tape/error.h"
 
-static int path_of(const struct folder *f, const char *name, struct buffer *out)
-{
-	int error = buffer_append(out, f->path, f->path_length);
-
-	if (!error && f->path_length)
-		error = buffer_append(out, "/", 1);
-	return error ? error : buffer_append(out, name, strlen(name) + 1);
-}
-
 /* A name in a directory of the frozen tree: REEL_ENOENT. */
 static int find(struct commit_walk *w, uint64_t directory, uint64_t base,
 		const char *name, uint64_t *id)
@@ -94,11 +85,10 @@ static const struct rule *judge_kind(struct commit_walk *w,
 	return NULL;
 }
 
-int commit_judge(struct commit_walk *w, const struct folder *f,
-		 const char *name, const struct spool_node *n,
-		 struct rules_place *below, char **out)
+int commit_judge(struct commit_walk *w, struct folder *f, const char *name,
+		 const struct spool_node *n, struct rules_place *below,
+		 char **out)
 {
-	struct buffer path = {0};
 	const struct rule *rule;
 	int error;
 
@@ -110,12 +100,11 @@ int commit_judge(struct commit_walk *w, const struct folder *f,
 	}
 	if (!w->rules)
 		return 0;
-	error = path_of(f, name, &path);
+	error = trail_go(&w->trail, f, name, strlen(name));
 	if (error)
 		return error;
-	rule = rules_judge(w->rules, f->place, (char *)path.data,
-			   path.length - 1, S_ISDIR(n->mode), below);
-	buffer_release(&path);
+	rule = rules_judge(w->rules, f->place, (char *)w->trail.path.data,
+			   w->trail.path.length, S_ISDIR(n->mode), below);
 	if (!rule_excludes(rule))
 		rule = judge_kind(w, n);
 	if (!rule)

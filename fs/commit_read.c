@@ -73,13 +73,12 @@ static int read_item(struct commit_read *r, struct item *i)
 
 static void say_unread(const struct item *i, int error)
 {
-	struct buffer path = {0};
+	char *path = folder_text(i->folder, i->name);
 
-	commit_path(i->folder, i->name, &path);
 	log_error("%s: its bytes in the spool cannot be read: %s; nothing "
 		  "was committed",
-		  path.data ? (char *)path.data : "?", error_text(error));
-	buffer_release(&path);
+		  path ? path : "?", error_text(error));
+	free(path);
 }
 
 static int pass_on(struct commit_read *r, struct item *i)

@@ -22,21 +22,18 @@ bool visits_has_base(const struct visits *v, uint64_t directory);
 int commit_node(struct commit_walk *w, uint64_t id, struct spool_node *out);
 /* The node's metadata, and where its bytes are, into an item. */
 int commit_fill(struct item *i, struct spool_node *n);
-int commit_folder(struct folder *above, const char *name, struct folder **out);
 /* What the newest snapshot has at a folder's path, into its item. */
 int commit_old_folder(struct commit_walk *w, struct item *i);
 /* Order of names: bytes. */
 int commit_order(const void *a, size_t a_length, const void *b,
 		 size_t b_length);
-/* A path for messages, escaped, NUL-terminated. */
-int commit_path(const struct folder *f, const char *name, struct buffer *out);
 
 /* ---- commit_judge.c ---- */
 
 /* *rule is the text of the rule that leaves a name out (heap), or NULL. */
-int commit_judge(struct commit_walk *w, const struct folder *f,
-		 const char *name, const struct spool_node *n,
-		 struct rules_place *below, char **rule);
+int commit_judge(struct commit_walk *w, struct folder *f, const char *name,
+		 const struct spool_node *n, struct rules_place *below,
+		 char **rule);
 /* What is dirty below a directory that is left out is left out, too. */
 int commit_exclude_below(struct commit_walk *w, uint64_t directory);
 

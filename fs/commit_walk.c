@@ -79,17 +79,18 @@ struct emission {
 static int leave_out(struct commit_walk *w, const struct emission *e,
 		     const struct spool_node *n, const char *rule)
 {
-	struct buffer path = {0};
 	int error = 0;
 
 	w->excluded++;
 	if (w->options->excluded) {
-		error = commit_path(e->level->folder, e->name, &path);
-		if (!error)
-			w->options->excluded(w->options->context,
-					     (char *)path.data, rule);
+		char *path = folder_text(e->level->folder, e->name);
+
+		if (path)
+			w->options->excluded(w->options->context, path, rule);
+		else
+			error = REEL_ENOMEM;
+		free(path);
 	}
-	buffer_release(&path);
 	if (!error)
 		error = live_excluded(w->live, e->level->id, e->name, e->length,
 				      n->id, w->frozen->change);
@@ -438,8 +439,8 @@ static int enter(struct commit_walk *w, struct level **top, uint64_t id,
 	struct item *i = NULL;
 	int error = l ? commit_node(w, id, &n) : REEL_ENOMEM;
 
-	if (!error)
-		error = commit_folder(above, name, &l->folder);
+	if (!error && !(l->folder = folder_new(above, name, -1)))
+		error = REEL_ENOMEM;
 	if (!error && !(i = item_new(ITEM_FOLDER, l->folder, "", 0)))
 		error = REEL_ENOMEM;
 	if (!error)
@@ -507,6 +508,7 @@ int commit_walk_run(struct commit_walk *w)
 		w->error = walk(w);
 	w->error = put_late(w, w->error);
 	visits_free(w->visits);
+	trail_release(&w->trail);
 	if (!w->error && !outlet_flush(&w->out))
 		w->error = REEL_ESTOPPED;
 	queue_end(w->out.queue);

@@ -22,6 +22,7 @@ struct commit_walk {
 	int error;
 	struct buffer later; /* struct item * each */
 	struct visits *visits;
+	struct trail trail; /* to the name being judged */
 };
 
 /* Walks, then ends the queue. Returns w->error. */

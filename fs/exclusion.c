@@ -22,24 +22,14 @@ bool exclusion_is_signature(const char head[EXCLUSION_SIGNATURE])
 	return !memcmp(head, cache_signature, EXCLUSION_SIGNATURE);
 }
 
-int exclusion_enter(struct exclusion *e, const char *path, size_t length,
-		    struct rules_place above, int fd)
+int exclusion_enter(struct exclusion *e, struct folder *f)
 {
-	int error;
-
-	e->path.length = 0;
-	e->above = above;
-	e->fd = fd;
-	error = buffer_append(&e->path, path, length);
-	if (!error && length)
-		error = buffer_append(&e->path, "/", 1);
-	e->prefix = e->path.length;
-	return error;
+	return e->rules ? trail_go(&e->trail, f, "", 0) : 0;
 }
 
 void exclusion_release(struct exclusion *e)
 {
-	buffer_release(&e->path);
+	trail_release(&e->trail);
 }
 
 static bool is_signed(int directory, const char *path)
@@ -65,8 +55,9 @@ static bool is_tagged(const struct exclusion *e, const char *name)
 
 		snprintf(path, sizeof(path), "%s/%s", name, rule->argument);
 		if (exclusion_is_cache_tag(rule->argument)
-			    ? is_signed(e->fd, path)
-			    : !fstatat(e->fd, path, &st, AT_SYMLINK_NOFOLLOW))
+			    ? is_signed(e->trail.at->fd, path)
+			    : !fstatat(e->trail.at->fd, path, &st,
+				       AT_SYMLINK_NOFOLLOW))
 			return true;
 	}
 	return false;
@@ -81,11 +72,11 @@ bool exclusion_covers(struct exclusion *e, const char *name,
 	*below = (struct rules_place){0};
 	if (!e->rules)
 		return false;
-	e->path.length = e->prefix;
-	if (buffer_append(&e->path, name, strlen(name)))
+	if (trail_go(&e->trail, e->trail.at, name, strlen(name)))
 		return false;
-	rule = rules_judge(e->rules, e->above, (const char *)e->path.data,
-			   e->path.length, directory, below);
+	rule = rules_judge(e->rules, e->trail.at->place,
+			   (const char *)e->trail.path.data,
+			   e->trail.path.length, directory, below);
 	if (rule_excludes(rule))
 		return true;
 	if (st->stx_attributes & STATX_ATTR_NODUMP &&

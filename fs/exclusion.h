@@ -4,21 +4,16 @@
 
 #include <sys/stat.h>
 #include "catalog/rules.h"
-#include "tape/buffer.h"
+#include "fs/folder.h"
 
 struct exclusion {
 	const struct rules *rules; /* sealed; NULL: nothing is left out */
-	struct buffer path;	   /* the present directory's, with a slash */
-	size_t prefix;
-	struct rules_place above;
-	int fd; /* the directory */
+	struct trail trail;	   /* to the present name */
 };
 
-/* A walk comes to the names of a directory: its path, relative to the root of
- * the set, its judgement and its descriptor, borrowed. */
-int exclusion_enter(struct exclusion *e, const char *path, size_t length,
-		    struct rules_place above, int fd);
-/* Whether a name in it is left out; *below is for exclusion_enter. */
+/* A walk comes to the names of a directory. */
+int exclusion_enter(struct exclusion *e, struct folder *f);
+/* Whether a name in it is left out; *below is for a folder of its own. */
 bool exclusion_covers(struct exclusion *e, const char *name,
 		      const struct statx *st, struct rules_place *below);
 void exclusion_release(struct exclusion *e);

@@ -4,30 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct folder *folder_get(struct folder *f)
-{
-	if (f)
-		atomic_fetch_add_explicit(&f->references, 1,
-					  memory_order_relaxed);
-	return f;
-}
-
-void folder_put(struct folder *f)
-{
-	while (f && atomic_fetch_sub_explicit(&f->references, 1,
-					      memory_order_acq_rel) == 1) {
-		struct folder *parent = f->parent;
-
-		if (f->fd >= 0)
-			close(f->fd);
-		buffer_release(&f->xattrs);
-		free(f->past_nodes);
-		free(f->path);
-		free(f);
-		f = parent;
-	}
-}
-
 struct item *item_new(enum item_kind kind, struct folder *folder,
 		      const char *name, size_t length)
 {

@@ -11,12 +11,10 @@
 #define REEL_FS_ITEM_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include "catalog/rules.h"
-#include "catalog/tree.h"
+#include "fs/folder.h"
 #include "tape/buffer.h"
 
 #define BATCH_ITEMS 128
@@ -24,37 +22,6 @@
 #define QUEUE_DEPTH 12
 /* Files up to this size are read whole, ahead of the archive. */
 #define ITEM_SMALL (256u << 10)
-
-/* A directory being walked. Counted: held by its items and its children. */
-struct folder {
-	atomic_uint references;
-	struct folder *parent;	  /* NULL: the root */
-	int fd;			  /* open while it is held */
-	bool whole;		  /* all its names are listed (not just some) */
-	struct rules_place place; /* what rules say of all below it */
-	char *path;		  /* "" is the root */
-	size_t path_length;
-	size_t name_offset; /* of its name in path */
-	/* set by change */
-	uint64_t old_node; /* in the newest snapshot; 0: none */
-	/* set by archive */
-	uint64_t node;
-	bool in_archive; /* has a member in this session */
-	bool in_meta;
-	bool hands_on; /* had a default ACL before this session */
-	bool unnamed;  /* the root, when "." was not named: no member */
-	bool noted;    /* but its metadata, which no session before has */
-	struct inode_row row;
-	struct buffer xattrs;
-	char *target;
-	/* set by stale: every directory that ever stood here */
-	bool past_known;
-	uint64_t *past_nodes;
-	size_t past_count;
-};
-
-struct folder *folder_get(struct folder *f);
-void folder_put(struct folder *f); /* accepts NULL */
 
 enum item_kind {
 	ITEM_FOLDER,  /* item->folder itself begins */

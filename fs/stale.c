@@ -26,24 +26,32 @@ static int add_node(void *context, const struct entry_row *e)
 	return 0;
 }
 
-/* Every directory that ever stood at a folder's path. */
-static int find_nodes(struct catalog *c, struct folder *f)
+/* Every directory that ever stood at a folder's path; those of its parent are
+ * known. */
+static int find_here(struct catalog *c, struct folder *f)
 {
 	struct entry_row root = {.node = TREE_ROOT};
+	struct folder *above = f->parent;
+	int error = above ? 0 : add_node(f, &root);
+
+	for (size_t n = 0; above && !error && n < above->past_count; n++)
+		error = tree_versions(c, above->past_nodes[n], f->name,
+				      f->name_length, add_node, f);
+	f->past_known = !error;
+	return error;
+}
+
+static int find_nodes(struct catalog *c, struct folder *f)
+{
+	struct folder *top = NULL;
 	int error = 0;
 
-	if (f->past_known)
-		return 0;
-	if (!f->parent)
-		error = add_node(f, &root);
-	else
-		error = find_nodes(c, f->parent);
-	for (size_t n = 0; f->parent && !error && n < f->parent->past_count;
-	     n++)
-		error = tree_versions(
-			c, f->parent->past_nodes[n], f->path + f->name_offset,
-			f->path_length - f->name_offset, add_node, f);
-	f->past_known = !error;
+	for (; f && !f->past_known; f = f->parent) {
+		f->next = top;
+		top = f;
+	}
+	for (; !error && top; top = top->next)
+		error = find_here(c, top);
 	return error;
 }
 

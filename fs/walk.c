@@ -43,29 +43,33 @@ struct level {
 	dev_t device;
 };
 
-static void problem(struct walk *w, const char *path, size_t length,
+static void problem(struct walk *w, const struct folder *f, const char *name,
 		    const char *what)
 {
-	char *name = text_name(path, length);
+	char *path = folder_text(f, name);
 
-	log_warning("%s: %s", name ? name : "?", what);
-	free(name);
+	log_warning("%s: %s", path ? path : "?", what);
+	free(path);
 	w->problems++;
+}
+
+static void note(const struct folder *f, const char *name, const char *what)
+{
+	char *path = folder_text(f, name);
+
+	log_note("%s: %s", path ? path : name, what);
+	free(path);
 }
 
 /* "cannot open", said of a name in a folder, with errno's text. */
 static void name_problem(struct walk *w, const struct folder *f,
 			 const char *name, const char *what)
 {
-	struct buffer path = {0};
 	const char *reason = strerror(errno);
+	char *path = folder_text(f, name);
 
-	buffer_printf(&path, "%s%s%s", f ? f->path : "",
-		      f && f->path_length ? "/" : "", name);
-	char *shown = text_name(path.data, path.length);
-	log_warning("%s: %s: %s; left out", shown ? shown : name, what, reason);
-	free(shown);
-	buffer_release(&path);
+	log_warning("%s: %s: %s; left out", path ? path : name, what, reason);
+	free(path);
 	w->problems++;
 }
 
@@ -103,8 +107,7 @@ static int listing_take(struct listing *l, const char *at, ssize_t length)
 static const char *stored_name(const char *reserved, const struct folder *f,
 			       const char *name, char *room)
 {
-	return f && f->path_length ? name
-				   : reserved_stored(reserved, name, room);
+	return f && f->parent ? name : reserved_stored(reserved, name, room);
 }
 
 static int compare_stored(const void *a, const void *b, void *reserved)
@@ -154,32 +157,6 @@ static int listing_read(int fd, struct listing *l, const char *reserved)
 	return error;
 }
 
-static struct folder *folder_new(struct folder *parent, const char *name,
-				 int fd)
-{
-	struct folder *f = calloc(1, sizeof(*f));
-	size_t length = strlen(name);
-	size_t before =
-		parent && parent->path_length ? parent->path_length + 1 : 0;
-
-	if (!f || !(f->path = malloc(before + length + 1))) {
-		free(f);
-		close(fd);
-		return NULL;
-	}
-	f->references = 1;
-	f->fd = fd;
-	f->parent = folder_get(parent);
-	if (before) {
-		memcpy(f->path, parent->path, before - 1);
-		f->path[before - 1] = '/';
-	}
-	memcpy(f->path + before, name, length + 1);
-	f->path_length = before + length;
-	f->name_offset = before;
-	return f;
-}
-
 static int put(struct walk *w, struct item *i)
 {
 	if (!i)
@@ -204,7 +181,7 @@ static int put_name(struct walk *w, struct folder *f, const char *name,
 	if (!i)
 		return REEL_ENOMEM;
 	if (as != name) {
-		problem(w, name, strlen(name),
+		problem(w, f, name,
 			"is the set's reserved name; stored "
 			"with " RESERVED_ESCAPE " behind it");
 		i->escape = sizeof(RESERVED_ESCAPE) - 1;
@@ -220,7 +197,7 @@ static bool can_store(struct walk *w, const struct folder *f, const char *name)
 
 	if (strlen(stored_name(w->reserved, f, name, room)) <= NAME_MAX)
 		return true;
-	problem(w, name, strlen(name),
+	problem(w, f, name,
 		"is the set's reserved name, and too long to be stored "
 		"with " RESERVED_ESCAPE
 		" behind it; left out: give it another name");
@@ -249,16 +226,11 @@ static int take_name(struct walk *w, struct folder *f, const char *name,
 		return 0;
 	}
 	if (avoided(w, &st)) {
-		log_note("%s%s%s: the set itself; left out", f->path,
-			 f->path_length ? "/" : "", name);
+		note(f, name, "the set itself; left out");
 		return 0;
 	}
 	if (S_ISSOCK(st.stx_mode)) {
-		char *shown = text_name(name, strlen(name));
-
-		log_note("%s%s%s: socket ignored", f->path,
-			 f->path_length ? "/" : "", shown ? shown : "?");
-		free(shown);
+		note(f, name, "socket ignored");
 		return 0;
 	}
 	if (place && exclusion_covers(&w->exclusion, name, &st, place)) {
@@ -275,21 +247,19 @@ static int take_name(struct walk *w, struct folder *f, const char *name,
 static int list_folder(struct walk *w, struct level *l)
 {
 	struct listing names;
-	bool root = !l->folder->path_length;
+	bool root = !l->folder->parent;
 	int error =
 		listing_read(l->folder->fd, &names, root ? w->reserved : NULL);
 
 	if (error == REEL_ENOMEM)
 		return error;
 	if (error) {
-		problem(w, l->folder->path, l->folder->path_length,
+		problem(w, l->folder, "",
 			"cannot be listed; what the set has of it stays");
 		l->folder->whole = false;
 		return 0;
 	}
-	error = exclusion_enter(&w->exclusion, l->folder->path,
-				l->folder->path_length, l->folder->place,
-				l->folder->fd);
+	error = exclusion_enter(&w->exclusion, l->folder);
 	for (size_t n = 0; !error && n < names.count; n++) {
 		struct rules_place place;
 		bool is_dir;

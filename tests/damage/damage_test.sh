@@ -5,10 +5,11 @@
 #
 # FLIPS (30) flips of each kind, SEED (1) says which. For each flip of a
 # volume: verify ends with 5, and names every file that can no longer be
-# restored as it was; what is restored is right to the byte; a flip that hits
-# one uncompressed file names that file and no other. For each flip of the
+# restored as it was, from either snapshot, and no file whose bytes are whole;
+# what is restored is right to the byte. For each flip of the
 # catalogue: no crash, and either the right answer or a message; names that
-# are other than they were are noticed by verify.
+# are other than they were are noticed by verify, and so is what would be
+# restored wrongly.
 set -u
 LC_ALL=C
 reel=$(realpath "$1")
@@ -92,8 +93,9 @@ crashed()
 	[ "$1" -ge 128 ] && [ "$1" -ne 130 ]
 }
 
-# Differences of what was restored from what should have been.
-compare_restored() # WHERE
+# Differences of what was restored from what should have been; the paths of
+# files that are not as they were are added to `lost`.
+compare_restored() # WHERE SNAPSHOT
 {
 	local line path
 	sums "$work/restored" >"$work/have"
@@ -101,12 +103,36 @@ compare_restored() # WHERE
 		path=${line#*  ./}
 		[ "$path" = "$line" ] && continue
 		path=${path% }
+		printf '%s\n' "$path" >>"$work/lost"
 		if cut -c 67- "$work/have" | grep -qxF "./$path"; then
-			fail "$1: $path has wrong bytes"
+			fail "$1: $path of session $2 has wrong bytes"
 		elif ! named "$path"; then
-			fail "$1: $path is gone, verify did not name it"
+			fail "$1: $path of session $2 is gone," \
+				"verify did not name it"
 		fi
-	done < <(comm -23 <(sort "$work/want") <(sort "$work/have"))
+	done < <(comm -23 <(sort "$work/want-$2") <(sort "$work/have"))
+}
+
+# A file whose bytes verify called damaged is whole in no snapshot.
+compare_named() # WHERE
+{
+	local path
+	while IFS= read -r path; do
+		grep -qxF "$path" "$work/lost" ||
+			fail "$1: verify named $path, which restores whole"
+	done < <(sed -n 's/^{"path":"\([^"]*\)".*"its content is damaged".*/\1/p' \
+		"$work/said" | sort -u)
+}
+
+restore_damaged() # SET WHERE SNAPSHOT
+{
+	local rc
+	rm -rf "$work/restored"
+	"$reel" restore "$1@$3" --to "$work/restored" >/dev/null \
+		2>"$work/errors"
+	rc=$?
+	crashed $rc && fail "$2: restore ended with $rc"
+	compare_restored "$2" "$3"
 }
 
 try_volume() # SET FILE
@@ -122,13 +148,27 @@ try_volume() # SET FILE
 	[ $rc -eq 5 ] || fail "$where: verify ended with $rc"
 	! grep -q '"volume": *0[,}]' "$work/said" ||
 		fail "$where: verify names no volume"
+	: >"$work/lost"
+	restore_damaged "$1" "$where" 1
+	restore_damaged "$1" "$where" 2
+	compare_named "$where"
+	flip "$2" "$offset" "$bit"
+}
+
+# What is restored through a catalogue that verify calls whole is right.
+restore_flipped() # SET WHERE VERIFIED
+{
+	local rc
 	rm -rf "$work/restored"
-	"$reel" restore "$1" --to "$work/restored" >/dev/null \
+	timeout 60 "$reel" restore "$1" --to "$work/restored" >/dev/null \
 		2>"$work/errors"
 	rc=$?
-	crashed $rc && fail "$where: restore ended with $rc"
-	compare_restored "$where"
-	flip "$2" "$offset" "$bit"
+	crashed $rc && fail "$2: restore ended with $rc"
+	[ $rc -eq 124 ] && fail "$2: restore hangs"
+	[ "$3" -ne 0 ] && return
+	[ $rc -eq 0 ] || fail "$2: restore ended with $rc, verify with 0"
+	sums "$work/restored" | cmp -s - "$work/want-2" ||
+		fail "$2: restored wrongly, verify ended with 0"
 }
 
 try_catalog() # SET
@@ -155,6 +195,7 @@ try_catalog() # SET
 	[ $rc -eq 5 ] || cmp -s "$work/names" "$work/want-names" ||
 		fail "catalog.db offset $offset bit $bit: other names," \
 			"verify ended with $rc"
+	restore_flipped "$1" "catalog.db offset $offset bit $bit" $rc
 	flip "$1/catalog.db" "$offset" "$bit"
 }
 
@@ -165,14 +206,18 @@ try_set() # COMPRESSION
 	make_tree "$work/tree"
 	"$reel" init "$set" --compress "$1" || die "init"
 	"$reel" backup "$set" -C "$work/tree" . >/dev/null || die "backup"
+	sums "$work/tree" >"$work/want-1"
 	change_tree "$work/tree"
 	"$reel" backup "$set" -C "$work/tree" . >/dev/null || die "backup"
 	"$reel" verify "$set" >/dev/null || die "verify of a whole set"
-	rm -rf "$work/restored"
-	"$reel" restore "$set" --to "$work/restored" >/dev/null ||
-		die "restore of a whole set"
-	sums "$work/restored" >"$work/want"
-	sums "$work/tree" | cmp -s - "$work/want" || die "restored wrongly"
+	sums "$work/tree" >"$work/want-2"
+	for i in 1 2; do
+		rm -rf "$work/restored"
+		"$reel" restore "$set@$i" --to "$work/restored" >/dev/null ||
+			die "restore of a whole set"
+		sums "$work/restored" | cmp -s - "$work/want-$i" ||
+			die "restored wrongly"
+	done
 	volumes=("$set"/volumes/*)
 	for i in $(seq 1 "$flips"); do
 		try_volume "$set" "${volumes[RANDOM % ${#volumes[@]}]}"
@@ -188,5 +233,6 @@ mkdir -p "$work" || die "$work"
 work=$(realpath "$work")
 try_set none
 try_set zstd
-echo "damage: $((4 * flips)) flips (seed $seed), $failures failures"
+echo "damage: $((2 * flips)) flips of volumes, $((2 * flips)) of catalogues" \
+	"(seed $seed), $failures failures"
 [ "$failures" -eq 0 ]
