@@ -16,8 +16,8 @@ int places_own(struct catalog *c, struct cartridge_table *out);
 /* The number that the first cartridge of a new copy gets; REEL_ERANGE: there
  * are too many copies. */
 int places_new_line(struct catalog *c, uint32_t *line);
-/* Every copy of a volume: *out (heap) by cartridge; REEL_ENOENT when the
- * volume lies nowhere (not logged). */
+/* Every copy of a volume, or its parts: *out (heap) by cartridge; REEL_ENOENT
+ * when the volume lies nowhere (not logged). */
 int places_of(struct catalog *c, uint32_t volume, struct place **out,
 	      size_t *count);
 /* A cartridge by its number; released by the caller. REEL_ENOENT. */

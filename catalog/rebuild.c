@@ -186,6 +186,7 @@ static int take_cartridges(struct rebuild *b, bool all)
 {
 	struct cartridge_table t = {0};
 	uint32_t first = 0;
+	bool ends = false;
 	int error = tapes_gather(b->set, b->fresh, all, &b->incomplete);
 
 	if (!error)
@@ -199,10 +200,14 @@ static int take_cartridges(struct rebuild *b, bool all)
 		bool trailer;
 
 		first = m.first_volume;
-		/* copies of a volume stand together */
-		if (!p->last || (n + 1 < t.place_count &&
-				 t.places[n + 1].volume == p->volume))
+		ends |= p->last;
+		/* copies and parts of a volume stand together */
+		if (n + 1 < t.place_count &&
+		    t.places[n + 1].volume == p->volume)
 			continue;
+		if (!ends)
+			continue;
+		ends = false;
 		trailer = !media_read_trailer(b->set, p->volume, &m);
 		error = take_session(b, &m, trailer);
 		first = 0;

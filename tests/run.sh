@@ -169,6 +169,8 @@ step tape-set 3000 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
 step tape-media 150 bash tests/tape/media_test.sh "$reel" "$work/tape-media"
 step tape-copies 150 bash tests/tape/copies_test.sh "$asan" \
 	"$work/tape-copies"
+step tape-parts 600 bash tests/tape/parts_test.sh "$asan" "$work/tape-parts" \
+	$long
 step tape-append 600 bash tests/tape/append_crash_test.sh "$reel" \
 	"$work/tape-append" $long
 step tape-cartridge 300 bash tests/tape/cartridge_test.sh "$asan" \
