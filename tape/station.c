@@ -51,7 +51,7 @@ static int take_names(struct station *s, const struct station_options *o)
 
 		if (!name)
 			return REEL_ENOMEM;
-		s->changers[s->changer_count] = name;
+		s->changers[s->changer_count].name = name;
 	}
 	return 0;
 }
@@ -92,7 +92,7 @@ void station_close(struct station *s)
 		free(s->drives[n].image);
 	}
 	for (size_t n = 0; n < s->changer_count; n++)
-		free(s->changers[n]);
+		free(s->changers[n].name);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->robot);

@@ -83,6 +83,11 @@ void station_pull_in(struct station *s);
  * drive has it; REEL_EBUSY: it is in use; both said. */
 int station_unload(struct station *s, const char *which);
 
+/* By a changer: `what` is a barcode, or the number of the slot or drive where
+ * it lies, `to` such a number in the same changer. It is taken out of its
+ * drive, and pulled into one. REEL_ENOENT, REEL_EEXIST, REEL_EBUSY; said. */
+int station_move(struct station *s, const char *what, const char *to);
+
 /* What a person is waited for now: a line for each wait, ended by a line feed,
  * as much as there is room for; "" nothing. */
 void station_needed(struct station *s, char *text, size_t room);

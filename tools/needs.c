@@ -9,19 +9,34 @@
 #include "tape/error.h"
 
 #define OR	    " or "
+#define BARCODE	    " (barcode "
 #define NEEDS_LIMIT (1u << 20) /* volumes of a session */
 
-/* Names of cartridges have no blanks. */
+/* Whether `text` of that length is this name, or the name of a cartridge
+ * ("NAME (barcode CODE)"), or its barcode. Neither has blanks. */
+static bool is_called(const char *text, size_t length, const char *name)
+{
+	const size_t n = strlen(name), more = sizeof(BARCODE) - 1;
+
+	if (length == n && !memcmp(text, name, n))
+		return true;
+	if (length <= more + 1 || text[length - 1] != ')' || !n)
+		return false;
+	if (length > n + more && !memcmp(text, name, n) &&
+	    !memcmp(text + n, BARCODE, more))
+		return true;
+	return length > n + 1 + more &&
+	       !memcmp(text + length - 1 - n, name, n) &&
+	       !memcmp(text + length - 1 - n - more, BARCODE, more);
+}
+
 static bool is_one_of(const char *names, const char *name)
 {
-	const size_t length = strlen(name);
-
 	for (const char *end; (end = strstr(names, OR));
 	     names = end + strlen(OR))
-		if ((size_t)(end - names) == length &&
-		    !memcmp(names, name, length))
+		if (is_called(names, (size_t)(end - names), name))
 			return true;
-	return !strcmp(names, name);
+	return is_called(names, strlen(names), name);
 }
 
 bool needs_have(const struct needs *n, const char *name)
