@@ -11,6 +11,7 @@
 #include "catalog/discard.h"
 #include "catalog/media.h"
 #include "catalog/places.h"
+#include "catalog/set_config.h"
 #include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -420,6 +421,41 @@ static void say_missing(const struct import *i, struct import_found *found)
 	}
 }
 
+/* Whose cartridges the set writes on with: those that go furthest, the set's
+ * own rather than a copy's. */
+static uint32_t best_line(const struct cartridge_table *t)
+{
+	uint32_t best = 0, newest = 0;
+
+	for (size_t n = 0; n < t->place_count; n++) {
+		const struct place *p = &t->places[n];
+		uint32_t line = cartridge_line(p->cartridge);
+
+		if (!p->last || p->session < newest ||
+		    (p->session == newest && line >= best))
+			continue;
+		best = line;
+		newest = p->session;
+	}
+	return best;
+}
+
+static int choose_line(struct import *i)
+{
+	struct set_config *c = &i->set->config;
+	const uint32_t line = best_line(&i->known);
+	char text[16];
+	int error;
+
+	if (!line || line == cartridge_line(c->line))
+		return 0;
+	snprintf(text, sizeof(text), "%u", (unsigned)line);
+	error = set_config_append(i->set->directory, "first-cartridge", text);
+	if (!error)
+		c->line = line;
+	return error;
+}
+
 int import_finish(struct import *i, struct import_found *found)
 {
 	int error;
@@ -428,7 +464,9 @@ int import_finish(struct import *i, struct import_found *found)
 	if (!i->set)
 		return REEL_EMEDIUM;
 	drop_unfinished(&i->known, found);
-	error = make_catalogue(i, found);
+	error = choose_line(i);
+	if (!error)
+		error = make_catalogue(i, found);
 	if (!error && !found->sessions && found->incomplete) {
 		log_error("not one session could be taken in");
 		error = found->endless ? REEL_EMEDIUM : REEL_EDAMAGED;

@@ -462,6 +462,60 @@ int places_put_copy(struct catalog *c, uint32_t line,
 	return end(c, error);
 }
 
+static bool has_cartridge(const struct cartridge_table *t, uint32_t number)
+{
+	for (size_t n = 0; n < t->cartridge_count; n++)
+		if (t->cartridges[n].number == number)
+			return true;
+	return false;
+}
+
+static bool has_session(struct catalog *c, const struct place *p)
+{
+	struct session_row row;
+	bool same;
+
+	if (catalog_session(c, p->session, &row))
+		return false;
+	same = row.time == p->session_time;
+	session_row_release(&row);
+	return same;
+}
+
+int places_keep_copies(struct catalog *c, struct catalog *old, unsigned *kept)
+{
+	const uint32_t own = cartridge_line(c->set->config.line);
+	struct cartridge_table have = {0}, t = {0};
+	size_t cartridges = 0, places = 0;
+	int error = places_table(c, &have);
+
+	if (!error)
+		error = places_table(old, &t);
+	for (size_t n = 0; !error && n < t.place_count; n++) {
+		const struct place p = t.places[n];
+
+		if (cartridge_line(p.cartridge) != own &&
+		    !has_cartridge(&have, p.cartridge) && has_session(c, &p))
+			t.places[places++] = p;
+	}
+	t.place_count = places;
+	for (size_t n = 0; !error && n < t.cartridge_count; n++) {
+		const struct cartridge_label l = t.cartridges[n];
+
+		if (cartridge_line(l.number) != own &&
+		    !has_cartridge(&have, l.number))
+			t.cartridges[cartridges++] = l;
+	}
+	if (!error && cartridges) {
+		t.cartridge_count = cartridges;
+		error = places_add(c, &t);
+	}
+	*kept = error ? 0 : (unsigned)cartridges;
+	cartridge_table_release(&have);
+	cartridge_table_release(&t);
+	return error;
+}
+
 int places_full(struct catalog *c, uint32_t *number)
 {
 	int64_t n;

@@ -30,6 +30,9 @@ int places_set_full(struct catalog *c, uint32_t number);
 /* Adds what the table has and the catalogue lacks, in one transaction. A row
  * that it has already is replaced. `c` is open for writing. */
 int places_add(struct catalog *c, const struct cartridge_table *t);
+/* Adds what `old` has of copies' cartridges that `c` does not know at all, as
+ * far as it is of sessions that `c` has. *kept: how many. */
+int places_keep_copies(struct catalog *c, struct catalog *old, unsigned *kept);
 /* All that is known of the copy `line` is what the table has, and nothing else.
  */
 int places_put_copy(struct catalog *c, uint32_t line,

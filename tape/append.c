@@ -348,6 +348,10 @@ static int begin_new(struct append *a)
 	int error = station_get_blank(o->station, o->overwrite, o->stop,
 				      &a->drive, barcode);
 
+	if (!error && o->overwrite && station_is_blank(o->station, a->drive))
+		log_note("cartridge %s was not written over: there is a blank "
+			 "one in %s, which is taken",
+			 o->overwrite, drive_name(a->drive));
 	o->overwrite = NULL; /* one alone */
 	return error ? error : begin_label(a, barcode);
 }

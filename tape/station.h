@@ -25,6 +25,9 @@ struct station_options {
 	size_t drive_count;
 	const char *const *changers;
 	size_t changer_count;
+	/* more drives: no cartridge is begun in them */
+	const char *const *readers;
+	size_t reader_count;
 	unsigned timeout; /* seconds to wait for a cartridge; 0: not at all;
 			     STATION_FOREVER */
 	bool read_only;
@@ -66,6 +69,8 @@ int station_get_or(struct station *s, const struct cartridge_label *want,
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE]);
+/* Whether what station_get_blank gave is blank, and not what was named. */
+bool station_is_blank(struct station *s, const struct drive *d);
 /* Gives a drive back, and closes it unless somebody waits. */
 void station_put(struct station *s, struct drive *d);
 /* Its cartridge is now another (a label was written). */

@@ -54,7 +54,8 @@ static struct station_drive *choose(struct station_fetching *f)
 		struct station_drive *d = &s->drives[n];
 		bool empty;
 
-		if (d->held || !d->paired || d->changer != f->number)
+		if (d->held || !d->paired || d->changer != f->number ||
+		    !station_may_use(f->want, d))
 			continue;
 		empty = d->seen.content == STATION_EMPTY;
 		if (!best || (empty && best->seen.content != STATION_EMPTY) ||
@@ -201,7 +202,7 @@ static int try_drive(struct station_fetching *f, const struct scsi_element *e,
 	bool free;
 	int error;
 
-	if (!d)
+	if (!d || !station_may_use(f->want, d))
 		return REEL_ENOENT;
 	pthread_mutex_lock(&f->station->lock);
 	free = !d->held && d->seen.content == STATION_EMPTY;

@@ -72,12 +72,17 @@ static const char *content_text(const struct station_drive *d)
 void station_describe(const struct station *s, const struct station_want *w,
 		      char *text, size_t room)
 {
+	const char *before = "; ";
+
 	*text = '\0';
 	add_wanted(w, text, room);
 	for (size_t n = 0; n < s->drive_count; n++) {
 		const struct station_drive *d = &s->drives[n];
 
-		add(text, room, n ? ", " : "; ");
+		if (!station_may_use(w, d))
+			continue;
+		add(text, room, before);
+		before = ", ";
 		add(text, room, d->name);
 		add(text, room, " ");
 		add(text, room, content_text(d));

@@ -104,7 +104,8 @@ bool station_has_drives(const struct station_fetching *f)
 	struct station *s = f->station;
 
 	for (size_t n = 0; n < s->drive_count; n++)
-		if (s->drives[n].paired && s->drives[n].changer == f->number)
+		if (s->drives[n].paired && s->drives[n].changer == f->number &&
+		    station_may_use(f->want, &s->drives[n]))
 			return true;
 	return false;
 }

@@ -33,6 +33,7 @@ struct station_stamp {
 struct station_drive {
 	char *name;
 	char *image;	     /* path; NULL: no image */
+	bool reader;	     /* no cartridge is begun in it */
 	bool held;	     /* by a holder, or by who looks into it */
 	bool looked_into;    /* held for a moment by who changes what is below
 				without the lock; nobody else reads that */
@@ -124,6 +125,8 @@ struct station_fetching {
 };
 
 bool station_fits(const struct station_want *w, const struct station_seen *s);
+bool station_may_use(const struct station_want *w,
+		     const struct station_drive *d);
 bool station_stopped(const struct station *s, const struct station_want *w);
 int64_t station_now(void); /* ns */
 

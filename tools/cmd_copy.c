@@ -51,6 +51,8 @@ static int make_other(struct copying *m, const char *path)
 	c.drive_count = m->like.drive_count;
 	c.changers = m->like.changers;
 	c.changer_count = m->like.changer_count;
+	c.copy_drives = NULL;
+	c.copy_drive_count = 0;
 	if (m->like.block_size || !c.block_size)
 		c.block_size = m->like.block_size ? m->like.block_size
 						  : CARTRIDGE_BLOCK;
