@@ -21,6 +21,7 @@ struct copy {
 	struct frame_codec *codec;
 	struct frame *frames; /* of the session */
 	size_t count, room;
+	uint64_t seen;		 /* of the volume: frames before are checked */
 	uint8_t *stored, *plain; /* FRAME_LIMIT each */
 };
 
@@ -31,12 +32,16 @@ static int stopped(const struct copy *k)
 	return stop_is_set(k->options->stop) ? REEL_ESTOPPED : 0;
 }
 
-static int pass(struct copy *k, const void *data, size_t length)
+/* `cut`: behind it the volume may be cut. */
+static int pass(struct copy *k, const void *data, size_t length, bool cut)
 {
+	const struct copy_sink_ops *ops = k->sink->ops;
 	int error = stopped(k);
 
 	if (!error)
-		error = k->sink->ops->write(k->sink, data, length);
+		error = ops->write(k->sink, data, length);
+	if (!error && cut && ops->cut)
+		error = ops->cut(k->sink);
 	k->progress.done += length;
 	if (!error && k->options->progress)
 		k->options->progress(k->options->context, &k->progress);
@@ -50,29 +55,44 @@ static int fetch(struct copy *k, uint32_t volume, uint64_t at, size_t length)
 				    length, k->options->stop);
 
 	if (error == REEL_EMEDIUM && !k->source->medium->tape) {
-		medium_name(k->source->medium, volume, name);
+		medium_name(k->source->medium, volume, at, name);
 		log_error("%s is missing; put it back into the set's volumes/",
 			  name);
 	} else if (error && error != REEL_ESTOPPED && error != REEL_EMEDIUM) {
-		medium_name(k->source->medium, volume, name);
+		medium_name(k->source->medium, volume, at, name);
 		log_error("%s, byte %llu: %s", name, (unsigned long long)at,
 			  error_text(error));
 	}
 	return error;
 }
 
-/* Bytes that are in no frame: index, end member, seek table. */
+/* How much of what was fetched may be cut off: whole frames, or as it is. */
+static size_t cut_off(const struct copy *k, size_t length)
+{
+	return k->source->config.compression == COMPRESSION_NONE
+		       ? length
+		       : frame_whole(k->stored, length);
+}
+
+/* Bytes that are in no frame that the catalogue knows: index, end member, seek
+ * table. A seek table may be longer than a chunk, and is not cut. */
 static int copy_plain(struct copy *k, uint32_t volume, uint64_t at,
 		      uint64_t end)
 {
+	bool whole = true;
 	int error = 0;
 
 	while (!error && at < end) {
 		size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
+		size_t cut;
 
 		error = fetch(k, volume, at, n);
+		cut = error || !whole ? 0 : cut_off(k, n);
+		whole = cut;
+		if (whole)
+			n = cut;
 		if (!error)
-			error = pass(k, k->stored, n);
+			error = pass(k, k->stored, n, whole);
 		at += n;
 	}
 	return error;
@@ -80,69 +100,84 @@ static int copy_plain(struct copy *k, uint32_t volume, uint64_t at,
 
 static int copy_frame(struct copy *k, const struct frame *f)
 {
+	const bool seen = f->position < k->seen;
 	int error = fetch(k, f->volume, f->position, f->stored);
 
 	if (error)
 		return error;
-	if (frame_decode(k->codec, f, k->stored, k->plain) &&
+	k->seen = seen ? k->seen : f->position + f->stored;
+	if (frame_decode(k->codec, f, k->stored, k->plain) && !seen &&
 	    k->found->damaged++ < SAID_LIMIT) {
 		char name[MEDIUM_NAME];
 
-		medium_name(k->source->medium, f->volume, name);
+		medium_name(k->source->medium, f->volume, f->position, name);
 		log_error("%s, byte %llu: damaged; it is copied as it is", name,
 			  (unsigned long long)f->position);
 	}
-	return pass(k, k->stored, f->stored);
+	return pass(k, k->stored, f->stored, true);
 }
 
-/* Begins the volume anew where it did not fit. */
-static int write_volume(struct copy *k, const struct session_row *row,
-			uint32_t volume, uint64_t size,
-			const struct media_session *end)
+/* From byte `at` on, which is where a frame begins or no frame is. */
+static int write_volume(struct copy *k, const struct copy_volume *v,
+			uint64_t at)
 {
-	uint64_t at = 0;
-	int error = k->sink->ops->begin(k->sink, row, volume, size);
+	int error = 0;
 
 	for (size_t n = 0; !error && n < k->count; n++) {
 		const struct frame *f = &k->frames[n];
 
-		if (f->volume != volume)
+		if (f->volume != v->number || f->position + f->stored <= at)
 			continue;
 		if (f->position < at || f->stored > FRAME_LIMIT ||
-		    f->length > FRAME_LIMIT || f->position > size ||
-		    f->stored > size - f->position)
+		    f->length > FRAME_LIMIT || f->position > v->size ||
+		    f->stored > v->size - f->position)
 			return REEL_EDAMAGED;
-		error = copy_plain(k, volume, at, f->position);
+		error = copy_plain(k, v->number, at, f->position);
 		if (!error)
 			error = copy_frame(k, f);
 		at = f->position + f->stored;
 	}
 	if (!error)
-		error = copy_plain(k, volume, at, size);
-	return error ? error : k->sink->ops->end(k->sink, end);
+		error = copy_plain(k, v->number, at, v->size);
+	return error ? error : k->sink->ops->end(k->sink);
+}
+
+/* Whether no frame of the data lies behind the volume, nor the index in it. */
+static bool ends_data(const struct copy *k, uint32_t volume)
+{
+	return k->count && k->frames[k->count - 1].volume == volume;
 }
 
 static int copy_volume(struct copy *k, const struct session_row *row,
-		       uint32_t volume, const struct media_session *end)
+		       uint32_t volume, const struct media_session *m)
 {
 	const struct copy_sink_ops *ops = k->sink->ops;
 	const uint64_t done = k->progress.done;
-	uint64_t size = 0;
+	struct copy_volume v = {
+		.session = row,
+		.number = volume,
+		.data_end = volume < m->last_volume && ends_data(k, volume),
+		.end = volume < m->last_volume ? NULL : &m->trailer};
+	uint64_t from = 0;
 	int error = fetch(k, volume, 0, 1);
 
+	k->seen = 0;
 	if (!error)
-		error = medium_size(k->source->medium, volume, &size);
+		error = medium_size(k->source->medium, volume, &v.size);
 	if (!error)
-		error = write_volume(k, row, volume, size, end);
+		error = ops->begin(k->sink, &v);
+	if (error)
+		return error;
+	error = write_volume(k, &v, 0);
 	while (error == REEL_ENOSPC && ops->again) {
-		error = ops->again(k->sink);
+		error = ops->again(k->sink, &from);
 		if (error)
 			return error;
-		k->progress.done = done;
-		error = write_volume(k, row, volume, size, end);
+		k->progress.done = done + from;
+		error = write_volume(k, &v, from);
 	}
 	k->found->volumes += !error;
-	k->found->bytes += error ? 0 : size;
+	k->found->bytes += error ? 0 : v.size;
 	return error;
 }
 
@@ -180,7 +215,7 @@ static int find_end(struct copy *k, const struct session_row *row,
 	if (!error && m->trailer.session != row->id)
 		error = REEL_EDAMAGED;
 	if (error) {
-		medium_name(k->source->medium, volume - 1, name);
+		medium_name(k->source->medium, volume - 1, 0, name);
 		log_error("session %u cannot be copied: %s: %s",
 			  (unsigned)row->id, name, error_text(error));
 	}
@@ -213,7 +248,7 @@ static int copy_session(struct copy *k, const struct session_row *row)
 	if (!error)
 		error = find_end(k, row, &m);
 	for (uint32_t v = row->first_volume; !error && v <= m.last_volume; v++)
-		error = copy_volume(k, row, v, v == m.last_volume ? &m : NULL);
+		error = copy_volume(k, row, v, &m);
 	if (!error && k->sink->ops->commit)
 		error = k->sink->ops->commit(k->sink);
 	if (!error)

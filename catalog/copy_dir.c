@@ -38,14 +38,12 @@ static void partial_name(const struct copy_dir *d, uint32_t volume,
 	strcat(name, ".partial");
 }
 
-static int dir_begin(struct copy_sink *k, const struct session_row *row,
-		     uint32_t volume, uint64_t size)
+static int dir_begin(struct copy_sink *k, const struct copy_volume *v)
 {
+	const uint32_t volume = v->number;
 	struct copy_dir *d = of(k);
 	char name[MEDIUM_NAME];
 
-	(void)row;
-	(void)size;
 	partial_name(d, volume, name);
 	d->fd = openat(d->set->volumes, name,
 		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -75,12 +73,11 @@ static int dir_write(struct copy_sink *k, const void *data, size_t length)
 	return 0;
 }
 
-static int dir_end(struct copy_sink *k, const struct media_session *end)
+static int dir_end(struct copy_sink *k)
 {
 	struct copy_dir *d = of(k);
 	int error = fsync(d->fd) ? fail(d, d->last) : 0;
 
-	(void)end;
 	close(d->fd);
 	d->fd = -1;
 	return error;

@@ -17,15 +17,20 @@ static bool has_name(char *const *names, size_t count, const char *name)
 	return false;
 }
 
-static int add_names(char ***names, size_t *count, char *const *more,
-		     size_t more_count, bool *added)
+/* A line of set.conf for each that the set has not; what else stands there
+ * stays. */
+static int add_names(struct set *s, const char *key, char *const *more,
+		     size_t count, bool *added)
 {
+	const struct set_config *c = &s->config;
 	int error = 0;
 
-	for (size_t n = 0; !error && n < more_count; n++) {
-		if (has_name(*names, *count, more[n]))
+	for (size_t n = 0; !error && n < count; n++) {
+		if (has_name(c->drives, c->drive_count, more[n]) ||
+		    has_name(c->copy_drives, c->copy_drive_count, more[n]) ||
+		    has_name(c->changers, c->changer_count, more[n]))
 			continue;
-		error = set_config_add(names, count, more[n]);
+		error = set_config_append(s->directory, key, more[n]);
 		*added |= !error;
 	}
 	return error;
@@ -34,16 +39,13 @@ static int add_names(char ***names, size_t *count, char *const *more,
 /* The copy's cartridges are read where they were written. */
 static int add_devices(struct set *s, const struct set_config *copy)
 {
-	struct set_config *c = &s->config;
 	bool added = false;
-	int error = add_names(&c->drives, &c->drive_count, copy->drives,
-			      copy->drive_count, &added);
+	int error = add_names(s, "copy-drive", copy->drives, copy->drive_count,
+			      &added);
 
 	if (!error)
-		error = add_names(&c->changers, &c->changer_count,
-				  copy->changers, copy->changer_count, &added);
-	if (!error && added)
-		error = set_config_write(s->directory, c);
+		error = add_names(s, "changer", copy->changers,
+				  copy->changer_count, &added);
 	if (!error && added)
 		log_note("%s: the copy's drives are now in its set.conf, for "
 			 "reading the copy",

@@ -7,17 +7,29 @@
 
 struct copy_sink;
 
+struct copy_volume {
+	const struct session_row *session;
+	uint32_t number;
+	uint64_t size;		   /* bytes */
+	bool data_end;		   /* what follows on others is the index */
+	struct trailer const *end; /* NULL: the session goes on behind it */
+};
+
 /* Volumes one after the other: begin, write ..., end; at last commit. Errors
- * are said. But REEL_ENOSPC of write and end is not where there is `again`: it
- * clears the way for beginning this volume once more, or says why not. */
+ * are said. But REEL_ENOSPC of write, cut and end is not where there is
+ * `again`. */
 struct copy_sink_ops {
-	int (*begin)(struct copy_sink *k, const struct session_row *row,
-		     uint32_t volume, uint64_t size);
+	/* `v` is borrowed up to `end`. */
+	int (*begin)(struct copy_sink *k, const struct copy_volume *v);
 	int (*write)(struct copy_sink *k, const void *data, size_t length);
-	/* `end` (NULL: the session goes on) when its session ends here. */
-	int (*end)(struct copy_sink *k, const struct media_session *end);
+	int (*end)(struct copy_sink *k);
 	/* The rest may be NULL. */
-	int (*again)(struct copy_sink *k);
+	/* Here the volume may be cut: a frame ends. */
+	int (*cut)(struct copy_sink *k);
+	/* There was no room: makes some, or says why not. *from: what is
+	 * written next is the volume from here on, a place where it may be cut.
+	 */
+	int (*again)(struct copy_sink *k, uint64_t *from);
 	/* All of the session is there, and counts. */
 	int (*commit)(struct copy_sink *k);
 	/* The session is in the catalogue. */

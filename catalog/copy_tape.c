@@ -1,5 +1,15 @@
-/* Volumes onto cartridges. A volume is not cut: one that does not fit behind
- * the others is written to the next cartridge, as a whole. */
+/* Volumes onto cartridges. What does not fit behind the others goes on on the
+ * next one: a volume may come to lie there in parts (struct place).
+ *
+ * P1 A part ends at a cut: where the one who writes says so, behind a frame. At
+ *    the early warning that is the next cut; then come a filemark and the table
+ *    of places, and the next part begins on the next cartridge. A last bit that
+ *    is small stays here if it fits.
+ * P2 Where the cartridge ends at once (REEL_ENOSPC) the tape goes back to a cut
+ *    far enough before, the part ends there, and the writer goes on behind it.
+ *    Should not even one frame fit, the whole part goes to the next cartridge.
+ * P3 What is written is the volume's bytes, and padding behind a part
+ *    (FORMAT.md). */
 #include <stdlib.h>
 #include <string.h>
 #include "catalog/copy_state.h"
@@ -7,6 +17,7 @@
 #include "catalog/tapes.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/member.h"
 
 #define MARGIN (UINT64_C(1) << 20) /* for a table, in front of the end */
 
@@ -16,8 +27,15 @@ struct copy_tape {
 	const volatile int *stop;
 	struct append append; /* of the present session */
 	bool open;	      /* append */
-	uint32_t volume;
-	uint64_t size; /* of it, as announced */
+	const struct copy_volume *volume;
+	uint64_t begin;	    /* of the present part, in the volume */
+	uint64_t at;	    /* what comes next */
+	uint64_t skip;	    /* up to here it is on the tape already (P2) */
+	uint64_t limit;	    /* where the part ends; UINT64_MAX: not known */
+	uint64_t sent;	    /* bytes of the part that are on the tape */
+	uint64_t good;	    /* how many fitted at first; 0: not known */
+	uint64_t reserve;   /* what is given up of them */
+	struct buffer cuts; /* uint64_t, of the part */
 	uint8_t *block;
 	size_t filled;
 };
@@ -27,6 +45,13 @@ static struct copy_tape *of(struct copy_sink *k)
 	return (struct copy_tape *)(void *)k;
 }
 
+static size_t block_size(const struct copy_tape *t)
+{
+	return t->append.options.block_size;
+}
+
+/* ---- cartridges ---- */
+
 /* Whether what is left on the cartridge is too little, as far as it tells. */
 static bool too_little(struct copy_tape *t)
 {
@@ -35,7 +60,7 @@ static bool too_little(struct copy_tape *t)
 	if (t->append.early)
 		return true;
 	return !drive_parameters(t->append.drive, &p) &&
-	       p.remaining != DRIVE_UNKNOWN && p.remaining < t->size + MARGIN;
+	       p.remaining != DRIVE_UNKNOWN && p.remaining < 2 * MARGIN;
 }
 
 static bool is_empty(const struct copy_tape *t)
@@ -46,17 +71,6 @@ static bool is_empty(const struct copy_tape *t)
 		if (k->places[n].cartridge == t->append.label->number)
 			return false;
 	return true;
-}
-
-static int begin_somewhere(struct copy_tape *t)
-{
-	struct append *a = &t->append;
-	int error = append_begin(a);
-
-	if (error || is_empty(t) || !too_little(t))
-		return error;
-	error = append_next(a);
-	return error ? error : append_begin(a);
 }
 
 /* The session's append; its intent is made durable by the first cartridge. */
@@ -74,32 +88,39 @@ static int open_append(struct copy_tape *t, const struct session_row *row)
 	return error;
 }
 
-static int tape_begin(struct copy_sink *k, const struct session_row *row,
-		      uint32_t volume, uint64_t size)
-{
-	struct copy_tape *t = of(k);
-	int error = t->open ? 0 : open_append(t, row);
+/* ---- parts ---- */
 
-	t->volume = volume;
-	t->size = size;
+/* A part begins behind byte `at`, wherever the drive stands. */
+static int begin_part(struct copy_tape *t, uint64_t at)
+{
+	t->begin = t->at = t->skip = at;
+	t->limit = UINT64_MAX;
+	t->sent = t->good = 0;
+	t->reserve = 2 * (uint64_t)block_size(t);
+	t->cuts.length = 0;
 	t->filled = 0;
-	return error ? error : begin_somewhere(t);
+	return append_begin(&t->append);
 }
 
-/* REEL_ENOSPC: copy.c begins the volume again, on the next cartridge. */
+static int next_cartridge(struct copy_tape *t, uint64_t at)
+{
+	int error = append_next(&t->append);
+
+	return error ? error : begin_part(t, at);
+}
+
 static int put_block(struct copy_tape *t)
 {
 	int error = append_block(&t->append, t->block, t->filled);
 
+	t->sent += error ? 0 : t->filled;
 	t->filled = 0;
 	return error;
 }
 
-static int tape_write(struct copy_sink *k, const void *data, size_t length)
+static int put_bytes(struct copy_tape *t, const uint8_t *from, size_t length)
 {
-	struct copy_tape *t = of(k);
-	const size_t size = t->append.options.block_size;
-	const uint8_t *from = data;
+	const size_t size = block_size(t);
 	int error = 0;
 
 	while (!error && length) {
@@ -116,29 +137,153 @@ static int tape_write(struct copy_sink *k, const void *data, size_t length)
 	return error;
 }
 
-static int tape_end(struct copy_sink *k, const struct media_session *end)
+/* P3. zstd: the tape file becomes a multiple of 512; else what tar ends with,
+ * so that it does not read on into the table. */
+static int put_padding(struct copy_tape *t)
 {
-	struct copy_tape *t = of(k);
-	int error = t->filled ? put_block(t) : 0;
+	const bool whole = t->at == t->volume->size;
+	struct buffer pad = {0};
+	int error = 0;
 
-	return error ? error
-		     : append_end(&t->append, t->volume, t->size,
-				  end ? &end->trailer : NULL);
+	if (t->append.options.compression == COMPRESSION_ZSTD)
+		error = frame_pad(t->at - t->begin, &pad);
+	else if (whole && t->volume->data_end)
+		error = buffer_append_zeros(&pad, 2 * MEMBER_BLOCK);
+	if (!error)
+		error = put_bytes(t, pad.data, pad.length);
+	buffer_release(&pad);
+	return error;
 }
 
-static int tape_again(struct copy_sink *k)
+/* The part is whole. REEL_ENOSPC: its end or its table do not fit. */
+static int end_part(struct copy_tape *t)
+{
+	const struct copy_volume *v = t->volume;
+	const struct append_volume part = {.number = v->number,
+					   .begin = t->begin,
+					   .size = t->at - t->begin,
+					   .behind = v->size - t->at};
+	int error = put_padding(t);
+
+	if (!error && t->filled)
+		error = put_block(t);
+	return error ? error
+		     : append_end(&t->append, &part,
+				  part.behind ? NULL : v->end);
+}
+
+/* P1. */
+static int tape_cut(struct copy_sink *k)
 {
 	struct copy_tape *t = of(k);
+	const uint64_t left = t->volume->size - t->at;
+	int error;
 
-	if (is_empty(t)) {
-		log_error("volume %06u (%llu bytes) is larger than cartridge "
-			  "%s; make a set with a smaller --volume-size, or "
-			  "give larger cartridges",
-			  (unsigned)t->volume, (unsigned long long)t->size,
-			  t->append.label->name);
-		return REEL_ENOSPC;
+	if (!left || t->at <= t->skip ||
+	    (t->append.options.compression == COMPRESSION_NONE &&
+	     (t->at - t->begin) % MEMBER_BLOCK))
+		return 0;
+	if (t->at == t->limit || (t->append.early && left > MARGIN)) {
+		error = end_part(t);
+		return error ? error : next_cartridge(t, t->at);
 	}
-	return append_next(&t->append);
+	return buffer_append(&t->cuts, &t->at, sizeof(t->at));
+}
+
+/* ---- where the cartridge ends ---- */
+
+/* The last cut up to byte `limit`; else the part's beginning. Those behind it
+ * are forgotten. */
+static uint64_t last_cut(struct copy_tape *t, uint64_t limit)
+{
+	uint64_t cut;
+
+	while (t->cuts.length) {
+		memcpy(&cut, t->cuts.data + t->cuts.length - sizeof(cut),
+		       sizeof(cut));
+		if (cut <= limit)
+			return cut;
+		t->cuts.length -= sizeof(cut);
+	}
+	return t->begin;
+}
+
+static int give_up_part(struct copy_tape *t)
+{
+	if (!is_empty(t))
+		return next_cartridge(t, t->begin);
+	log_error("cartridge %s is too small for even a piece of volume %06u "
+		  "and its table; give larger cartridges",
+		  t->append.label->name, (unsigned)t->volume->number);
+	return REEL_ENOSPC;
+}
+
+/* P2. */
+static int tape_again(struct copy_sink *k, uint64_t *from)
+{
+	struct copy_tape *t = of(k);
+	const uint64_t size = block_size(t);
+	uint64_t end, block;
+	int error;
+
+	if (!t->good)
+		t->good = t->sent;
+	else
+		t->reserve *= 2;
+	end = t->good > t->reserve
+		      ? last_cut(t, t->begin + t->good - t->reserve)
+		      : t->begin;
+	if (end == t->begin) {
+		error = give_up_part(t);
+		*from = t->begin;
+		return error;
+	}
+	/* something is left to be written, so that its end is one */
+	block = (end - t->begin - 1) / size;
+	error = append_back(&t->append, block);
+	t->sent = block * size;
+	t->limit = end;
+	t->skip = t->begin + block * size;
+	t->at = *from = last_cut(t, t->skip);
+	t->filled = 0;
+	return error;
+}
+
+/* ---- the sink ---- */
+
+static int tape_begin(struct copy_sink *k, const struct copy_volume *v)
+{
+	struct copy_tape *t = of(k);
+	int error = t->open ? 0 : open_append(t, v->session);
+
+	t->volume = v;
+	if (!error)
+		error = begin_part(t, 0);
+	if (error || is_empty(t) || !too_little(t))
+		return error;
+	return next_cartridge(t, 0);
+}
+
+static int tape_write(struct copy_sink *k, const void *data, size_t length)
+{
+	struct copy_tape *t = of(k);
+	const uint8_t *from = data;
+
+	if (t->at < t->skip) {
+		size_t n = t->skip - t->at < length ? (size_t)(t->skip - t->at)
+						    : length;
+
+		t->at += n;
+		from += n;
+		length -= n;
+	}
+	t->at += length;
+	return put_bytes(t, from, length);
+}
+
+static int tape_end(struct copy_sink *k)
+{
+	return end_part(of(k));
 }
 
 static int tape_taken(struct copy_sink *k)
@@ -158,6 +303,7 @@ static void tape_close(struct copy_sink *k)
 
 	if (t->open)
 		append_release(&t->append);
+	buffer_release(&t->cuts);
 	free(t->block);
 	free(t);
 }
@@ -166,6 +312,7 @@ static const struct copy_sink_ops operations = {
 	.begin = tape_begin,
 	.write = tape_write,
 	.end = tape_end,
+	.cut = tape_cut,
 	.again = tape_again,
 	.taken = tape_taken,
 	.close = tape_close,

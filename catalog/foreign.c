@@ -312,7 +312,7 @@ static int scan_volume(struct tape_scan *t, uint32_t volume)
 	int error = foreign_source_tape(&source, t->medium, volume, t->stop);
 	bool none = error == REEL_EINVAL;
 
-	medium_name(t->medium, volume, name);
+	medium_name(t->medium, volume, 0, name);
 	t->scan.name = name;
 	if (!error)
 		error = scan_file(t, &source, volume);

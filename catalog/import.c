@@ -1,4 +1,4 @@
-#include "catalog/import.h"
+#include "catalog/import_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,26 +11,12 @@
 #include "catalog/discard.h"
 #include "catalog/media.h"
 #include "catalog/places.h"
+#include "catalog/set_config.h"
 #include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define ENDS   "spool/import" /* volumes that end sessions, under their names */
 #define LEVELS 3
-#define SLACK  65536 /* what packing again may save of an index */
-
-struct import {
-	char *path;
-	const struct set_config *media;
-	struct set *set;	      /* since the first cartridge */
-	int ends;		      /* fd of ENDS */
-	struct cartridge_table known; /* merged; cartridges by number */
-	uint32_t *seen;		      /* numbers of cartridges taken in */
-	size_t seen_count;
-	uint32_t *wanted; /* volumes that hold the front of an index */
-	size_t wanted_count;
-	bool made, finished;
-};
 
 int import_new(const char *path, const struct set_config *media,
 	       struct import **out)
@@ -99,147 +85,9 @@ void import_free(struct import *i)
 	cartridge_table_release(&i->known);
 	free(i->seen);
 	free(i->wanted);
+	free(i->saved);
 	free(i->path);
 	free(i);
-}
-
-/* ---- ends of sessions ---- */
-
-static bool is_saved(const struct import *i, uint32_t volume)
-{
-	char name[MEDIUM_NAME];
-
-	volume_name(volume, i->set->config.compression, name);
-	return !faccessat(i->ends, name, F_OK, 0);
-}
-
-static bool is_wanted(const struct import *i, const struct place *p)
-{
-	bool wanted = p->last;
-
-	for (size_t n = 0; !wanted && n < i->wanted_count; n++)
-		wanted = i->wanted[n] == p->volume;
-	return wanted && !is_saved(i, p->volume);
-}
-
-static int write_all(int fd, const uint8_t *data, size_t length)
-{
-	while (length) {
-		ssize_t n = write(fd, data, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_from_errno(errno);
-		data += n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
-
-/* The blocks of a volume, without the padding behind it. */
-static int copy_blocks(struct drive *d, const struct place *p, int fd)
-{
-	uint8_t *block = malloc(DRIVE_BLOCK_LIMIT);
-	struct drive_read r;
-	uint64_t left = p->size;
-	int error = block ? 0 : REEL_ENOMEM;
-
-	while (!error && left) {
-		error = drive_read(d, block, DRIVE_BLOCK_LIMIT, &r);
-		if (!error && r.found != DRIVE_BLOCK)
-			error = REEL_EDAMAGED;
-		if (error)
-			break;
-		if (r.length > left)
-			r.length = (size_t)left;
-		error = write_all(fd, block, r.length);
-		left -= r.length;
-	}
-	free(block);
-	return error;
-}
-
-static int save_volume(struct import *i, struct drive *d, const struct place *p)
-{
-	const struct drive_position at = {.object = p->object ? p->object
-							      : DRIVE_UNKNOWN,
-					  .file = p->file,
-					  .block = 0};
-	char name[MEDIUM_NAME];
-	int fd, error = drive_seek(d, &at);
-
-	if (error)
-		return error;
-	volume_name(p->volume, i->set->config.compression, name);
-	fd = openat(i->ends, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-		    0600);
-	error = fd < 0 ? error_from_errno(errno) : copy_blocks(d, p, fd);
-	if (fd >= 0)
-		close(fd);
-	if (error)
-		unlinkat(i->ends, name, 0);
-	if (error == REEL_EDAMAGED) {
-		log_error("%s: the index of session %u cannot be read (tape "
-			  "file %llu)",
-			  drive_name(d), (unsigned)p->session,
-			  (unsigned long long)p->file);
-		error = 0;
-	} else if (error) {
-		log_error("%s/" ENDS "/%s: %s", i->path, name,
-			  error_text(error));
-	}
-	return error;
-}
-
-static int want_volume(struct import *i, uint32_t volume)
-{
-	uint32_t *more =
-		realloc(i->wanted, (i->wanted_count + 1) * sizeof(*i->wanted));
-
-	if (!more)
-		return REEL_ENOMEM;
-	i->wanted = more;
-	more[i->wanted_count++] = volume;
-	return 0;
-}
-
-/* An index that was too long for its cartridge begins on volumes before. */
-static int want_front(struct import *i, const struct place *p,
-		      const struct cartridge_table *t)
-{
-	uint64_t need = t->end.index_length, have = p->size + SLACK;
-	uint32_t volume = p->volume;
-	int error = 0;
-
-	for (size_t n = t->place_count; !error && have < need && n-- > 0;) {
-		const struct place *q = &t->places[n];
-
-		if (q->volume + 1 != volume || q->session != p->session)
-			continue;
-		volume = q->volume;
-		have += q->size;
-		error = want_volume(i, volume);
-	}
-	return error;
-}
-
-static int take_volume(void *context, struct drive *d, const struct place *p,
-		       const struct cartridge_table *t)
-{
-	struct import *i = context;
-	int error = 0;
-
-	if (p->last && t->has_end)
-		error = want_front(i, p, t);
-	for (size_t n = 0; !error && n < t->place_count; n++) {
-		const struct place *q = &t->places[n];
-
-		if (q->cartridge == p->cartridge && q->file <= p->file &&
-		    is_wanted(i, q))
-			error = save_volume(i, d, q);
-	}
-	return error;
 }
 
 /* ---- what is known of the set ---- */
@@ -389,7 +237,7 @@ static int walk(struct import *i, struct drive *d,
 {
 	struct cartridge_table t;
 	bool older;
-	int error = cartridge_walk(d, l, take_volume, i, &t);
+	int error = cartridge_walk(d, l, import_take_volume, i, &t);
 
 	if (!error)
 		error = merge(i, &t);
@@ -428,7 +276,7 @@ const struct cartridge_label *import_needed(const struct import *i,
 	for (size_t n = 0; n < i->known.place_count; n++) {
 		const struct place *p = &i->known.places[n];
 
-		if (p->cartridge <= after || !is_wanted(i, p) ||
+		if (p->cartridge <= after || !import_is_wanted(i, p) ||
 		    (best && best->number <= p->cartridge))
 			continue;
 		best = cartridge(&i->known, p->cartridge);
@@ -485,7 +333,7 @@ static int take_session(struct import *i, struct catalog *c,
 
 	if (error || p->session <= newest)
 		return error;
-	error = is_saved(i, p->volume)
+	error = import_is_saved(i, p)
 			? media_read_trailer(i->set, p->volume, &m)
 			: REEL_EMEDIUM;
 	if (!error && m.trailer.session != p->session)
@@ -573,6 +421,41 @@ static void say_missing(const struct import *i, struct import_found *found)
 	}
 }
 
+/* Whose cartridges the set writes on with: those that go furthest, the set's
+ * own rather than a copy's. */
+static uint32_t best_line(const struct cartridge_table *t)
+{
+	uint32_t best = 0, newest = 0;
+
+	for (size_t n = 0; n < t->place_count; n++) {
+		const struct place *p = &t->places[n];
+		uint32_t line = cartridge_line(p->cartridge);
+
+		if (!p->last || p->session < newest ||
+		    (p->session == newest && line >= best))
+			continue;
+		best = line;
+		newest = p->session;
+	}
+	return best;
+}
+
+static int choose_line(struct import *i)
+{
+	struct set_config *c = &i->set->config;
+	const uint32_t line = best_line(&i->known);
+	char text[16];
+	int error;
+
+	if (!line || line == cartridge_line(c->line))
+		return 0;
+	snprintf(text, sizeof(text), "%u", (unsigned)line);
+	error = set_config_append(i->set->directory, "first-cartridge", text);
+	if (!error)
+		c->line = line;
+	return error;
+}
+
 int import_finish(struct import *i, struct import_found *found)
 {
 	int error;
@@ -581,7 +464,9 @@ int import_finish(struct import *i, struct import_found *found)
 	if (!i->set)
 		return REEL_EMEDIUM;
 	drop_unfinished(&i->known, found);
-	error = make_catalogue(i, found);
+	error = choose_line(i);
+	if (!error)
+		error = make_catalogue(i, found);
 	if (!error && !found->sessions && found->incomplete) {
 		log_error("not one session could be taken in");
 		error = found->endless ? REEL_EMEDIUM : REEL_EDAMAGED;

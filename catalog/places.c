@@ -1,5 +1,6 @@
 #include "catalog/places.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "catalog/database.h"
@@ -12,6 +13,8 @@
 #define PLACE_COLUMNS                                                          \
 	"volume, cartridge, object, file, block_size, size, session, "         \
 	"session_time, last"
+#define PARTS "begin, behind"
+#define WHOLE "0, 0" /* in catalogues from before there were parts */
 
 /* Catalogues from before tape sets have no such tables. */
 static const char make_tables[] =
@@ -23,8 +26,13 @@ static const char make_tables[] =
 	"file INTEGER NOT NULL, block_size INTEGER NOT NULL, "
 	"size INTEGER NOT NULL, session INTEGER NOT NULL, "
 	"session_time INTEGER NOT NULL, last INTEGER NOT NULL, "
+	"begin INTEGER NOT NULL DEFAULT 0, behind INTEGER NOT NULL DEFAULT 0, "
 	"PRIMARY KEY (volume, cartridge)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS full (cartridge INTEGER PRIMARY KEY);";
+
+static const char add_parts[] =
+	"ALTER TABLE place ADD COLUMN begin INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE place ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;";
 
 static int prepare(struct catalog *c, const char *sql, sqlite3_stmt **s)
 {
@@ -51,6 +59,29 @@ static bool has_table(struct catalog *c, const char *name)
 static bool has_tables(struct catalog *c)
 {
 	return has_table(c, "place");
+}
+
+/* Its table of places says of parts. */
+static bool has_parts(struct catalog *c)
+{
+	sqlite3_stmt *s = NULL;
+	bool there = !sqlite3_prepare_v2(
+		c->db, "SELECT " PARTS " FROM place LIMIT 0", -1, &s, NULL);
+
+	sqlite3_finalize(s);
+	return there;
+}
+
+/* Of one volume (?1), or of all. */
+static int prepare_places(struct catalog *c, bool one, sqlite3_stmt **s)
+{
+	char sql[256];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT " PLACE_COLUMNS ", %s FROM place %s"
+		 "ORDER BY volume, cartridge",
+		 has_parts(c) ? PARTS : WHOLE, one ? "WHERE volume = ?1 " : "");
+	return prepare(c, sql, s);
 }
 
 /* ---- reading ---- */
@@ -104,6 +135,8 @@ static int read_place(sqlite3_stmt *s, struct place *p)
 	p->session = (uint32_t)column_u64(&r, 6, UINT32_MAX);
 	p->session_time = column_time(&r, 7);
 	p->last = column_u64(&r, 8, 1);
+	p->begin = column_u64(&r, 9, INT64_MAX - p->size);
+	p->behind = column_u64(&r, 10, INT64_MAX - p->size - p->begin);
 	return r.error || p->block_size < CARTRIDGE_BLOCK_MIN ? REEL_EDAMAGED
 							      : 0;
 }
@@ -179,10 +212,7 @@ int places_table(struct catalog *c, struct cartridge_table *out)
 	if (has_tables(c)) {
 		error = gather_cartridges(c, &t);
 		if (!error)
-			error = prepare(c,
-					"SELECT " PLACE_COLUMNS " FROM place "
-					"ORDER BY volume, cartridge",
-					&s);
+			error = prepare_places(c, false, &s);
 		if (!error)
 			error = gather_places(c, s, &t.places, &t.place_count);
 	}
@@ -240,7 +270,7 @@ static size_t same_session(struct place *p, size_t count)
 	for (size_t n = 0; n < count; n++)
 		if (p[n].session == p[0].session &&
 		    p[n].session_time == p[0].session_time &&
-		    p[n].size == p[0].size)
+		    place_total(&p[n]) == place_total(&p[0]))
 			p[kept++] = p[n];
 	return kept;
 }
@@ -253,10 +283,7 @@ int places_of(struct catalog *c, uint32_t volume, struct place **out,
 
 	if (!has_tables(c))
 		return REEL_ENOENT;
-	error = prepare(c,
-			"SELECT " PLACE_COLUMNS " FROM place WHERE volume = ?1 "
-			"ORDER BY cartridge",
-			&s);
+	error = prepare_places(c, true, &s);
 	if (error)
 		return error;
 	sqlite3_bind_int64(s, 1, volume);
@@ -340,8 +367,10 @@ static int put_places(struct catalog *c, const struct cartridge_table *t)
 {
 	sqlite3_stmt *s;
 	int error = prepare(c,
-			    "INSERT OR REPLACE INTO place (" PLACE_COLUMNS ") "
-			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+			    "INSERT OR REPLACE INTO place "
+			    "(" PLACE_COLUMNS ", " PARTS ") "
+			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+			    "?10, ?11)",
 			    &s);
 
 	if (error)
@@ -358,6 +387,8 @@ static int put_places(struct catalog *c, const struct cartridge_table *t)
 		sqlite3_bind_int64(s, 7, p->session);
 		sqlite3_bind_int64(s, 8, p->session_time);
 		sqlite3_bind_int64(s, 9, p->last);
+		sqlite3_bind_int64(s, 10, (int64_t)p->begin);
+		sqlite3_bind_int64(s, 11, (int64_t)p->behind);
 		error = step(c, s);
 	}
 	sqlite3_finalize(s);
@@ -368,7 +399,11 @@ static int begin(struct catalog *c)
 {
 	int error = database_run(c->db, c->path, "BEGIN IMMEDIATE");
 
-	return error ? error : database_run(c->db, c->path, make_tables);
+	if (!error)
+		error = database_run(c->db, c->path, make_tables);
+	if (!error && !has_parts(c))
+		error = database_run(c->db, c->path, add_parts);
+	return error;
 }
 
 static int end(struct catalog *c, int error)
@@ -425,6 +460,60 @@ int places_put_copy(struct catalog *c, uint32_t line,
 	if (!error)
 		error = put_places(c, t);
 	return end(c, error);
+}
+
+static bool has_cartridge(const struct cartridge_table *t, uint32_t number)
+{
+	for (size_t n = 0; n < t->cartridge_count; n++)
+		if (t->cartridges[n].number == number)
+			return true;
+	return false;
+}
+
+static bool has_session(struct catalog *c, const struct place *p)
+{
+	struct session_row row;
+	bool same;
+
+	if (catalog_session(c, p->session, &row))
+		return false;
+	same = row.time == p->session_time;
+	session_row_release(&row);
+	return same;
+}
+
+int places_keep_copies(struct catalog *c, struct catalog *old, unsigned *kept)
+{
+	const uint32_t own = cartridge_line(c->set->config.line);
+	struct cartridge_table have = {0}, t = {0};
+	size_t cartridges = 0, places = 0;
+	int error = places_table(c, &have);
+
+	if (!error)
+		error = places_table(old, &t);
+	for (size_t n = 0; !error && n < t.place_count; n++) {
+		const struct place p = t.places[n];
+
+		if (cartridge_line(p.cartridge) != own &&
+		    !has_cartridge(&have, p.cartridge) && has_session(c, &p))
+			t.places[places++] = p;
+	}
+	t.place_count = places;
+	for (size_t n = 0; !error && n < t.cartridge_count; n++) {
+		const struct cartridge_label l = t.cartridges[n];
+
+		if (cartridge_line(l.number) != own &&
+		    !has_cartridge(&have, l.number))
+			t.cartridges[cartridges++] = l;
+	}
+	if (!error && cartridges) {
+		t.cartridge_count = cartridges;
+		error = places_add(c, &t);
+	}
+	*kept = error ? 0 : (unsigned)cartridges;
+	cartridge_table_release(&have);
+	cartridge_table_release(&t);
+	return error;
 }
 
 int places_full(struct catalog *c, uint32_t *number)

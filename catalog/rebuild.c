@@ -181,11 +181,31 @@ static int keep_old(struct rebuild *b, const char *old)
 	return error || newest || access(old, F_OK) ? error : REEL_EDAMAGED;
 }
 
+/* What the old catalogue knew of copies that are in no drive now: it is they
+ * alone who tell of themselves. */
+static int keep_copies(struct rebuild *b)
+{
+	struct catalog *old = NULL;
+	unsigned kept = 0;
+	int error = catalog_open_reader(b->set, &old);
+
+	if (!error)
+		error = places_keep_copies(b->fresh, old, &kept);
+	if (!error && kept)
+		log_note("%u cartridge%s of a copy %s not looked at; what the "
+			 "old catalogue knows of %s is kept",
+			 kept, kept == 1 ? "" : "s", kept == 1 ? "was" : "were",
+			 kept == 1 ? "it" : "them");
+	catalog_close(old);
+	return error == REEL_ENOMEM ? error : 0;
+}
+
 /* Of a tape set: places first, then the sessions that they say are whole. */
 static int take_cartridges(struct rebuild *b, bool all)
 {
 	struct cartridge_table t = {0};
 	uint32_t first = 0;
+	bool ends = false;
 	int error = tapes_gather(b->set, b->fresh, all, &b->incomplete);
 
 	if (!error)
@@ -199,10 +219,14 @@ static int take_cartridges(struct rebuild *b, bool all)
 		bool trailer;
 
 		first = m.first_volume;
-		/* copies of a volume stand together */
-		if (!p->last || (n + 1 < t.place_count &&
-				 t.places[n + 1].volume == p->volume))
+		ends |= p->last;
+		/* copies and parts of a volume stand together */
+		if (n + 1 < t.place_count &&
+		    t.places[n + 1].volume == p->volume)
 			continue;
+		if (!ends)
+			continue;
+		ends = false;
 		trailer = !media_read_trailer(b->set, p->volume, &m);
 		error = take_session(b, &m, trailer);
 		first = 0;
@@ -227,6 +251,8 @@ int catalog_rebuild(struct set *set, bool all)
 	if (!error)
 		error = set->config.tape ? take_cartridges(&b, all)
 					 : take_volumes(&b);
+	if (!error && set->config.tape && !access(old->path, F_OK))
+		error = keep_copies(&b);
 	/* all of it into the one file that is renamed */
 	if (!error)
 		error = database_error(

@@ -33,7 +33,7 @@ static int say_missing(const struct scan_source *s, uint32_t number)
 
 	if (m->tape)
 		return REEL_EMEDIUM;
-	medium_name(m, number, name);
+	medium_name(m, number, 0, name);
 	log_error("volume %s is missing", name);
 	return REEL_EMEDIUM;
 }

@@ -26,6 +26,8 @@ struct set_config {
 	size_t drive_count;
 	char **changers;
 	size_t changer_count;
+	char **copy_drives; /* of copies: only read from */
+	size_t copy_drive_count;
 	uint32_t block_size; /* bytes, of tape sets */
 	uint32_t line;	     /* number of the first cartridge, 0: 1 */
 };

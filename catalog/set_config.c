@@ -60,6 +60,9 @@ static int tape_text(const struct set_config *c, struct buffer *out)
 		error = names_text("changer", c->changers, c->changer_count,
 				   out);
 	if (!error)
+		error = names_text("copy-drive", c->copy_drives,
+				   c->copy_drive_count, out);
+	if (!error)
 		error = buffer_printf(out, "block-size = %u\n",
 				      (unsigned)c->block_size);
 	if (!error && c->line > 1)
@@ -120,17 +123,14 @@ static int write_all(int fd, const void *data, size_t length)
 	return 0;
 }
 
-int set_config_write(int directory, const struct set_config *c)
+static int replace(int directory, const struct buffer *text)
 {
-	struct buffer text = {0};
-	int error = config_text(c, &text);
 	int fd = openat(directory, CONFIG_FILE ".new",
 			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int error = fd < 0 ? error_from_errno(errno) : 0;
 
-	if (!error && fd < 0)
-		error = error_from_errno(errno);
 	if (!error)
-		error = write_all(fd, text.data, text.length);
+		error = write_all(fd, text->data, text->length);
 	if (!error && fsync(fd))
 		error = error_from_errno(errno);
 	if (fd >= 0)
@@ -140,7 +140,59 @@ int set_config_write(int directory, const struct set_config *c)
 		error = error_from_errno(errno);
 	if (!error && fsync(directory))
 		error = error_from_errno(errno);
+	return error;
+}
+
+int set_config_write(int directory, const struct set_config *c)
+{
+	struct buffer text = {0};
+	int error = config_text(c, &text);
+
+	if (!error)
+		error = replace(directory, &text);
 	buffer_release(&text);
+	return error;
+}
+
+/* *text (heap, CONFIG_LIMIT + 1 bytes) ends with a NUL. */
+static int read_text(int directory, char **text)
+{
+	int fd = openat(directory, CONFIG_FILE, O_RDONLY | O_CLOEXEC);
+	char *room = calloc(1, CONFIG_LIMIT + 1);
+	ssize_t n = fd < 0 || !room ? -1 : read(fd, room, CONFIG_LIMIT);
+	int error = n >= 0 ? 0 : !room ? REEL_ENOMEM : error_from_errno(errno);
+
+	if (fd >= 0)
+		close(fd);
+	if (error)
+		free(room);
+	else
+		*text = room;
+	return error;
+}
+
+int set_config_append(int directory, const char *key, const char *value)
+{
+	struct buffer all = {0};
+	char *text = NULL;
+	int error = read_text(directory, &text);
+
+	if (!error)
+		error = buffer_append(&all, text, strlen(text));
+	if (!error && all.length && all.data[all.length - 1] != '\n')
+		error = buffer_append(&all, "\n", 1);
+	if (!error)
+		error = buffer_printf(&all, "%s = ", key);
+	if (!error)
+		error = name_text(value, &all);
+	if (!error)
+		error = buffer_append(&all, "\n", 1);
+	if (!error && all.length > CONFIG_LIMIT)
+		error = REEL_ERANGE;
+	if (!error)
+		error = replace(directory, &all);
+	buffer_release(&all);
+	free(text);
 	return error;
 }
 
@@ -194,8 +246,11 @@ void set_config_release(struct set_config *c)
 		free(c->drives[n]);
 	for (size_t n = 0; n < c->changer_count; n++)
 		free(c->changers[n]);
+	for (size_t n = 0; n < c->copy_drive_count; n++)
+		free(c->copy_drives[n]);
 	free(c->drives);
 	free(c->changers);
+	free(c->copy_drives);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -261,6 +316,9 @@ static int config_value(struct set_config *c, const char *key,
 		return config_device(&c->drives, &c->drive_count, value);
 	if (!strcmp(key, "changer"))
 		return config_device(&c->changers, &c->changer_count, value);
+	if (!strcmp(key, "copy-drive"))
+		return config_device(&c->copy_drives, &c->copy_drive_count,
+				     value);
 	if (!strcmp(key, "block-size"))
 		return config_block(c, value);
 	if (!strcmp(key, "first-cartridge"))
@@ -329,25 +387,16 @@ static int config_parse(const char *path, char *text, struct set_config *c)
 
 int set_config_read(struct set *s)
 {
-	char *text = calloc(1, CONFIG_LIMIT + 1);
-	int fd = openat(s->directory, CONFIG_FILE, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 || !text ? -1 : read(fd, text, CONFIG_LIMIT);
-	int error;
+	char *text = NULL;
+	int error = read_text(s->directory, &text);
 
-	if (n < 0) {
-		error = text ? error_from_errno(errno) : REEL_ENOMEM;
-		if (error == REEL_ENOENT)
-			log_error("%s is no set (it has no %s); `reel init` "
-				  "makes one",
-				  s->path, CONFIG_FILE);
-		else
-			log_error("%s/%s: %s", s->path, CONFIG_FILE,
-				  error_text(error));
-	} else {
+	if (error == REEL_ENOENT)
+		log_error("%s is no set (it has no %s); `reel init` makes one",
+			  s->path, CONFIG_FILE);
+	else if (error)
+		log_error("%s/%s: %s", s->path, CONFIG_FILE, error_text(error));
+	else
 		error = config_parse(s->path, text, &s->config);
-	}
-	if (fd >= 0)
-		close(fd);
 	free(text);
 	return error;
 }

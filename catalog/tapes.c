@@ -100,6 +100,8 @@ int tapes_open(struct set *s)
 	struct station_options o = {
 		.drives = (const char *const *)s->config.drives,
 		.drive_count = s->config.drive_count,
+		.readers = (const char *const *)s->config.copy_drives,
+		.reader_count = s->config.copy_drive_count,
 		.changers = (const char *const *)s->config.changers,
 		.changer_count = s->config.changer_count,
 	};

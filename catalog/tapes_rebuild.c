@@ -249,6 +249,8 @@ int tapes_gather(struct set *s, struct catalog *fresh, bool all, bool *missing)
 
 	for (size_t n = 0; !error && n < s->config.drive_count; n++)
 		error = look_into(&g, s->config.drives[n]);
+	for (size_t n = 0; !error && n < s->config.copy_drive_count; n++)
+		error = look_into(&g, s->config.copy_drives[n]);
 	if (!error)
 		error = fetch_named(&g, missing);
 	/* later ones replace rows of earlier ones */

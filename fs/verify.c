@@ -253,7 +253,7 @@ int verify_run(struct set *set, struct catalog *c,
 	if (v.missing) {
 		char name[MEDIUM_NAME];
 
-		medium_name(set->medium, v.missing, name);
+		medium_name(set->medium, v.missing, v.missing_at, name);
 		log_error("%s%s%s is missing; put it back and verify again",
 			  set->medium->tape ? "" : set->path,
 			  set->medium->tape ? "" : "/volumes/", name);

@@ -194,11 +194,15 @@ static bool same_session(const struct place *a, const struct place *b)
 	return a->session == b->session && a->session_time == b->session_time;
 }
 
-static bool is_here(const struct verify_cartridge *v, uint32_t volume)
+static bool is_here(const struct verify_cartridge *v, const struct place *p)
 {
-	for (size_t n = 0; n < v->count; n++)
-		if (v->here[n].volume == volume)
+	for (size_t n = 0; n < v->count; n++) {
+		const struct place *q = &v->here[n];
+
+		if (q->volume == p->volume && q->begin <= p->begin &&
+		    q->behind <= p->behind)
 			return true;
+	}
 	return false;
 }
 
@@ -216,7 +220,7 @@ static bool is_needed(const struct verify_cartridge *v, uint32_t cartridge)
 	for (size_t n = 0; n < v->table.place_count; n++) {
 		const struct place *p = &v->table.places[n];
 
-		if (p->cartridge == cartridge && !is_here(v, p->volume) &&
+		if (p->cartridge == cartridge && !is_here(v, p) &&
 		    shares_session(v, p))
 			return true;
 	}
@@ -278,6 +282,8 @@ static int find_places(void *context, uint32_t volume, struct place **out,
 		if (!*out)
 			return REEL_ENOMEM;
 		**out = v->here[n];
+		/* by itself, a part is as a volume */
+		(*out)->begin = (*out)->behind = 0;
 		*count = 1;
 		return 0;
 	}
@@ -300,18 +306,20 @@ static bool begins(const struct verify_cartridge *v, const struct place *first)
 {
 	for (size_t n = 0; n < v->table.place_count; n++)
 		if (same_session(&v->table.places[n], first))
-			return v->table.places[n].volume == first->volume;
+			return v->table.places[n].volume == first->volume &&
+			       !first->begin;
 	return false;
 }
 
-/* Volumes that follow each other, from `at` on. */
+/* Volumes that follow each other, from `at` on; parts begin or end them. */
 static size_t run_of(const struct verify_cartridge *v, size_t at)
 {
 	size_t n = at + 1;
 
 	while (n < v->count && !v->known[n] &&
 	       same_session(&v->here[n], &v->here[at]) &&
-	       v->here[n].volume == v->here[n - 1].volume + 1)
+	       v->here[n].volume == v->here[n - 1].volume + 1 &&
+	       !v->here[n - 1].behind && !v->here[n].begin)
 		n++;
 	return n - at;
 }

@@ -80,6 +80,33 @@ static int check_table(struct pull *u)
 	return error;
 }
 
+/* Of a part the frames were found by walking them. Behind the last part stands
+ * the volume's table, whose last entries are theirs; behind others nothing. */
+static int check_part(struct pull *u)
+{
+	const struct frame *last = &u->frames[u->frame_count - 1];
+	uint64_t end = last->position + last->stored;
+	uint64_t rest = u->now->size > end ? u->now->size - end : 0;
+	uint8_t *have = rest && rest <= FRAME_LIMIT ? malloc(rest) : NULL;
+	bool good = u->now->behind ? !rest : have != NULL;
+	int error = 0;
+
+	if (have)
+		error = medium_read_all(u->p->medium, u->now->volume, end, have,
+					rest, u->p->options->stop);
+	if (!error && have && !u->now->behind)
+		good = seek_table_ends_with(have, rest, u->frames,
+					    u->frame_count);
+	free(have);
+	if (!ends_all(error) && (error || !good)) {
+		verify_piece_say(u->p, u->now, end,
+				 u->now->behind ? "a frame is damaged"
+						: "the seek table is damaged");
+		error = 0;
+	}
+	return error;
+}
+
 static int open_packed(struct pull *u)
 {
 	bool rebuilt = false;
@@ -94,6 +121,8 @@ static int open_packed(struct pull *u)
 		u->hurt = true;
 		return 0;
 	}
+	if (place_is_part(u->now))
+		return check_part(u);
 	if (!rebuilt)
 		return check_table(u);
 	verify_piece_say(u->p, u->now, u->now->size - 1,

@@ -36,6 +36,7 @@ struct verify {
 	struct verify_result *result;
 	struct verify_progress progress;
 	uint32_t missing; /* a volume; 0: none */
+	uint64_t missing_at;
 	bool said_partial;
 	struct hurt_content *hurt; /* of all sessions */
 	size_t hurt_count, hurt_room;

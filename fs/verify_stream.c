@@ -66,6 +66,8 @@ static int note_bad(struct verify *v, const struct piece *p)
 
 	if (p->error == REEL_EMEDIUM) {
 		if (!v->missing)
+			v->missing_at = p->position;
+		if (!v->missing)
 			v->missing = p->volume;
 		v->session_missing = true;
 	}

@@ -89,7 +89,7 @@ static int get_volume(struct asked *a, struct buffer *out)
 
 	if (error)
 		return error;
-	medium_name(a->set->medium, f.volume, name);
+	medium_name(a->set->medium, f.volume, f.position, name);
 	return buffer_append(out, name, strlen(name));
 }
 
@@ -99,7 +99,7 @@ static int get_barcode(struct asked *a, struct buffer *out)
 	struct cartridge_label l = {0};
 	struct place *p = NULL;
 	struct frame f;
-	size_t count;
+	size_t count, n = 0;
 	int error = a->set->tapes
 			    ? catalog_find_frame(a->catalog, a->content.session,
 						 a->content.offset, &f)
@@ -108,7 +108,10 @@ static int get_barcode(struct asked *a, struct buffer *out)
 	if (!error)
 		error = places_of(a->catalog, f.volume, &p, &count);
 	if (!error)
-		error = places_cartridge(a->catalog, p[0].cartridge, &l);
+		while (n + 1 < count && !place_has(&p[n], f.position))
+			n++;
+	if (!error)
+		error = places_cartridge(a->catalog, p[n].cartridge, &l);
 	if (!error)
 		error = *l.barcode ? buffer_append(out, l.barcode,
 						   strlen(l.barcode))

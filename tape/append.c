@@ -348,6 +348,10 @@ static int begin_new(struct append *a)
 	int error = station_get_blank(o->station, o->overwrite, o->stop,
 				      &a->drive, barcode);
 
+	if (!error && o->overwrite && station_is_blank(o->station, a->drive))
+		log_note("cartridge %s was not written over: there is a blank "
+			 "one in %s, which is taken",
+			 o->overwrite, drive_name(a->drive));
 	o->overwrite = NULL; /* one alone */
 	return error ? error : begin_label(a, barcode);
 }
@@ -488,21 +492,23 @@ static void say_not_needed(const struct append *a)
 			 a->options.overwrite, a->label->name);
 }
 
-int append_end(struct append *a, uint32_t volume, uint64_t size,
+int append_end(struct append *a, const struct append_volume *v,
 	       const struct trailer *end)
 {
 	const struct append_options *o = &a->options;
-	struct place p = {.volume = volume,
+	struct place p = {.volume = v->number,
 			  .cartridge = a->label->number,
 			  .object = a->start.object == DRIVE_UNKNOWN
 					    ? 0
 					    : a->start.object,
 			  .file = a->start.file,
 			  .block_size = o->block_size,
-			  .size = size,
+			  .size = v->size,
 			  .session = o->session,
 			  .session_time = o->session_time,
-			  .last = end};
+			  .last = end,
+			  .begin = v->begin,
+			  .behind = v->behind};
 	int error = drive_mark(a->drive, DRIVE_MARK_FILE, 1, true, &a->early);
 
 	if (note(a, error))
@@ -512,7 +518,7 @@ int append_end(struct append *a, uint32_t volume, uint64_t size,
 		return error;
 	error = write_table(a, end);
 	if (error) {
-		take_place(a, volume);
+		take_place(a, v->number);
 		return error;
 	}
 	a->volumes++;

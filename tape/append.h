@@ -64,10 +64,16 @@ int append_begin(struct append *a);
 int append_block(struct append *a, const void *data, size_t length);
 /* Back to the volume's block number `block`, which is written anew. */
 int append_back(struct append *a, uint64_t block);
+/* What is to be said of a volume, or of a part of one. */
+struct append_volume {
+	uint32_t number;
+	uint64_t begin, size, behind; /* as in struct place */
+};
+
 /* The volume is whole: its filemark and its table, flushed. `end` (may be
  * NULL) when the session ends with it. REEL_ENOSPC (not said): they do not
  * fit, the volume does not count. */
-int append_end(struct append *a, uint32_t volume, uint64_t size,
+int append_end(struct append *a, const struct append_volume *v,
 	       const struct trailer *end);
 /* The cartridge is full: the next append_begin takes another. */
 int append_next(struct append *a);

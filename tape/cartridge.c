@@ -16,6 +16,8 @@
 #define LABEL_NAME  "cartridge"
 #define TABLE_NAME  "table"
 #define END_NAME    "end"
+#define VOLUME	    "volume"
+#define PART	    "part"
 #define LABEL_LIMIT (64u << 10) /* bytes of a label's text */
 
 /* ---- names ---- */
@@ -123,23 +125,31 @@ static int label_text(const struct cartridge_label *l, struct buffer *out)
 	return error ? error : put_check(out);
 }
 
+static int put_place(const struct place *p, struct buffer *out)
+{
+	const bool part = place_is_part(p);
+	int error = buffer_printf(out,
+				  "%s %" PRIu32 " %" PRIu32 " %" PRIu64
+				  " %" PRIu64 " %" PRIu32 " %" PRIu64
+				  " %" PRIu32 " %" PRId64 " %d",
+				  part ? PART : VOLUME, p->volume, p->cartridge,
+				  p->object, p->file, p->block_size, p->size,
+				  p->session, p->session_time, p->last);
+
+	if (!error && part)
+		error = buffer_printf(out, " %" PRIu64 " %" PRIu64, p->begin,
+				      p->behind);
+	return error ? error : buffer_append(out, "\n", 1);
+}
+
 static int table_text(const struct cartridge_table *t, struct buffer *out)
 {
 	int error = put_head(&t->cartridges[0], TABLE_NAME, out);
 
 	for (size_t n = 0; !error && n < t->cartridge_count; n++)
 		error = put_cartridge(&t->cartridges[n], out);
-	for (size_t n = 0; !error && n < t->place_count; n++) {
-		const struct place *p = &t->places[n];
-
-		error = buffer_printf(out,
-				      "volume %" PRIu32 " %" PRIu32 " %" PRIu64
-				      " %" PRIu64 " %" PRIu32 " %" PRIu64
-				      " %" PRIu32 " %" PRId64 " %d\n",
-				      p->volume, p->cartridge, p->object,
-				      p->file, p->block_size, p->size,
-				      p->session, p->session_time, p->last);
-	}
+	for (size_t n = 0; !error && n < t->place_count; n++)
+		error = put_place(&t->places[n], out);
 	return error ? error : put_check(out);
 }
 
@@ -356,24 +366,41 @@ static int get_cartridge(const char *line, struct cartridge_label *l)
 	return 0;
 }
 
+static bool is_sane(const struct place *p)
+{
+	return p->volume && p->session && p->object <= INT64_MAX &&
+	       p->file <= INT64_MAX && p->size <= INT64_MAX &&
+	       p->begin <= INT64_MAX - p->size &&
+	       p->behind <= INT64_MAX - p->size - p->begin &&
+	       p->block_size >= CARTRIDGE_BLOCK_MIN &&
+	       p->block_size <= CARTRIDGE_BLOCK_LIMIT;
+}
+
 static int get_place(const char *line, struct place *p)
 {
-	int last = 0;
+	const bool part = !strncmp(line, PART, sizeof(PART) - 1);
+	int last = 0, end = 0;
 
+	*p = (struct place){0};
+	line += strcspn(line, " ");
 	if (sscanf(line,
-		   "volume %" SCNu32 " %" SCNu32 " %" SCNu64 " %" SCNu64
-		   " %" SCNu32 " %" SCNu64 " %" SCNu32 " %" SCNd64 " %1d",
+		   " %" SCNu32 " %" SCNu32 " %" SCNu64 " %" SCNu64 " %" SCNu32
+		   " %" SCNu64 " %" SCNu32 " %" SCNd64 " %1d%n",
 		   &p->volume, &p->cartridge, &p->object, &p->file,
 		   &p->block_size, &p->size, &p->session, &p->session_time,
-		   &last) != 9)
+		   &last, &end) != 9)
 		return REEL_EDAMAGED;
 	p->last = last;
-	return p->volume && p->session && p->object <= INT64_MAX &&
-			       p->file <= INT64_MAX && p->size <= INT64_MAX &&
-			       p->block_size >= CARTRIDGE_BLOCK_MIN &&
-			       p->block_size <= CARTRIDGE_BLOCK_LIMIT
-		       ? 0
-		       : REEL_EDAMAGED;
+	if (part && sscanf(line + end, " %" SCNu64 " %" SCNu64, &p->begin,
+			   &p->behind) != 2)
+		return REEL_EDAMAGED;
+	return is_sane(p) && part == place_is_part(p) ? 0 : REEL_EDAMAGED;
+}
+
+static bool is_place(const char *line)
+{
+	return !strncmp(line, VOLUME " ", sizeof(VOLUME)) ||
+	       !strncmp(line, PART " ", sizeof(PART));
 }
 
 /* ---- labels ---- */
@@ -498,8 +525,7 @@ static int parse_places(char **at, char *line, struct buffer *out)
 	struct place before = {0};
 	int error = 0;
 
-	for (; !error && line && !strncmp(line, "volume ", 7);
-	     line = next_line(at)) {
+	for (; !error && line && is_place(line); line = next_line(at)) {
 		struct place p;
 
 		error = get_place(line, &p);

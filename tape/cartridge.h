@@ -67,7 +67,9 @@ int cartridge_label_encode(const struct cartridge_label *l, struct buffer *out);
 int cartridge_label_decode(const void *data, size_t length,
 			   struct cartridge_label *out);
 
-/* Where a volume lies. One volume may lie on several cartridges (copies). */
+/* Where a volume lies, or a part of it. One volume may lie on several
+ * cartridges: as copies, and, where a copy's cartridges are smaller than the
+ * volume, in parts, each on another cartridge. */
 struct place {
 	uint32_t volume;
 	uint32_t cartridge; /* number in the set */
@@ -78,7 +80,26 @@ struct place {
 	uint32_t session;
 	int64_t session_time; /* ns: tells sessions of one number apart */
 	bool last;	      /* its session ends here */
+	uint64_t begin;	      /* bytes of the volume before this part */
+	uint64_t behind;      /* and behind it: both 0 for a whole volume */
 };
+
+/* Bytes of the volume that it is, or is a part of. */
+static inline uint64_t place_total(const struct place *p)
+{
+	return p->begin + p->size + p->behind;
+}
+
+static inline bool place_is_part(const struct place *p)
+{
+	return p->begin || p->behind;
+}
+
+/* Whether byte `at` of the volume lies here. */
+static inline bool place_has(const struct place *p, uint64_t at)
+{
+	return at >= p->begin && at - p->begin < p->size;
+}
 
 struct cartridge_table {
 	struct cartridge_label *cartridges; /* all of the set, by number; their

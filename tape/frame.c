@@ -176,6 +176,39 @@ int frame_unpack(const void *data, size_t length, uint64_t limit,
 	return 0;
 }
 
+/* ---- frames as they lie on a volume ---- */
+
+int frame_pad(uint64_t bytes, struct buffer *out)
+{
+	size_t pad = (size_t)(-bytes % FRAME_PAD_UNIT);
+	struct seek_head head = {.magic = le32_make(SKIPPABLE_MAGIC)};
+	int error;
+
+	if (!pad)
+		return 0;
+	if (pad < sizeof(head))
+		pad += FRAME_PAD_UNIT;
+	head.size = le32_make((uint32_t)(pad - sizeof(head)));
+	error = buffer_append(out, &head, sizeof(head));
+	return error ? error : buffer_append_zeros(out, pad - sizeof(head));
+}
+
+size_t frame_whole(const void *data, size_t length)
+{
+	const uint8_t *at = data;
+	size_t done = 0;
+
+	while (done < length) {
+		size_t n =
+			ZSTD_findFrameCompressedSize(at + done, length - done);
+
+		if (ZSTD_isError(n) || !n || n > length - done)
+			break;
+		done += n;
+	}
+	return done;
+}
+
 /* ---- the seek table ---- */
 
 int seek_table_encode(const struct frame *frames, size_t count,
@@ -203,6 +236,46 @@ int seek_table_encode(const struct frame *frames, size_t count,
 		buffer_append(out, &e, sizeof(e));
 	}
 	return buffer_append(out, &foot, sizeof(foot));
+}
+
+uint64_t seek_table_length(const uint8_t foot[SEEK_TABLE_FOOT])
+{
+	struct seek_foot f;
+
+	_Static_assert(sizeof(f) == SEEK_TABLE_FOOT, "its size");
+	memcpy(&f, foot, sizeof(f));
+	if (le32_get(f.magic) != TABLE_END || f.descriptor != TABLE_CHECKSUMS)
+		return 0;
+	return sizeof(struct seek_head) + sizeof(f) +
+	       (uint64_t)le32_get(f.count) * sizeof(struct seek_entry);
+}
+
+bool seek_table_ends_with(const void *data, size_t length,
+			  const struct frame *frames, size_t count)
+{
+	const uint8_t *table = data;
+	const size_t ends = sizeof(struct seek_head) + sizeof(struct seek_foot);
+	const size_t entries = count * sizeof(struct seek_entry);
+	struct buffer want = {0};
+	struct seek_head head;
+	struct seek_foot foot;
+	bool good;
+
+	if (length < ends || length - ends < entries ||
+	    seek_table_encode(frames, count, &want))
+		return false;
+	memcpy(&head, table, sizeof(head));
+	memcpy(&foot, table + length - sizeof(foot), sizeof(foot));
+	good = le32_get(head.magic) == TABLE_MAGIC &&
+	       le32_get(head.size) == length - sizeof(head) &&
+	       le32_get(foot.magic) == TABLE_END &&
+	       foot.descriptor == TABLE_CHECKSUMS &&
+	       le32_get(foot.count) ==
+		       (length - ends) / sizeof(struct seek_entry) &&
+	       !memcmp(table + length - sizeof(foot) - entries,
+		       want.data + sizeof(head), entries);
+	buffer_release(&want);
+	return good;
 }
 
 /* Exactly `length` bytes, which the volume's size says are there. */

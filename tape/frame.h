@@ -57,9 +57,24 @@ int frame_pack(const void *data, size_t length, int level, struct buffer *out);
 int frame_unpack(const void *data, size_t length, uint64_t limit,
 		 struct buffer *out);
 
+/* Appends a skippable frame that makes `bytes` and itself a multiple of
+ * FRAME_PAD_UNIT, unless they are one. */
+#define FRAME_PAD_UNIT 512
+int frame_pad(uint64_t bytes, struct buffer *out);
+/* How many bytes at the beginning are whole frames of zstd, skippable ones
+ * too. Hostile input. */
+size_t frame_whole(const void *data, size_t length);
 /* The seek table as it stands at the end of a volume. */
 int seek_table_encode(const struct frame *frames, size_t count,
 		      struct buffer *out);
+/* Bytes of the table that ends with these SEEK_TABLE_FOOT bytes; 0: they end
+ * none. */
+#define SEEK_TABLE_FOOT 9
+uint64_t seek_table_length(const uint8_t foot[SEEK_TABLE_FOOT]);
+/* Whether bytes are a whole seek table whose last entries are these. Hostile
+ * input. */
+bool seek_table_ends_with(const void *data, size_t length,
+			  const struct frame *frames, size_t count);
 /* A volume's bytes: bytes read, fewer only at its end, or an error. */
 struct frame_source {
 	int64_t (*read)(void *context, uint64_t at, void *to, size_t length);

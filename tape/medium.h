@@ -40,8 +40,10 @@ struct medium_ops {
 	 * set by another thread ends the wait: REEL_ESTOPPED. */
 	int64_t (*read)(struct medium *m, uint32_t volume, uint64_t at,
 			void *to, size_t length, const volatile int *stop);
-	/* For messages: "000003.tar.zst", "daily-0002 (barcode REEL02L8)". */
-	void (*name)(struct medium *m, uint32_t volume, char *name);
+	/* For messages: "000003.tar.zst", "daily-0002 (barcode REEL02L8)",
+	 * where byte `at` of the volume lies. */
+	void (*name)(struct medium *m, uint32_t volume, uint64_t at,
+		     char *name);
 	/* Volumes were removed or replaced: what was kept of them goes. */
 	void (*forget)(struct medium *m);
 	void (*close)(struct medium *m);
@@ -91,10 +93,10 @@ static inline int medium_size(struct medium *m, uint32_t volume, uint64_t *size)
 	return m->ops->size(m, volume, size);
 }
 
-static inline void medium_name(struct medium *m, uint32_t volume,
+static inline void medium_name(struct medium *m, uint32_t volume, uint64_t at,
 			       char name[MEDIUM_NAME])
 {
-	m->ops->name(m, volume, name);
+	m->ops->name(m, volume, at, name);
 }
 
 /* seek_table_read of a volume. */

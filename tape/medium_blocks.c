@@ -351,8 +351,10 @@ uint64_t medium_blocks_known(struct medium *medium, uint32_t volume)
 	return known;
 }
 
-static void blocks_name(struct medium *medium, uint32_t volume, char *name)
+static void blocks_name(struct medium *medium, uint32_t volume, uint64_t at,
+			char *name)
 {
+	(void)at;
 	snprintf(name, MEDIUM_NAME, "%.60s, tape file %" PRIu32,
 		 drive_name(of(medium)->drive), volume - 1);
 }

@@ -136,8 +136,9 @@ static int dir_size(struct medium *m, uint32_t volume, uint64_t *size)
 	return error;
 }
 
-static void dir_name(struct medium *m, uint32_t volume, char *name)
+static void dir_name(struct medium *m, uint32_t volume, uint64_t at, char *name)
 {
+	(void)at;
 	volume_name(volume, m->compression, name);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tape/log.h"
 #include "tape/stop.h"
 #include "tape/tape_reader.h"
 
@@ -33,40 +34,44 @@ static int tape_list(struct medium *m, struct medium_volume **out,
 		(*out)[n++] =
 			(struct medium_volume){.number = p[i].volume,
 					       .compression = m->compression,
-					       .size = p[i].size};
+					       .size = place_total(&p[i])};
 	}
 	free(p);
 	*count = n;
 	return *out ? 0 : REEL_ENOMEM;
 }
 
-static int find(struct medium_tape *t, uint32_t volume, struct place *place)
+/* The first of those that have byte `at`, else of all. */
+static int find(struct medium_tape *t, uint32_t volume, uint64_t at,
+		struct place *place)
 {
 	struct place *p = NULL;
-	size_t count = 0;
+	size_t count = 0, n = 0;
 	int error = t->options.places(t->options.context, volume, &p, &count);
 
-	if (!error)
-		*place = p[0];
-	if (!error)
-		free(p);
-	return error == REEL_ENOENT ? REEL_EMEDIUM : error;
+	if (error)
+		return error == REEL_ENOENT ? REEL_EMEDIUM : error;
+	while (n < count && !place_has(&p[n], at))
+		n++;
+	*place = p[n < count ? n : 0];
+	free(p);
+	return 0;
 }
 
 static int tape_size(struct medium *m, uint32_t volume, uint64_t *size)
 {
 	struct place p;
-	int error = find(of(m), volume, &p);
+	int error = find(of(m), volume, 0, &p);
 
 	if (!error)
-		*size = p.size;
+		*size = place_total(&p);
 	return error;
 }
 
 /* ---- cartridges ---- */
 
-/* The other ones that have a volume, as far as they are known. */
-static size_t others_of(struct tape_reader *r, uint32_t volume,
+/* The other ones that have a byte, as far as they are known. */
+static size_t others_of(struct tape_reader *r, uint32_t volume, uint64_t at,
 			struct cartridge_label *others)
 {
 	const struct medium_tape_options *o = &r->medium->options;
@@ -76,15 +81,15 @@ static size_t others_of(struct tape_reader *r, uint32_t volume,
 	if (o->places(o->context, volume, &p, &places))
 		return 0;
 	for (size_t n = 0; n < places && count < OTHERS_LIMIT; n++)
-		if (p[n].cartridge != r->cartridge &&
+		if (p[n].cartridge != r->cartridge && place_has(&p[n], at) &&
 		    !o->cartridge(o->context, p[n].cartridge, &others[count]))
 			count++;
 	free(p);
 	return count;
 }
 
-int medium_tape_get(struct tape_reader *r, uint32_t volume, bool hasty,
-		    bool *choice)
+int medium_tape_get(struct tape_reader *r, uint32_t volume, uint64_t at,
+		    bool hasty, bool *choice)
 {
 	const struct medium_tape_options *o = &r->medium->options;
 	struct cartridge_label l = {0}, labels[OTHERS_LIMIT] = {0};
@@ -92,7 +97,7 @@ int medium_tape_get(struct tape_reader *r, uint32_t volume, bool hasty,
 	int error = o->cartridge(o->context, r->cartridge, &l);
 
 	if (!error)
-		others.count = others_of(r, volume, labels);
+		others.count = others_of(r, volume, at, labels);
 	if (!error)
 		error = station_get_or(o->station, &l, &others, &r->stop,
 				       &r->drive);
@@ -165,14 +170,14 @@ static int read_piece(struct medium_tape *t, const struct reading *g,
 	return error;
 }
 
+/* Of the volume from `at` on, which lies here, up to the end of the part. */
 static int64_t read_place(struct medium_tape *t, const struct reading *g,
 			  uint64_t at, uint8_t *to, size_t length)
 {
 	const struct place *p = g->place;
 	size_t done = 0;
 
-	if (at >= p->size)
-		return 0;
+	at -= p->begin;
 	if (length > p->size - at)
 		length = (size_t)(p->size - at);
 	while (done < length) {
@@ -258,6 +263,51 @@ static int64_t read_places(struct medium_tape *t, const struct place *p,
 	return n;
 }
 
+/* Those that have byte `at`, first; their number. */
+static size_t choose(struct place *p, size_t count, uint64_t at)
+{
+	size_t chosen = 0;
+
+	for (size_t n = 0; n < count; n++) {
+		struct place here = p[n];
+
+		if (!place_has(&here, at))
+			continue;
+		memmove(&p[chosen + 1], &p[chosen], (n - chosen) * sizeof(*p));
+		p[chosen++] = here;
+	}
+	return chosen;
+}
+
+/* Part after part. */
+static int64_t read_parts(struct medium_tape *t, struct place *p, size_t count,
+			  uint64_t at, uint8_t *to, size_t length,
+			  const volatile int *stop)
+{
+	const uint64_t total = place_total(&p[0]);
+	size_t done = 0;
+
+	while (done < length && at + done < total) {
+		size_t here = choose(p, count, at + done);
+		int64_t n;
+
+		if (!here) {
+			log_error("it is not known where volume %06u lies from "
+				  "byte %llu on",
+				  (unsigned)p[0].volume,
+				  (unsigned long long)(at + done));
+			return REEL_EMEDIUM;
+		}
+		prefer(t, p, here);
+		n = read_places(t, p, here, at + done, to + done, length - done,
+				stop);
+		if (n < 0)
+			return n;
+		done += (size_t)n;
+	}
+	return (int64_t)done;
+}
+
 static int64_t tape_read(struct medium *m, uint32_t volume, uint64_t at,
 			 void *to, size_t length, const volatile int *stop)
 {
@@ -270,21 +320,20 @@ static int64_t tape_read(struct medium *m, uint32_t volume, uint64_t at,
 		return n == REEL_ENOENT ? REEL_EMEDIUM : n;
 	n = make_cache(t);
 	if (!n)
-		prefer(t, p, count);
-	if (!n)
-		n = read_places(t, p, count, at, to, length, stop);
+		n = read_parts(t, p, count, at, to, length, stop);
 	free(p);
 	return n;
 }
 
-static void tape_name(struct medium *m, uint32_t volume, char *name)
+static void tape_name(struct medium *m, uint32_t volume, uint64_t at,
+		      char *name)
 {
 	struct medium_tape *t = of(m);
 	struct cartridge_label l = {0};
 	struct place p;
 
 	snprintf(name, MEDIUM_NAME, "part %06u", (unsigned)volume);
-	if (find(t, volume, &p) ||
+	if (find(t, volume, at, &p) ||
 	    t->options.cartridge(t->options.context, p.cartridge, &l))
 		return;
 	snprintf(name, MEDIUM_NAME, "%s%s%s%s", l.name,

@@ -104,7 +104,7 @@ static void say(struct recall *r, uint32_t volume, uint64_t position, int error,
 	pthread_mutex_unlock(&r->lock);
 	if (again)
 		return;
-	medium_name(m, volume, name);
+	medium_name(m, volume, position, name);
 	if (error == REEL_EMEDIUM)
 		log_error("volume %s is missing; put it back into the set's "
 			  "volumes/ and try again",

@@ -31,27 +31,38 @@ static int image_path(const char *name, char **path)
 	return *path ? 0 : REEL_ENOMEM;
 }
 
-static int take_names(struct station *s, const struct station_options *o)
+static int take_drives(struct station *s, const char *const *names,
+		       size_t count, bool readers)
 {
-	s->drives = calloc(o->drive_count + 1, sizeof(*s->drives));
-	s->changers = calloc(o->changer_count + 1, sizeof(*s->changers));
-	if (!s->drives || !s->changers)
-		return REEL_ENOMEM;
-	for (; s->drive_count < o->drive_count; s->drive_count++) {
+	for (size_t n = 0; n < count; n++) {
 		struct station_drive *d = &s->drives[s->drive_count];
 
-		d->name = strdup(o->drives[s->drive_count]);
+		d->name = strdup(names[n]);
 		if (!d->name || image_path(d->name, &d->image)) {
 			free(d->name);
 			return REEL_ENOMEM;
 		}
+		d->reader = readers;
+		s->drive_count++;
 	}
+	return 0;
+}
+
+static int take_names(struct station *s, const struct station_options *o)
+{
+	s->drives = calloc(o->drive_count + o->reader_count + 1,
+			   sizeof(*s->drives));
+	s->changers = calloc(o->changer_count + 1, sizeof(*s->changers));
+	if (!s->drives || !s->changers ||
+	    take_drives(s, o->drives, o->drive_count, false) ||
+	    take_drives(s, o->readers, o->reader_count, true))
+		return REEL_ENOMEM;
 	for (; s->changer_count < o->changer_count; s->changer_count++) {
 		char *name = strdup(o->changers[s->changer_count]);
 
 		if (!name)
 			return REEL_ENOMEM;
-		s->changers[s->changer_count] = name;
+		s->changers[s->changer_count].name = name;
 	}
 	return 0;
 }
@@ -92,7 +103,7 @@ void station_close(struct station *s)
 		free(s->drives[n].image);
 	}
 	for (size_t n = 0; n < s->changer_count; n++)
-		free(s->changers[n]);
+		free(s->changers[n].name);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->robot);
@@ -126,6 +137,13 @@ bool station_fits(const struct station_want *w, const struct station_seen *s)
 		return !s->too_small;
 	return w->overwrite && (labelled || s->content == STATION_FOREIGN) &&
 	       !strcmp(w->overwrite, s->name);
+}
+
+/* What is begun is begun in drives of one's own. */
+bool station_may_use(const struct station_want *w,
+		     const struct station_drive *d)
+{
+	return w->label || !d->reader;
 }
 
 bool station_stopped(const struct station *s, const struct station_want *w)
@@ -189,7 +207,8 @@ static struct station_drive *look_round(struct station *s,
 		for (size_t n = 0; n < s->drive_count; n++) {
 			struct station_drive *d = &s->drives[n];
 
-			if (d->held || station_fits(w, &d->seen) != had)
+			if (d->held || !station_may_use(w, d) ||
+			    station_fits(w, &d->seen) != had)
 				continue;
 			if (look_into(s, w, d))
 				return d;
@@ -202,11 +221,14 @@ static struct station_drive *look_round(struct station *s,
  * free to put it into. */
 static bool is_busy(const struct station *s, const struct station_want *w)
 {
-	size_t held = 0;
+	size_t held = 0, usable = 0;
 
 	for (size_t n = 0; n < s->drive_count; n++) {
 		const struct station_drive *d = &s->drives[n];
 
+		if (!station_may_use(w, d))
+			continue;
+		usable++;
 		if (d->looked_into || d->seen.content == STATION_LOADING)
 			return true;
 		if (!d->held)
@@ -216,14 +238,15 @@ static bool is_busy(const struct station *s, const struct station_want *w)
 			return true;
 		held++;
 	}
-	return held && held == s->drive_count && !s->at_hand;
+	return held && held == usable && !s->at_hand;
 }
 
 /* Whether somebody else gave it back while this one looked elsewhere. */
 static bool came_free(const struct station *s, const struct station_want *w)
 {
 	for (size_t n = 0; n < s->drive_count; n++)
-		if (!s->drives[n].held && station_fits(w, &s->drives[n].seen))
+		if (!s->drives[n].held && station_may_use(w, &s->drives[n]) &&
+		    station_fits(w, &s->drives[n].seen))
 			return true;
 	return false;
 }
@@ -518,6 +541,18 @@ void station_relabelled(struct station *s, struct drive *d)
 		held->verified = false;
 	}
 	pthread_mutex_unlock(&s->lock);
+}
+
+bool station_is_blank(struct station *s, const struct drive *d)
+{
+	const struct station_drive *held;
+	bool blank;
+
+	pthread_mutex_lock(&s->lock);
+	held = holding(s, d);
+	blank = held && held->seen.content == STATION_BLANK;
+	pthread_mutex_unlock(&s->lock);
+	return blank;
 }
 
 void station_pull_in(struct station *s)

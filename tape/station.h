@@ -25,6 +25,9 @@ struct station_options {
 	size_t drive_count;
 	const char *const *changers;
 	size_t changer_count;
+	/* more drives: no cartridge is begun in them */
+	const char *const *readers;
+	size_t reader_count;
 	unsigned timeout; /* seconds to wait for a cartridge; 0: not at all;
 			     STATION_FOREVER */
 	bool read_only;
@@ -66,6 +69,8 @@ int station_get_or(struct station *s, const struct cartridge_label *want,
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE]);
+/* Whether what station_get_blank gave is blank, and not what was named. */
+bool station_is_blank(struct station *s, const struct drive *d);
 /* Gives a drive back, and closes it unless somebody waits. */
 void station_put(struct station *s, struct drive *d);
 /* Its cartridge is now another (a label was written). */
@@ -82,6 +87,11 @@ void station_pull_in(struct station *s);
  * barcode) comes out, into its slot where there is a changer. REEL_ENOENT: no
  * drive has it; REEL_EBUSY: it is in use; both said. */
 int station_unload(struct station *s, const char *which);
+
+/* By a changer: `what` is a barcode, or the number of the slot or drive where
+ * it lies, `to` such a number in the same changer. It is taken out of its
+ * drive, and pulled into one. REEL_ENOENT, REEL_EEXIST, REEL_EBUSY; said. */
+int station_move(struct station *s, const char *what, const char *to);
 
 /* What a person is waited for now: a line for each wait, ended by a line feed,
  * as much as there is room for; "" nothing. */

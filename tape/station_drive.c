@@ -171,6 +171,15 @@ static void failed(struct station_drive *d, int error)
 	d->retry = station_now() + ((int64_t)RETRY_FIRST << n);
 }
 
+/* Also without a cartridge: the changer knows the drive by it. */
+static void ask_serial(struct station_drive *d)
+{
+	struct drive_parameters p;
+
+	if (!drive_parameters(d->drive, &p))
+		snprintf(d->serial, sizeof(d->serial), "%s", p.serial);
+}
+
 static int open_drive(struct station *s, struct station_drive *d)
 {
 	const struct drive_options o = {
@@ -191,6 +200,8 @@ static int open_drive(struct station *s, struct station_drive *d)
 	}
 	d->failures = 0;
 	d->verified = false;
+	if (!*d->serial && !d->image)
+		ask_serial(d);
 	return 0;
 }
 
@@ -270,9 +281,9 @@ void station_drive_load(struct station *s, struct station_drive *d)
 	if (!d->drive || d->seen.content != STATION_EMPTY)
 		return;
 	error = drive_prepare(d->drive, DRIVE_LOAD, false);
-	if (error)
+	if (error && error != REEL_EMEDIUM)
 		failed(d, error);
-	else
+	else if (!error)
 		station_drive_look(s, d);
 }
 

@@ -72,12 +72,17 @@ static const char *content_text(const struct station_drive *d)
 void station_describe(const struct station *s, const struct station_want *w,
 		      char *text, size_t room)
 {
+	const char *before = "; ";
+
 	*text = '\0';
 	add_wanted(w, text, room);
 	for (size_t n = 0; n < s->drive_count; n++) {
 		const struct station_drive *d = &s->drives[n];
 
-		add(text, room, n ? ", " : "; ");
+		if (!station_may_use(w, d))
+			continue;
+		add(text, room, before);
+		before = ", ";
 		add(text, room, d->name);
 		add(text, room, " ");
 		add(text, room, content_text(d));
@@ -119,7 +124,7 @@ static struct station_item *add_item(struct list *l, const char *kind,
 	l->items = more;
 	more += l->count++;
 	*more = (struct station_item){0};
-	snprintf(more->where, sizeof(more->where), "%s %s", kind, name);
+	snprintf(more->where, sizeof(more->where), "%s %.240s", kind, name);
 	return more;
 }
 
@@ -175,6 +180,7 @@ static const char *known_name(const struct station *s, const char *barcode)
 
 static int list_changer(struct station *s, const char *name, struct list *l)
 {
+	const bool several = s->changer_count > 1;
 	struct changer_inventory have = {0};
 	struct changer *c;
 	int error = changer_open(name, s->stop, &c);
@@ -185,12 +191,14 @@ static int list_changer(struct station *s, const char *name, struct list *l)
 	for (size_t n = 0; !error && n < have.count; n++) {
 		const struct scsi_element *e = &have.elements[n];
 		struct station_item *i;
-		char address[16];
+		char address[256];
 
 		if (e->type != SCSI_ELEMENT_SLOT &&
 		    e->type != SCSI_ELEMENT_PORT)
 			continue;
-		snprintf(address, sizeof(address), "%u", (unsigned)e->address);
+		snprintf(address, sizeof(address), "%u%s%.200s",
+			 (unsigned)e->address, several ? " of " : "",
+			 several ? name : "");
 		i = add_item(l, e->type == SCSI_ELEMENT_SLOT ? "slot" : "port",
 			     address);
 		if (!i) {
@@ -218,7 +226,7 @@ int station_list(struct station *s, struct station_item **out, size_t *count)
 		error = list_drive(s, &s->drives[n], &l);
 	pthread_mutex_lock(&s->robot);
 	for (size_t n = 0; !error && n < s->changer_count; n++)
-		error = list_changer(s, s->changers[n], &l);
+		error = list_changer(s, s->changers[n].name, &l);
 	pthread_mutex_unlock(&s->robot);
 	if (error) {
 		free(l.items);

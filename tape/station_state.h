@@ -33,6 +33,7 @@ struct station_stamp {
 struct station_drive {
 	char *name;
 	char *image;	     /* path; NULL: no image */
+	bool reader;	     /* no cartridge is begun in it */
 	bool held;	     /* by a holder, or by who looks into it */
 	bool looked_into;    /* held for a moment by who changes what is below
 				without the lock; nobody else reads that */
@@ -84,8 +85,15 @@ struct station_said {
 	int64_t at;
 };
 
+struct station_changer {
+	char *name;
+	int64_t retry; /* ns; not before; under station.robot */
+	size_t drives; /* elements, once counted; under station.lock */
+	bool counted;
+};
+
 struct station {
-	char **changers;
+	struct station_changer *changers;
 	size_t changer_count;
 	bool read_only;
 	const volatile int *stop;
@@ -107,7 +115,18 @@ struct station {
 	size_t said_count;
 };
 
+/* A changer at work. */
+struct station_fetching {
+	struct station *station;
+	const struct station_want *want;
+	size_t number; /* of the changer */
+	struct changer *changer;
+	struct changer_inventory have;
+};
+
 bool station_fits(const struct station_want *w, const struct station_seen *s);
+bool station_may_use(const struct station_want *w,
+		     const struct station_drive *d);
 bool station_stopped(const struct station *s, const struct station_want *w);
 int64_t station_now(void); /* ns */
 
@@ -123,6 +142,13 @@ int station_drive_unload(struct station *s, struct station_drive *d);
 
 /* The end of a hold (station.c). */
 void station_drive_release(struct station *s, struct station_drive *d);
+
+/* station_pair.c, under the lock. By serial number, else by their order. */
+void station_pair(struct station_fetching *f);
+bool station_has_drives(const struct station_fetching *f);
+/* NULL: the element is none of the station's drives. */
+struct station_drive *station_paired_with(const struct station_fetching *f,
+					  uint16_t at);
 
 /* station_changer.c; called without locks. 0: *out is held and fits;
  * REEL_EMEDIUM: no changer has it; REEL_EBUSY: a drive must become free. */

@@ -12,11 +12,12 @@
 
 #define PIECE_SIZE (256u << 10)
 
-/* Bytes [index * PIECE_SIZE, ...) of a volume; the time of its session tells
- * volumes of one number apart. */
+/* Bytes [index * PIECE_SIZE, ...) of a volume, or of the part of it that begins
+ * at `begin`; the time of its session tells volumes of one number apart. */
 struct piece_key {
 	uint32_t volume;
 	int64_t session_time;
+	uint64_t begin;
 	uint64_t index;
 };
 

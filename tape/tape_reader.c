@@ -34,6 +34,7 @@ struct piece_key tape_piece_key(const struct place *p, uint64_t index)
 {
 	return (struct piece_key){.volume = p->volume,
 				  .session_time = p->session_time,
+				  .begin = p->begin,
 				  .index = index};
 }
 
@@ -379,13 +380,15 @@ static void answer_volume(struct tape_reader *r, uint32_t volume, bool hasty,
 static void get_drive(struct tape_reader *r)
 {
 	struct medium_tape *t = r->medium;
-	const uint32_t volume = r->requests->place.volume;
-	const bool hasty = r->requests->hasty;
+	const struct tape_request *q = r->requests;
+	const uint32_t volume = q->place.volume;
+	const uint64_t at = q->place.begin + q->index * PIECE_SIZE;
+	const bool hasty = q->hasty;
 	bool choice;
 	int error;
 
 	pthread_mutex_unlock(&t->lock);
-	error = medium_tape_get(r, volume, hasty, &choice);
+	error = medium_tape_get(r, volume, at, hasty, &choice);
 	pthread_mutex_lock(&t->lock);
 	r->since = now_ns();
 	if (!error)

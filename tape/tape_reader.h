@@ -56,10 +56,11 @@ struct medium_tape {
 	bool closing;
 };
 
-/* medium_tape.c, without the lock: a drive for a reader. `hasty`: a person is
- * not waited for. *choice: other cartridges have the volume, too. */
-int medium_tape_get(struct tape_reader *r, uint32_t volume, bool hasty,
-		    bool *choice);
+/* medium_tape.c, without the lock: a drive for a reader that needs byte `at` of
+ * a volume. `hasty`: a person is not waited for. *choice: other cartridges have
+ * it, too. */
+int medium_tape_get(struct tape_reader *r, uint32_t volume, uint64_t at,
+		    bool hasty, bool *choice);
 /* Under the lock. The reader of a cartridge, begun when need be. */
 int tape_reader_of(struct medium_tape *t, uint32_t cartridge,
 		   struct tape_reader **out);

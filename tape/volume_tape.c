@@ -26,15 +26,13 @@
 #include "tape/append.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/member.h"
 #include "tape/ring.h"
 #include "tape/volume.h"
 
 #define RING_DEFAULT  (64u << 20)
 #define RING_BLOCKS   16 /* at least */
 #define RESERVE_SHARE 4	 /* of the ring */
-#define PAD_UNIT      512
-#define SKIP_MAGIC    0x184d2a50u
-#define SKIP_HEAD     8
 
 struct volumes_tape {
 	struct volumes volumes;
@@ -95,8 +93,6 @@ static size_t frames_before(const struct volumes_tape *t, uint64_t byte,
 static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 		     struct buffer *tail, uint64_t *table)
 {
-	size_t pad;
-	uint8_t head[SKIP_HEAD];
 	bool ends;
 	int error;
 
@@ -105,7 +101,7 @@ static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 		pthread_mutex_lock(&t->volumes.lock);
 		ends = t->closing && !t->index && t->base + bytes == t->put;
 		pthread_mutex_unlock(&t->volumes.lock);
-		return ends ? buffer_append_zeros(tail, 2 * PAD_UNIT) : 0;
+		return ends ? buffer_append_zeros(tail, 2 * MEMBER_BLOCK) : 0;
 	}
 	pthread_mutex_lock(&t->volumes.lock);
 	error = seek_table_encode(t->volumes.frames + t->volume_begin, frames,
@@ -114,17 +110,7 @@ static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 	if (error)
 		return error;
 	*table = tail->length;
-	pad = (size_t)(-(bytes + tail->length) % PAD_UNIT);
-	if (!pad)
-		return 0;
-	if (pad < SKIP_HEAD)
-		pad += PAD_UNIT;
-	for (int n = 0; n < 4; n++) {
-		head[n] = (uint8_t)(SKIP_MAGIC >> 8 * n);
-		head[4 + n] = (uint8_t)((pad - SKIP_HEAD) >> 8 * n);
-	}
-	error = buffer_append(tail, head, sizeof(head));
-	return error ? error : buffer_append_zeros(tail, pad - SKIP_HEAD);
+	return frame_pad(bytes + tail->length, tail);
 }
 
 /* Bytes [sent, end) of the ring and the tail behind them, in blocks. */
@@ -180,9 +166,12 @@ static int end_volume(struct volumes_tape *t, size_t first, uint64_t end)
 	if (!error)
 		error = send_rest(t, end, &tail);
 	t->ended |= trailer && !error;
-	if (!error)
-		error = append_end(&t->append, v->present,
-				   end - t->base + table, trailer);
+	if (!error) {
+		const struct append_volume whole = {
+			.number = v->present, .size = end - t->base + table};
+
+		error = append_end(&t->append, &whole, trailer);
+	}
 	buffer_release(&tail);
 	if (error)
 		return error;

@@ -173,8 +173,16 @@ step tape-set 3000 bash tests/tape/set_test.sh "$reel" "$work/tape-set" $long
 step tape-media 150 bash tests/tape/media_test.sh "$reel" "$work/tape-media"
 step tape-copies 150 bash tests/tape/copies_test.sh "$asan" \
 	"$work/tape-copies"
+step tape-changers 200 bash tests/tape/changers_test.sh "$reel" \
+	"$work/tape-changers"
+step tape-parts 600 bash tests/tape/parts_test.sh "$asan" "$work/tape-parts" \
+	$long
 step tape-append 600 bash tests/tape/append_crash_test.sh "$reel" \
 	"$work/tape-append" $long
+pulls=3
+[ "$long" != --long ] || pulls=50
+step tape-pulls 3600 bash tests/tape/pulls_test.sh "$reel" "$work/tape-pulls" \
+	$pulls
 step tape-cartridge 300 bash tests/tape/cartridge_test.sh "$asan" \
 	"$work/tape-cartridge"
 step tape-set-asan 300 env PARTS="image several" bash tests/tape/set_test.sh \

@@ -51,6 +51,8 @@ static int make_other(struct copying *m, const char *path)
 	c.drive_count = m->like.drive_count;
 	c.changers = m->like.changers;
 	c.changer_count = m->like.changer_count;
+	c.copy_drives = NULL;
+	c.copy_drive_count = 0;
 	if (m->like.block_size || !c.block_size)
 		c.block_size = m->like.block_size ? m->like.block_size
 						  : CARTRIDGE_BLOCK;
@@ -142,10 +144,13 @@ static int run(const struct command *self, int argc, char **argv)
 	struct copying m = {.set = NULL};
 	bool quiet = false;
 	const char *media = "dir";
+	struct option_list changers = {.count = 0};
 	uint64_t block = 0;
 	const struct option_spec specs[] = {
 		{"media", 0, OPTION_TEXT, &media, "MEDIA",
 		 "of a new DEST: dir (default), or drives NAME[,NAME...]"},
+		{"changer", 0, OPTION_LIST, &changers, "CHANGER",
+		 "that loads these drives; may be given again"},
 		{"block-size", 0, OPTION_SIZE, &block, "SIZE",
 		 "of a new DEST on tape (default 256K)"},
 		{"quiet", 'q', OPTION_FLAG, &quiet, NULL, "no progress"},
@@ -161,7 +166,10 @@ static int run(const struct command *self, int argc, char **argv)
 					    "up to 16M");
 	m.like.block_size = (uint32_t)block;
 	m.like.tape = strcmp(media, "dir") != 0;
-	if (m.like.tape && media_option_add(media, false, &m.like))
+	error = m.like.tape ? media_option_add(media, false, &m.like) : 0;
+	for (int n = 0; !error && n < changers.count; n++)
+		error = media_option_add(changers.items[n], true, &m.like);
+	if (error)
 		return EXIT_FAILED;
 	error = target_open_whole(&m.from, argv[0], SET_READ, false);
 	status = error ? error_exit(error) : copy(&m, argv[1], quiet);
@@ -175,7 +183,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_copy = {
 	.name = "copy",
 	.synopsis =
-		"SET DEST [--media dir|NAME[,NAME...]] [--block-size N] [-q]",
+		"SET DEST [--media dir|NAME[,NAME...]] [--changer CHANGER]... "
+		"[--block-size N] [-q]",
 	.summary = "the snapshots of a set into another place",
 	.details =
 		"DEST is a copy of SET, or comes to be one: its snapshots keep "

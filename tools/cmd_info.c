@@ -249,11 +249,11 @@ static void path_text(struct info *i, const struct place_on_medium *p)
 	struct medium *m = i->target.set->medium;
 	char volume[MEDIUM_NAME];
 
-	medium_name(m, p->first.volume, volume);
+	medium_name(m, p->first.volume, p->first.position, volume);
 	line_number("stored in session", p->content.session);
 	line_text("volume", volume);
 	if (p->last.volume != p->first.volume) {
-		medium_name(m, p->last.volume, volume);
+		medium_name(m, p->last.volume, p->last.position, volume);
 		line_text("  up to", volume);
 	}
 	line_number("frame at byte", p->first.position);

@@ -15,7 +15,7 @@
 struct init {
 	const char *name;
 	const char *media;
-	const char *changer;
+	struct option_list changers;
 	const char *compress;
 	const char *digest;
 	uint64_t volume_size;
@@ -106,8 +106,8 @@ static int take_media(const struct init *o, struct set_config *config)
 	config->block_size =
 		o->block_size ? (uint32_t)o->block_size : CARTRIDGE_BLOCK;
 	error = media_option_add(o->media, false, config);
-	if (!error && o->changer)
-		error = media_option_add(o->changer, true, config);
+	for (int n = 0; !error && n < o->changers.count; n++)
+		error = media_option_add(o->changers.items[n], true, config);
 	return error ? error : media_option_check(config);
 }
 
@@ -130,7 +130,7 @@ static int run(const struct command *self, int argc, char **argv)
 		 "dir: volumes are files in SET/volumes (default);\n"
 		 "or drives, with commas between: /dev/nst0,\n"
 		 "iscsi://HOST:PORT/TARGET/LUN, FILE.tap (made if need be)"},
-		{"changer", 0, OPTION_TEXT, &o.changer, "NAME",
+		{"changer", 0, OPTION_LIST, &o.changers, "NAME",
 		 "what loads the drives: /dev/sch0, iscsi://..."},
 		{"block-size", 0, OPTION_SIZE, &o.block_size, "SIZE",
 		 "of blocks on cartridges (default 256K)"},

@@ -5,14 +5,12 @@
 #include <sys/xattr.h>
 #include "catalog/places.h"
 #include "catalog/tapes.h"
-#include "tape/changer.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tools/json.h"
 #include "tools/options.h"
 #include "tools/signals.h"
 #include "tools/table.h"
-#include "tools/tape.h"
 #include "tools/target.h"
 
 #define NEEDED_ATTRIBUTE "user.reel.needed"
@@ -239,33 +237,34 @@ static int run_move(const struct command *self, int argc, char **argv)
 	const struct option_spec specs[] = {{0}};
 	const struct cartridge_label *l;
 	struct media m = {0};
-	char *tape[4] = {argv[0], NULL, NULL, NULL};
-	int status;
+	int status, error;
 
 	if (!options_parse(self, specs, 3, 3, &argc, &argv, &status))
 		return status;
-	status = error_exit(media_open(&m, argv[0]));
-	if (status)
-		return status;
-	if (!m.target.set->config.changer_count) {
-		log_error("%s has no changer", argv[0]);
-		media_close(&m);
-		return error_exit(REEL_EINVAL);
-	}
+	error = media_open(&m, argv[0]);
+	if (error)
+		return error_exit(error);
 	l = find(&m, argv[1]);
-	tape[1] = m.target.set->config.changers[0];
-	tape[2] = (char *)(uintptr_t)(l && *l->barcode ? l->barcode : argv[1]);
-	tape[3] = argv[2];
-	status = tape_move.run(&tape_move, 4, tape);
+	if (m.target.set->config.changer_count) {
+		error = station_move(m.target.set->tapes->station,
+				     l && *l->barcode ? l->barcode : argv[1],
+				     argv[2]);
+	} else {
+		log_error("%s has no changer", argv[0]);
+		error = REEL_EINVAL;
+	}
 	media_close(&m);
-	return status;
+	return error_exit(error);
 }
 
 const struct command command_media_move = {
 	.name = "media move",
 	.synopsis = "SET CARTRIDGE|BARCODE|FROM TO",
-	.summary = "move a cartridge within the changer",
-	.details = "FROM and TO are slots as `reel media list` shows them.\n",
+	.summary = "move a cartridge within its changer",
+	.details = "FROM and TO are numbers of slots as `reel media list` "
+		   "shows them, or of drives as\n`reel tape inventory` does. A "
+		   "cartridge is taken out of its drive first, and pulled\n"
+		   "into one.\n",
 	.run = run_move,
 };
 

@@ -9,19 +9,34 @@
 #include "tape/error.h"
 
 #define OR	    " or "
+#define BARCODE	    " (barcode "
 #define NEEDS_LIMIT (1u << 20) /* volumes of a session */
 
-/* Names of cartridges have no blanks. */
+/* Whether `text` of that length is this name, or the name of a cartridge
+ * ("NAME (barcode CODE)"), or its barcode. Neither has blanks. */
+static bool is_called(const char *text, size_t length, const char *name)
+{
+	const size_t n = strlen(name), more = sizeof(BARCODE) - 1;
+
+	if (length == n && !memcmp(text, name, n))
+		return true;
+	if (length <= more + 1 || text[length - 1] != ')' || !n)
+		return false;
+	if (length > n + more && !memcmp(text, name, n) &&
+	    !memcmp(text + n, BARCODE, more))
+		return true;
+	return length > n + 1 + more &&
+	       !memcmp(text + length - 1 - n, name, n) &&
+	       !memcmp(text + length - 1 - n - more, BARCODE, more);
+}
+
 static bool is_one_of(const char *names, const char *name)
 {
-	const size_t length = strlen(name);
-
 	for (const char *end; (end = strstr(names, OR));
 	     names = end + strlen(OR))
-		if ((size_t)(end - names) == length &&
-		    !memcmp(names, name, length))
+		if (is_called(names, (size_t)(end - names), name))
 			return true;
-	return !strcmp(names, name);
+	return is_called(names, strlen(names), name);
 }
 
 bool needs_have(const struct needs *n, const char *name)
@@ -42,67 +57,102 @@ void needs_release(struct needs *n)
 /* A session's volumes have numbers in a row, so that the first and the last
  * frame tell of all between. */
 static int span(struct catalog *c, const struct content_row *row,
-		uint32_t *first, uint32_t *last)
+		struct frame *first, struct frame *last)
 {
 	uint64_t end = row->offset + content_stored(row);
-	struct frame f;
-	int error = catalog_find_frame(c, row->session, row->offset, &f);
+	int error = catalog_find_frame(c, row->session, row->offset, first);
 
-	if (error)
-		return error;
-	*first = f.volume;
-	error = catalog_find_frame(c, row->session, end - 1, &f);
-	*last = f.volume;
-	return error						? error
-	       : *last < *first || *last - *first > NEEDS_LIMIT ? REEL_EDAMAGED
-								: 0;
+	if (!error)
+		error = catalog_find_frame(c, row->session, end - 1, last);
+	return error ? error
+	       : last->volume < first->volume ||
+			       last->volume - first->volume > NEEDS_LIMIT
+		       ? REEL_EDAMAGED
+		       : 0;
 }
 
-/* Behind what medium_name says of the first. */
-static void add_copies(struct catalog *c, uint32_t volume,
-		       char name[NEEDS_NAME])
+/* Those behind the first that has byte `at`, which medium_name says. `*end`:
+ * up to where that is true. */
+static void add_copies(struct catalog *c, const struct place *p, size_t count,
+		       uint64_t at, char name[NEEDS_NAME], uint64_t *end)
 {
-	struct place *p = NULL;
-	size_t count = 0;
+	bool first = true;
 
-	if (places_of(c, volume, &p, &count))
-		return;
-	for (size_t n = 1; n < count; n++) {
+	for (size_t n = 0; n < count; n++) {
 		const size_t used = strlen(name);
 		struct cartridge_label l = {0};
 
-		if (places_cartridge(c, p[n].cartridge, &l))
+		if (!place_has(&p[n], at))
 			continue;
+		if (p[n].begin + p[n].size < *end)
+			*end = p[n].begin + p[n].size;
+		if (first || places_cartridge(c, p[n].cartridge, &l)) {
+			first = false;
+			continue;
+		}
 		snprintf(name + used, NEEDS_NAME - used, OR "%s%s%s%s", l.name,
 			 *l.barcode ? " (barcode " : "", l.barcode,
 			 *l.barcode ? ")" : "");
 		cartridge_label_release(&l);
 	}
-	free(p);
 }
 
+/* What byte `at` is read from, and what follows it up to *end. */
 static int add(struct needs *n, struct medium *m, struct catalog *c,
-	       uint32_t volume)
+	       uint32_t volume, uint64_t at, uint64_t *end)
 {
 	void *more = realloc(n->names, (n->count + 1) * sizeof(*n->names));
+	struct place *p = NULL;
+	size_t count = 0;
 
 	if (!more)
 		return REEL_ENOMEM;
 	n->names = more;
-	medium_name(m, volume, n->names[n->count]);
-	if (m->tape)
-		add_copies(c, volume, n->names[n->count]);
+	medium_name(m, volume, at, n->names[n->count]);
+	if (m->tape && !places_of(c, volume, &p, &count)) {
+		add_copies(c, p, count, at, n->names[n->count], end);
+		free(p);
+	}
 	/* what lies on one cartridge follows in a row */
 	if (!n->count || strcmp(n->names[n->count - 1], n->names[n->count]))
 		n->count++;
 	return 0;
 }
 
+/* Bytes [at, end) of a volume. */
+static int add_range(struct needs *n, struct medium *m, struct catalog *c,
+		     uint32_t volume, uint64_t at, uint64_t end)
+{
+	int error = 0;
+
+	while (!error && at < end) {
+		uint64_t upto = end;
+
+		error = add(n, m, c, volume, at, &upto);
+		at = upto;
+	}
+	return error;
+}
+
+static int add_volume(struct needs *n, struct medium *m, struct catalog *c,
+		      uint32_t volume, const struct frame *first,
+		      const struct frame *last)
+{
+	uint64_t at = volume == first->volume ? first->position : 0;
+	uint64_t end = at + 1;
+
+	if (volume == last->volume)
+		end = last->position + last->stored;
+	else if (m->tape && medium_size(m, volume, &end))
+		end = at + 1;
+	return add_range(n, m, c, volume, at, end > at ? end : at + 1);
+}
+
 int needs_of(const struct set *set, struct catalog *c,
 	     const struct inode_row *i, struct needs *out)
 {
+	struct frame first, last;
 	struct content_row row;
-	uint32_t first, last;
 	int error;
 
 	*out = (struct needs){0};
@@ -113,8 +163,9 @@ int needs_of(const struct set *set, struct catalog *c,
 		return error == REEL_ENOENT ? REEL_EDAMAGED : error;
 	if (content_stored(&row)) {
 		error = span(c, &row, &first, &last);
-		for (uint32_t v = first; !error && v <= last; v++)
-			error = add(out, set->medium, c, v);
+		for (uint32_t v = first.volume; !error && v <= last.volume; v++)
+			error = add_volume(out, set->medium, c, v, &first,
+					   &last);
 	}
 	content_row_release(&row);
 	return error;

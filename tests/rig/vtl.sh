@@ -10,6 +10,7 @@
 #               VTL_CTL  (PORT-3260) tgtd control port number (tgtd -C)
 #               VTL_DRIVES (2)  VTL_CARTS (4)  VTL_SLOTS (CARTS+2)
 #               VTL_SIZE_MB (2000)  native size of a cartridge, MiB
+#               VTL_PREFIX (RIG)  three letters that its barcodes begin with
 #               VTL_LOAD (1)    1: cartridge N starts in drive N; 0: all in slots
 # Element addresses: picker 1, I/E 5, drives 100.., storage slots 1000..
 # LUN layout:  1..N drives, N+1 the changer.
@@ -37,6 +38,7 @@ command -v tgtd >/dev/null || die "tgtd is missing: install tgt"
 port=${VTL_PORT:-3270}; ctl=${VTL_CTL:-$((port - 3260))}
 drives=${VTL_DRIVES:-2}; carts=${VTL_CARTS:-4}; slots=${VTL_SLOTS:-$((carts + 2))}
 size=${VTL_SIZE_MB:-2000}; load=${VTL_LOAD:-1}
+prefix=${VTL_PREFIX:-RIG}
 iqn=iqn.2024-01.local.rig:vtl$port
 mkdir -p "$dir/media"; dir=$(cd "$dir" && pwd)
 if [ -f "$dir/tgtd.pid" ] && [ -d /proc/"$(cat "$dir/tgtd.pid")" ]; then die "already running"; fi
@@ -44,7 +46,7 @@ if [ -f "$dir/tgtd.pid" ] && [ -d /proc/"$(cat "$dir/tgtd.pid")" ]; then die "al
 # blank cartridges; the changer finds them by barcode in media_home
 [ -f "$dir/changer" ] || head -c 1024 /dev/zero > "$dir/changer"
 for i in $(seq 1 "$carts"); do
-    bc=$(printf 'RIG%03dL8' "$i")
+    bc=$(printf '%s%03dL8' "$prefix" "$i")
     [ -f "$dir/media/$bc" ] || tgtimg --op new --device-type tape --barcode="$bc" \
         --size="$size" --type=data --file="$dir/media/$bc" --thin-provisioning >/dev/null
 done
@@ -61,11 +63,11 @@ adm --op new --mode target --tid 1 -T "$iqn"
 lu() { adm --mode logicalunit --tid 1 "$@"; }
 for d in $(seq 1 "$drives"); do
     lu --op new --lun "$d" -b "$dir/media/EMPTY" --device-type=tape
-    lu --op update --lun "$d" --params "vendor_id=RIG,product_id=VTAPE,product_rev=0001,scsi_sn=RIGDRV$d,removable=1,online=0"
+    lu --op update --lun "$d" --params "vendor_id=RIG,product_id=VTAPE,product_rev=0001,scsi_sn=${prefix}DRV$d,removable=1,online=0"
 done
 ch=$((drives + 1))
 lu --op new --lun "$ch" -b "$dir/changer" --device-type=changer
-lu --op update --lun "$ch" --params "vendor_id=RIG,product_id=VLIB,product_rev=0001,scsi_sn=RIGLIB1,removable=1"
+lu --op update --lun "$ch" --params "vendor_id=RIG,product_id=VLIB,product_rev=0001,scsi_sn=${prefix}LIB1,removable=1"
 lu --op update --lun "$ch" --params "media_home=$dir/media"
 lu --op update --lun "$ch" --params "element_type=1,start_address=1,quantity=1"
 lu --op update --lun "$ch" --params "element_type=3,start_address=5,quantity=1"
@@ -75,7 +77,7 @@ for d in $(seq 1 "$drives"); do
     lu --op update --lun "$ch" --params "element_type=4,address=$((99 + d)),tid=1,lun=$d"
 done
 for i in $(seq 1 "$carts"); do
-    lu --op update --lun "$ch" --params "element_type=2,address=$((999 + i)),barcode=$(printf 'RIG%03dL8' "$i"),sides=1"
+    lu --op update --lun "$ch" --params "element_type=2,address=$((999 + i)),barcode=$(printf '%s%03dL8' "$prefix" "$i"),sides=1"
 done
 adm --op bind --mode target --tid 1 -I ALL
 

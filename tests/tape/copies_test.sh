@@ -210,3 +210,68 @@ restores "which has it, too" "$work/set"
 back b
 do_it "all is well in the end" "$reel" verify "$work/set"
 do_it "and of the copy" "$reel" verify "$work/copy"
+
+# what is written in set.conf by hand stays; the copy's drives are not the set's
+rm -rf "$work"/set "$work"/copy "$work"/again "$work"/*.tap* "$work"/src/l*
+do_it "another set" "$reel" init "$work/set" --name set \
+	--media "$work/a.tap?capacity=2M"
+do_it "its backup" "$reel" backup "$work/set" -C "$work/src" .
+sed -i 's/^drive/# by hand, with care\n&/' "$work/set/set.conf"
+printf '# the last line' >>"$work/set/set.conf"
+do_it "its copy" "$reel" copy "$work/set" "$work/copy" \
+	--media "$work/b.tap,$work/b2.tap"
+[ "$(grep -c '^# ' "$work/set/set.conf")" = 3 ] &&
+	[ "$(grep -c '^copy-drive = .*/b2\?.tap$' "$work/set/set.conf")" = 2 ]
+ok "comments of set.conf are kept" $?
+do_it "copied once more" "$reel" copy "$work/set" "$work/copy"
+[ "$(grep -c '^copy-drive' "$work/set/set.conf")" = 2 ]
+ok "the drives are added once" $?
+head -c 3000000 /dev/urandom >"$work/src/large"
+"$reel" backup "$work/set" -C "$work/src" . >"$work/log" 2>&1 </dev/null
+[ $? = 4 ] && grep -q "a blank cartridge is needed" "$work/log" &&
+	! grep -q "b2.tap" "$work/log"
+ok "a backup takes no blank of the copy's drives" $?
+sed -i "s|^drive = .*|&\ndrive = $work/a2.tap\ndrive = $work/a3.tap|" \
+	"$work/set/set.conf"
+touch "$work/a2.tap" "$work/a3.tap"
+do_it "a drive more" "$reel" backup "$work/set" -C "$work/src" .
+[ "$(names "$work/set")" = "set-0001 set-0002 set-100001" ]
+ok "it goes on there: $(names "$work/set")" $?
+
+# a rebuild without the copy in a drive
+mv "$work/b.tap" "$work/b.away"
+do_it "rebuild without the copy" "$reel" catalog rebuild "$work/set"
+[ "$(names "$work/set")" = "set-0001 set-0002 set-100001" ]
+ok "which is not forgotten: $(names "$work/set")" $?
+mv "$work/b.away" "$work/b.tap"
+mv "$work/a.tap" "$work/a.away"
+"$reel" restore "$work/set@1" --to "$work/out" >"$work/log" 2>&1 </dev/null
+ok "and is read" $?
+mv "$work/a.away" "$work/a.tap"
+rm -rf "$work/out"
+
+# imported from the copy first, which is behind
+do_it "import, the copy first" "$reel" import "$work/b.tap" "$work/a.tap" \
+	"$work/a2.tap" "$work/again"
+echo more >"$work/src/more"
+do_it "it is written on" "$reel" backup "$work/again" -C "$work/src" .
+"$reel" info "$work/again" >"$work/log" 2>&1
+grep -q "^set-0002 .* 2-3 *$" "$work/log"
+ok "with the set's own cartridges" $?
+restores "and is whole" "$work/again"
+rm -rf "$work/again"
+do_it "import, the copy alone" "$reel" import "$work/b.tap" "$work/again"
+cp "$work/b.tap" "$work/b.copy"
+do_it "it is written on, too" "$reel" backup "$work/again" -C "$work/src" .
+[ "$(names "$work/again")" = set-100001 ]
+ok "with the copy's: $(names "$work/again")" $?
+mv "$work/b.copy" "$work/b.tap"
+rm -rf "$work/again"
+
+# a blank one is taken before the one that may be written over
+do_it "a foreign one" "$reel" tape write "$work/a3.tap" <"$work/src/large"
+"$reel" init "$work/more" --media "$work/m.tap,$work/a3.tap" >/dev/null 2>&1
+"$reel" backup "$work/more" -C "$work/src" . --overwrite foreign-00000000 \
+	>"$work/log" 2>&1 </dev/null
+[ $? = 0 ] && grep -q "foreign-00000000 was not written over" "$work/log"
+ok "--overwrite of what is not needed is said" $?

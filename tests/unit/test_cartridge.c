@@ -179,6 +179,44 @@ static void tables(void)
 	buffer_release(&b);
 }
 
+static void parts(void)
+{
+	struct cartridge_label l[2];
+	struct place places[PLACES];
+	struct cartridge_table t = table_sample(l, places), got;
+	struct buffer b = {0};
+
+	places[0].behind = places[1].size = 1000;
+	places[1].begin = places[0].size = 512;
+	places[2].begin = UINT64_C(5000000000);
+	CU_ASSERT_EQUAL_FATAL(cartridge_table_encode(&t, &b), 0);
+	CU_ASSERT_PTR_NOT_NULL(memmem(b.data, b.length, "\npart 8 1 ", 10));
+	CU_ASSERT_EQUAL_FATAL(cartridge_table_decode(b.data, b.length, &got),
+			      0);
+	CU_ASSERT_EQUAL_FATAL(got.place_count, PLACES);
+	for (int n = 0; n < PLACES; n++) {
+		CU_ASSERT_EQUAL(got.places[n].begin, places[n].begin);
+		CU_ASSERT_EQUAL(got.places[n].size, places[n].size);
+		CU_ASSERT_EQUAL(got.places[n].behind, places[n].behind);
+	}
+	CU_ASSERT_EQUAL(place_total(&got.places[0]), 1512);
+	CU_ASSERT_EQUAL(place_total(&got.places[1]), 1512);
+	CU_ASSERT(place_has(&got.places[0], 511));
+	CU_ASSERT(!place_has(&got.places[0], 512));
+	CU_ASSERT(!place_has(&got.places[1], 511));
+	CU_ASSERT(place_has(&got.places[1], 1511));
+	CU_ASSERT(!place_has(&got.places[1], 1512));
+	cartridge_table_release(&got);
+	/* more than there can be */
+	places[2].begin = INT64_MAX;
+	places[2].behind = 1;
+	b.length = 0;
+	CU_ASSERT_EQUAL_FATAL(cartridge_table_encode(&t, &b), 0);
+	CU_ASSERT_EQUAL(cartridge_table_decode(b.data, b.length, &got),
+			REEL_EDAMAGED);
+	buffer_release(&b);
+}
+
 static void bad_tables(void)
 {
 	struct cartridge_label l[2];
@@ -248,6 +286,7 @@ void suite_cartridge(void)
 	CU_add_test(s, "labels", labels);
 	CU_add_test(s, "flipped labels", flipped_labels);
 	CU_add_test(s, "tables", tables);
+	CU_add_test(s, "parts of volumes", parts);
 	CU_add_test(s, "bad tables", bad_tables);
 	CU_add_test(s, "of a newer version", newer);
 	CU_add_test(s, "lines of numbers", lines);
