@@ -198,6 +198,8 @@ step delayed-crash 3000 bash tests/delayed/crash_test.sh "$reel" \
 [ "$long" != --long ] || {
 	step delayed-boot 9000 bash tests/delayed/vm_test.sh "$reel" \
 		"$build/release/tests/delay" "$work/delayed-boot" 50
+	step delayed-system 5000 bash tests/delayed/system_test.sh \
+		"$build/release" "$work/delayed-system" 5
 	step restore-kernel 3600 bash tests/restore/kernel_test.sh "$reel" \
 		"$build/release/tests/foldfs" "$work/restore-kernel"
 }
