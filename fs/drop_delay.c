@@ -239,6 +239,14 @@ static void handed(struct handing *h)
 		make_plain(h->d, all[n]);
 }
 
+static void refused(void *context, const char *path, const char *other)
+{
+	(void)context;
+	log_warning("%s: delayed, but will be refused at the next boot: the "
+		    "target takes its name for that of %s",
+		    path, other ? other : "a file that is there");
+}
+
 int drop_hand_over(struct drop *d)
 {
 	struct handing h = {.d = d};
@@ -249,7 +257,7 @@ int drop_hand_over(struct drop *d)
 	h.error = delay_new(d->target, NULL, &h.delay);
 	if (!h.error)
 		drop_tell(d, hand_one, &h);
-	error = delay_end(h.delay, !h.error);
+	error = delay_end(h.delay, !h.error, refused, NULL);
 	if (!h.error)
 		h.error = error;
 	if (!h.error)

@@ -162,8 +162,11 @@ try_delayed() # NAME DIR: an empty directory that folds names
 	echo 'delay *' >rules
 	t=$dir/both
 	mkdir "$t"
-	expect "$name: both staged" 0 "$reel" restore set --to "$t" \
+	expect "$name: both staged" 1 "$reel" restore set --to "$t" \
 		--rules rules
+	said "that file will be refused is told at once" \
+		" file: delayed, but will be refused .* that of FILE"
+	said "and pair" " pair: delayed, but will be refused .* that of Pair"
 	for n in 1 2; do
 		expect "$name: boot $n" 1 "$reel" delayed run --root "$t"
 		said "file is told" " file: move failed: the name is taken"
@@ -188,7 +191,7 @@ try_delayed() # NAME DIR: an empty directory that folds names
 	has "$t/file" lower
 	t=$dir/first
 	mkdir "$t" && echo 'delay /FILE' >rules
-	expect "$name: FILE is staged, file is not" 0 "$reel" restore set \
+	expect "$name: FILE is staged, file is not" 1 "$reel" restore set \
 		FILE file --to "$t" --rules rules
 	expect "$name: boot" 1 "$reel" delayed run --root "$t"
 	said "FILE is told" " FILE: move failed: the name is taken"
@@ -203,7 +206,7 @@ try_delayed() # NAME DIR: an empty directory that folds names
 			>log 2>&1
 		"$reel" delayed run --root "$t" >>log 2>&1
 		grep -qx upper "$t/FILE" &&
-			[ "$(grep -c 'reel: .*file: ' log)" = 1 ] &&
+			grep -q 'reel: .*file: ' log &&
 			! grep -q 'reel: .*FILE: ' log || break
 	done
 	[ "$n" = 10 ]
@@ -298,7 +301,7 @@ try_lower_delayed() # NAME DIRECTORY
 {
 	local t=$2/delayed n
 	mkdir "$t" && echo 'delay *' >rules
-	expect "$1: both staged" 0 "$reel" restore set --to "$t" --rules rules
+	expect "$1: both staged" 1 "$reel" restore set --to "$t" --rules rules
 	for n in 1 2; do
 		expect "$1: boot $n" 1 "$reel" delayed run --root "$t"
 		has "$t/FILE" upper
