@@ -356,6 +356,50 @@ ok "a set of trouble" $?
 
 try_fold fold "" && try_target fold fold/t 1 &&
 	try_delayed fold fold
+# Dropped into MNT/restore by another spelling than the target lists.
+view() # TARGET RULE
+{
+	echo "$2" >viewset/rules
+	"$reel" mount viewset mnt -o "restore=$1" >log 2>&1 &&
+		mounted="mnt mnt/current mnt/restore $mounted"
+}
+
+unview()
+{
+	"$reel" umount mnt --no-commit >log 2>&1
+	ok "$1: umount" $?
+}
+
+try_view() # NAME DIRECTORY
+{
+	local name=$1 t=$2/view
+	[ "$(id -u)" = 0 ] && [ -w /dev/fuse ] || return
+	mkdir -p mnt "$t" && "$reel" init viewset >/dev/null &&
+		"$reel" backup viewset -C tr e >/dev/null
+	echo old >"$t/FILE"
+	view "$t" 'delay /*' || {
+		ok "$name: mount" 1
+		return
+	}
+	echo new and longer >mnt/restore/file
+	unview "$name"
+	expect "$name: dropped by another spelling" 0 "$reel" delayed run \
+		--root "$t"
+	has "$t/FILE" "new and longer"
+	[ "$(find "$t" -iname file | wc -l)" = 1 ] && [ -z "$(ls "$t" | grep file)" ]
+	ok "$name: keeps the listed one" $?
+	view "$t" 'delay /*'
+	echo by the other name >mnt/restore/file
+	"$reel" status mnt >log 2>&1 # hands over
+	echo by its own name >mnt/restore/FILE
+	unview "$name"
+	grep -q ' file: delayed, but will be refused' viewset/mount.log
+	ok "$name: of both one is told" $?
+	expect "$name: and refused" 1 "$reel" delayed run --root "$t"
+	has "$t/FILE" "by its own name"
+	staged_is_kept "$t" "by the other name"
+}
+try_fold view "" && try_view view view
 try_fold quota "-o quota=100000" && try_trouble "a quota" quota/t
 try_fold late "-o quota=100000,late" &&
 	try_trouble "a quota that only closing tells" late/t
