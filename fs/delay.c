@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include "fs/delay_twins.h"
 #include "tape/error.h"
 
 struct delay {
@@ -71,7 +72,7 @@ int delay_cancel(struct delay *d, const char *path)
 	return error == REEL_ENOENT ? 0 : error;
 }
 
-int delay_end(struct delay *d, bool keep)
+int delay_end(struct delay *d, bool keep, delay_refused refused, void *context)
 {
 	int error = 0;
 
@@ -79,6 +80,8 @@ int delay_end(struct delay *d, bool keep)
 		return 0;
 	if (d->journal && keep)
 		error = delayed_commit(d->journal);
+	if (d->journal && keep && !error)
+		delay_foresee(d->journal, refused, context);
 	delayed_close(d->journal);
 	pthread_mutex_destroy(&d->lock);
 	free(d);

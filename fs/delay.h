@@ -21,7 +21,12 @@ int delay_move(struct delay *d, struct delayed_stage *s, const char *path,
 int delay_delete(struct delay *d, const char *path);
 /* Takes back what is about `path`, if anything is. */
 int delay_cancel(struct delay *d, const char *path);
-/* Makes everything durable, or forgets it, and closes; accepts NULL. */
-int delay_end(struct delay *d, bool keep);
+/* What will be refused at the next boot: the target takes `path` for `other`,
+ * which is there, or goes there before. */
+typedef void (*delay_refused)(void *context, const char *path,
+			      const char *other);
+/* Makes everything durable and tells what will be refused, or forgets it; and
+ * closes. Accepts NULL. */
+int delay_end(struct delay *d, bool keep, delay_refused refused, void *context);
 
 #endif

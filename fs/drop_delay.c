@@ -10,9 +10,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 #include "fs/delay.h"
+#include "fs/name_alias.h"
+#include "fs/restore_place.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -34,6 +37,7 @@ struct handing {
 	struct buffer done;   /* nodes */
 	struct buffer same;   /* nodes that need not wait */
 	bool written;	      /* something is being written */
+	bool again;	      /* something is owed anew */
 	int error;
 };
 
@@ -169,7 +173,8 @@ static int stage(struct handing *h, const char *path, int area,
 	return delay_move(h->delay, &s, path, 0);
 }
 
-static int hand_object(struct handing *h, const char *path,
+/* The shadow at `path`, to be moved to `to`. */
+static int hand_object(struct handing *h, const char *path, const char *to,
 		       const struct drop_node *n, const struct stat *below)
 {
 	const char *name;
@@ -181,22 +186,83 @@ static int hand_object(struct handing *h, const char *path,
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
 		error = drop_failed();
 	} else if (below && is_same(h->d, path, fd, name)) {
-		error = n->handed ? delay_cancel(h->delay, path) : 0;
+		error = n->handed ? delay_cancel(h->delay, to) : 0;
 		if (!error)
 			error = buffer_append(&h->same, &n, sizeof(n));
 	} else {
 		if (below && S_ISDIR(below->st_mode) && !S_ISDIR(st.st_mode))
-			error = delay_delete(h->delay, path);
+			error = delay_delete(h->delay, to);
 		if (!error)
-			error = stage(h, path, fd, name, &st);
+			error = stage(h, to, fd, name, &st);
 	}
 	close(fd);
+	return error;
+}
+
+/* ---- where two names are one to the target ---- */
+
+/* Another name of it went to this one, which now has a shadow itself: what was
+ * handed over for the other would be replaced. */
+static void owe_twins(struct handing *h, const struct drop_node *n)
+{
+	pthread_mutex_lock(&h->d->lock);
+	for (struct drop_node *t = n->up->first; t; t = t->next)
+		if (t != n && t->handed && t->state == DROP_OBJECT &&
+		    !strcasecmp(t->name, n->name)) {
+			drop_owe(h->d, t);
+			h->again = true;
+		}
+	pthread_mutex_unlock(&h->d->lock);
+}
+
+/* A name by which the directory does not list what is there is refused at
+ * boot: it goes by the listed one, unless that has a shadow of its own. */
+static int name_to(struct handing *h, const struct drop_node *n,
+		   const char *path, struct buffer *out)
+{
+	char other[TREE_NAME_LIMIT + 1];
+	const char *name;
+	int fd = drop_parent(h->d, DROP_TARGET, path, &name);
+	size_t above = strlen(path) - strlen(n->name);
+	bool taken;
+
+	if (fd < 0 || !name_aliased(fd, name) || !alias_find(fd, name, other)) {
+		if (fd >= 0 && !n->handed && name_folded(fd, name))
+			owe_twins(h, n);
+		above = strlen(path);
+		other[0] = '\0';
+	}
+	if (fd >= 0)
+		close(fd);
+	pthread_mutex_lock(&h->d->lock);
+	taken = *other && drop_is_shadow(drop_find(h->d, n->up, other));
+	pthread_mutex_unlock(&h->d->lock);
+	return taken ? buffer_append(out, path, strlen(path) + 1)
+		     : buffer_printf(out, "%.*s%s", (int)above, path, other);
+}
+
+static int hand(struct handing *h, const char *path, const char *to,
+		const struct drop_node *n, const struct stat *below)
+{
+	int error = 0;
+
+	if (n->state == DROP_OBJECT && n->over)
+		error = drop_complete(h->d, (struct drop_node *)n);
+	if (!error && n->state == DROP_OBJECT)
+		error = hand_object(h, path, to, n, below);
+	else if (!error && below)
+		error = delay_delete(h->delay, to);
+	else if (!error && n->handed)
+		error = delay_cancel(h->delay, to);
+	if (!error)
+		error = buffer_append(&h->done, &n, sizeof(n));
 	return error;
 }
 
 static void hand_one(void *context, const char *path, const struct drop_node *n)
 {
 	struct handing *h = context;
+	struct buffer to = {0};
 	struct stat below;
 	bool there;
 
@@ -207,16 +273,16 @@ static void hand_one(void *context, const char *path, const struct drop_node *n)
 		return;
 	}
 	there = !drop_look(h->d, DROP_TARGET, path, &below);
-	if (n->state == DROP_OBJECT && n->over)
-		h->error = drop_complete(h->d, (struct drop_node *)n);
-	if (!h->error && n->state == DROP_OBJECT)
-		h->error = hand_object(h, path, n, there ? &below : NULL);
-	else if (!h->error && there)
-		h->error = delay_delete(h->delay, path);
-	else if (!h->error && n->handed)
-		h->error = delay_cancel(h->delay, path);
+	if (n->up)
+		h->error = name_to(h, n, path, &to);
+	else
+		h->error = buffer_append(&to, path, strlen(path) + 1);
 	if (!h->error)
-		h->error = buffer_append(&h->done, &n, sizeof(n));
+		h->error = buffer_append(&to, "", 1);
+	if (!h->error)
+		h->error = hand(h, path, (char *)to.data, n,
+				there ? &below : NULL);
+	buffer_release(&to);
 }
 
 /* All is in the journal. */
@@ -230,7 +296,7 @@ static void handed(struct handing *h)
 		all[n]->owed = false;
 		all[n]->handed = true;
 	}
-	h->d->owes = h->written;
+	h->d->owes = h->written || h->again;
 	h->d->altered = time(NULL);
 	pthread_mutex_unlock(&h->d->lock);
 	all = (void *)h->same.data;
@@ -239,17 +305,23 @@ static void handed(struct handing *h)
 		make_plain(h->d, all[n]);
 }
 
-int drop_hand_over(struct drop *d)
+static void refused(void *context, const char *path, const char *other)
+{
+	(void)context;
+	log_warning("%s: delayed, but will be refused at the next boot: the "
+		    "target takes its name for that of %s",
+		    path, other ? other : "a file that is there");
+}
+
+static int hand_over(struct drop *d, bool *again)
 {
 	struct handing h = {.d = d};
 	int error;
 
-	if (!d->owes)
-		return 0;
 	h.error = delay_new(d->target, NULL, &h.delay);
 	if (!h.error)
 		drop_tell(d, hand_one, &h);
-	error = delay_end(h.delay, !h.error);
+	error = delay_end(h.delay, !h.error, refused, NULL);
 	if (!h.error)
 		h.error = error;
 	if (!h.error)
@@ -263,7 +335,18 @@ int drop_hand_over(struct drop *d)
 	buffer_release(&h.staged);
 	buffer_release(&h.done);
 	buffer_release(&h.same);
+	*again = h.again;
 	return h.error;
+}
+
+int drop_hand_over(struct drop *d)
+{
+	bool again = d->owes;
+	int error = 0;
+
+	for (int n = 0; n < 2 && again && !error; n++)
+		error = hand_over(d, &again);
+	return error;
 }
 
 void drop_tend(struct drop *d)

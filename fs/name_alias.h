@@ -12,5 +12,12 @@ bool name_listed(int directory, const char *name);
 bool name_aliased(int directory, const char *name);
 /* It stands there by its name in other letters, too. */
 bool name_folded(int directory, const char *name);
+/* Whether a directory, which has `name`, takes names of different letters or
+ * ends for one; true when that cannot be found out. */
+bool name_may_fold(int directory, const char *name);
+/* Whether any directory takes names of different letters for one, or names of
+ * different ends; false when that cannot be found out. One that has no name to
+ * ask about gets a file for a moment. */
+bool names_fold(int directory, bool ends);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -287,6 +288,21 @@ static int walk_all(struct restore_walk *w, bool fresh)
 	return err;
 }
 
+static void refused(void *context, const char *path, const char *other)
+{
+	struct restore *r = context;
+	char *what = NULL;
+
+	if (asprintf(&what,
+		     "delayed, but will be refused at the next boot: the "
+		     "target takes its name for that of %s",
+		     other ? other : "a file that is there") < 0)
+		what = NULL;
+	restore_problem(r, PROBLEM_OTHER, NULL, path,
+			what ? what : "will be refused at the next boot", 0);
+	free(what);
+}
+
 static int run(struct restore_walk *w, bool fresh)
 {
 	struct restore *r = w->r;
@@ -305,7 +321,7 @@ static int run(struct restore_walk *w, bool fresh)
 		return err;
 	}
 	err = walk_all(w, fresh);
-	ended = delay_end(r->delay, !err);
+	ended = delay_end(r->delay, !err, refused, r);
 	r->delay = NULL;
 	return err ? err : ended;
 }
@@ -392,7 +408,7 @@ int restore_run(struct set *set, struct catalog *c, struct library *l,
 		err = run(&w, fresh);
 	else if (r.root >= 0)
 		close(r.root);
-	delay_end(r.delay, false);
+	delay_end(r.delay, false, NULL, NULL);
 	pool_free(w.pool);
 	links_free(w.links);
 	clones_free(r.clones);

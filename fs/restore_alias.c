@@ -13,7 +13,6 @@
  *     which of them are the snapshot's files. */
 #include "fs/restore_place.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,7 +20,6 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-#include "fs/name_alias.h"
 
 /* ---- which name it is ---- */
 
@@ -86,30 +84,6 @@ bool alias_is(int directory, const char *name, const char *other)
 	if (fd >= 0)
 		close(fd);
 	return is;
-}
-
-/* ---- whether there are any ---- */
-
-static bool stands(int directory, const char *name)
-{
-	return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Asked of a name that is there: a probe of our own would move the times of a
- * directory that a rule keeps. */
-bool alias_possible(int directory, const char *name)
-{
-	const char *c = name;
-	char longer[TREE_NAME_LIMIT + 2];
-
-	while (*c && !isalpha((unsigned char)*c))
-		c++;
-	if (!*c || name_folded(directory, name))
-		return true;
-	snprintf(longer, sizeof(longer), "%s.", name);
-	if (stands(directory, longer) && !name_listed(directory, longer))
-		return true;
-	return !stands(directory, name);
 }
 
 /* ---- saying so ---- */

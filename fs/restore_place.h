@@ -179,9 +179,6 @@ bool alias_find(int directory, const char *name,
 		char other[TREE_NAME_LIMIT + 1]);
 /* Whether two names are one there: their file has no third. */
 bool alias_is(int directory, const char *name, const char *other);
-/* Whether a directory, which has `name`, takes names of different letters or
- * ends for one; true when that cannot be found out. */
-bool alias_possible(int directory, const char *name);
 /* Counts and says that `name` is not restored, since at the target something
  * stands there that was not there before: the file of another name, mostly. */
 void alias_problem(struct restore *r, const struct place *p, const char *name);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "fs/name_alias.h"
 #include "tape/buffer.h"
 #include "tape/error.h"
 #include "tape/stop.h"
@@ -435,7 +436,7 @@ static void pass(struct restore *r, const struct place *p,
 	if (!r->options->delete)
 		return;
 	if (n->fold == FOLD_UNKNOWN)
-		n->fold = alias_possible(p->fd, have) ? FOLD_YES : FOLD_NO;
+		n->fold = name_may_fold(p->fd, have) ? FOLD_YES : FOLD_NO;
 	if (n->fold == FOLD_YES)
 		return;
 	n->met[at] = true;

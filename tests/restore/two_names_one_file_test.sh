@@ -162,8 +162,11 @@ try_delayed() # NAME DIR [STATUS]: an empty directory that folds names
 	echo 'delay *' >rules
 	t=$dir/both
 	mkdir "$t"
-	expect "$name: both staged" "$status" "$reel" restore set --to "$t" \
+	expect "$name: both staged" 1 "$reel" restore set --to "$t" \
 		--rules rules
+	said "that file will be refused is told at once" \
+		" file: delayed, but will be refused .* that of FILE"
+	said "and pair" " pair: delayed, but will be refused .* that of Pair"
 	for n in 1 2; do
 		expect "$name: boot $n" 1 "$reel" delayed run --root "$t"
 		said "file is told" " file: move failed: the name is taken"
@@ -188,7 +191,7 @@ try_delayed() # NAME DIR [STATUS]: an empty directory that folds names
 	has "$t/file" lower
 	t=$dir/first
 	mkdir "$t" && echo 'delay /FILE' >rules
-	expect "$name: FILE is staged, file is not" 0 "$reel" restore set \
+	expect "$name: FILE is staged, file is not" 1 "$reel" restore set \
 		FILE file --to "$t" --rules rules
 	expect "$name: boot" 1 "$reel" delayed run --root "$t"
 	said "FILE is told" " FILE: move failed: the name is taken"
@@ -203,7 +206,7 @@ try_delayed() # NAME DIR [STATUS]: an empty directory that folds names
 			>log 2>&1
 		"$reel" delayed run --root "$t" >>log 2>&1
 		grep -qx upper "$t/FILE" &&
-			[ "$(grep -c 'reel: .*file: ' log)" = 1 ] &&
+			grep -q 'reel: .*file: ' log &&
 			! grep -q 'reel: .*FILE: ' log || break
 	done
 	[ "$n" = 10 ]
@@ -299,7 +302,7 @@ try_lower_delayed() # NAME DIRECTORY
 {
 	local t=$2/delayed n
 	mkdir "$t" && echo 'delay *' >rules
-	expect "$1: both staged" 0 "$reel" restore set --to "$t" --rules rules
+	expect "$1: both staged" 1 "$reel" restore set --to "$t" --rules rules
 	for n in 1 2; do
 		expect "$1: boot $n" 1 "$reel" delayed run --root "$t"
 		has "$t/FILE" upper
@@ -354,6 +357,50 @@ ok "a set of trouble" $?
 
 try_fold fold "" && try_target fold fold/t 1 &&
 	try_delayed fold fold
+# Dropped into MNT/restore by another spelling than the target lists.
+view() # TARGET RULE
+{
+	echo "$2" >viewset/rules
+	"$reel" mount viewset mnt -o "restore=$1" >log 2>&1 &&
+		mounted="mnt mnt/current mnt/restore $mounted"
+}
+
+unview()
+{
+	"$reel" umount mnt --no-commit >log 2>&1
+	ok "$1: umount" $?
+}
+
+try_view() # NAME DIRECTORY
+{
+	local name=$1 t=$2/view
+	[ "$(id -u)" = 0 ] && [ -w /dev/fuse ] || return
+	mkdir -p mnt "$t" && "$reel" init viewset >/dev/null &&
+		"$reel" backup viewset -C tr e >/dev/null
+	echo old >"$t/FILE"
+	view "$t" 'delay /*' || {
+		ok "$name: mount" 1
+		return
+	}
+	echo new and longer >mnt/restore/file
+	unview "$name"
+	expect "$name: dropped by another spelling" 0 "$reel" delayed run \
+		--root "$t"
+	has "$t/FILE" "new and longer"
+	[ "$(find "$t" -iname file | wc -l)" = 1 ] && [ -z "$(ls "$t" | grep file)" ]
+	ok "$name: keeps the listed one" $?
+	view "$t" 'delay /*'
+	echo by the other name >mnt/restore/file
+	"$reel" status mnt >log 2>&1 # hands over
+	echo by its own name >mnt/restore/FILE
+	unview "$name"
+	grep -q ' file: delayed, but will be refused' viewset/mount.log
+	ok "$name: of both one is told" $?
+	expect "$name: and refused" 1 "$reel" delayed run --root "$t"
+	has "$t/FILE" "by its own name"
+	staged_is_kept "$t" "by the other name"
+}
+try_fold view "" && try_view view view
 try_fold quota "-o quota=100000" && try_trouble "a quota" quota/t
 try_fold late "-o quota=100000,late" &&
 	try_trouble "a quota that only closing tells" late/t
