@@ -48,11 +48,9 @@ static int pass(struct copy *k, const void *data, size_t length, bool cut)
 	return error;
 }
 
-static int fetch(struct copy *k, uint32_t volume, uint64_t at, size_t length)
+static int unread(const struct copy *k, uint32_t volume, uint64_t at, int error)
 {
 	char name[MEDIUM_NAME];
-	int error = medium_read_all(k->source->medium, volume, at, k->stored,
-				    length, k->options->stop);
 
 	if (error == REEL_EMEDIUM && !k->source->medium->tape) {
 		medium_name(k->source->medium, volume, at, name);
@@ -64,6 +62,13 @@ static int fetch(struct copy *k, uint32_t volume, uint64_t at, size_t length)
 			  error_text(error));
 	}
 	return error;
+}
+
+static int fetch(struct copy *k, uint32_t volume, uint64_t at, size_t length)
+{
+	return unread(k, volume, at,
+		      medium_read_all(k->source->medium, volume, at, k->stored,
+				      length, k->options->stop));
 }
 
 /* How much of what was fetched may be cut off: whole frames, or as it is. */
@@ -98,16 +103,28 @@ static int copy_plain(struct copy *k, uint32_t volume, uint64_t at,
 	return error;
 }
 
+/* From whichever cartridge has it well; else as it is, unless it cannot be read
+ * at all. */
+static int fetch_frame(struct copy *k, const struct frame *f, bool *damaged)
+{
+	int error = medium_frame(k->source->medium, k->codec, f, k->stored,
+				 k->plain, k->options->stop);
+
+	*damaged = error == REEL_EDAMAGED;
+	return *damaged ? fetch(k, f->volume, f->position, f->stored)
+			: unread(k, f->volume, f->position, error);
+}
+
 static int copy_frame(struct copy *k, const struct frame *f)
 {
 	const bool seen = f->position < k->seen;
-	int error = fetch(k, f->volume, f->position, f->stored);
+	bool damaged;
+	int error = fetch_frame(k, f, &damaged);
 
 	if (error)
 		return error;
 	k->seen = seen ? k->seen : f->position + f->stored;
-	if (frame_decode(k->codec, f, k->stored, k->plain) && !seen &&
-	    k->found->damaged++ < SAID_LIMIT) {
+	if (damaged && !seen && k->found->damaged++ < SAID_LIMIT) {
 		char name[MEDIUM_NAME];
 
 		medium_name(k->source->medium, f->volume, f->position, name);

@@ -20,6 +20,7 @@ struct open_volume {
 	struct frame *frames;
 	size_t count;
 	uint64_t length; /* stream bytes on it */
+	int copy;	 /* read from that one alone; -1: as it comes */
 };
 
 static void volume_close(struct open_volume *o)
@@ -32,7 +33,8 @@ static int volume_open(struct set *set, uint32_t number, struct open_volume *o)
 	bool rebuilt;
 	int error;
 
-	*o = (struct open_volume){.medium = set->medium, .number = number};
+	*o = (struct open_volume){
+		.medium = set->medium, .number = number, .copy = -1};
 	if (set->medium->compression == COMPRESSION_NONE)
 		return medium_size(set->medium, number, &o->length);
 	error = medium_seek_table(set->medium, number, &o->frames, &o->count,
@@ -46,6 +48,9 @@ static int volume_open(struct set *set, uint32_t number, struct open_volume *o)
 static int read_plain(struct open_volume *o, uint64_t at, uint8_t *to,
 		      size_t length)
 {
+	if (o->copy >= 0)
+		return o->medium->ops->read_copy(o->medium, o->number, at, to,
+						 length, (size_t)o->copy, NULL);
 	return medium_read_all(o->medium, o->number, at, to, length, NULL);
 }
 
@@ -53,11 +58,12 @@ static int read_frame(struct open_volume *o, struct frame_codec *k,
 		      const struct frame *f, uint8_t *plain)
 {
 	uint8_t *stored = malloc(f->stored + 1);
-	int error = stored ? read_plain(o, f->position, stored, f->stored)
-			   : REEL_ENOMEM;
+	struct frame here = *f;
+	int error = stored ? 0 : REEL_ENOMEM;
 
+	here.volume = o->number;
 	if (!error)
-		error = frame_decode(k, f, stored, plain);
+		error = medium_frame(o->medium, k, &here, stored, plain, NULL);
 	free(stored);
 	return error;
 }
@@ -174,13 +180,14 @@ static int read_piece(struct open_volume *o, uint64_t behind, uint64_t from,
 
 /* From the archive's end, where the index lies right before the end member:
  * so the sizes of the volumes before it need not be known. */
-int media_read_index(struct set *set, const struct media_session *m,
-		     struct buffer *packed)
+static int read_index(struct set *set, const struct media_session *m, int copy,
+		      struct buffer *packed)
 {
 	uint64_t length = m->trailer.index_length, behind = 0, from, to;
 	struct digest digest;
 	int error = length > INDEX_LIMIT ? REEL_EDAMAGED : 0;
 
+	packed->length = 0;
 	to = TRAILER_TAIL + member_padding(length);
 	from = to + length;
 	for (uint32_t n = m->last_volume; !error && behind < from; n--) {
@@ -191,6 +198,7 @@ int media_read_index(struct set *set, const struct media_session *m,
 		error = volume_open(set, n, &o);
 		if (error)
 			break;
+		o.copy = copy;
 		error = read_piece(&o, behind, from, to, packed);
 		behind += o.length;
 		volume_close(&o);
@@ -201,6 +209,20 @@ int media_read_index(struct set *set, const struct media_session *m,
 	return memcmp(&digest, &m->trailer.index_digest, sizeof(digest))
 		       ? REEL_EDAMAGED
 		       : 0;
+}
+
+/* Without compression nothing but its digest tells that an index is wrong. */
+int media_read_index(struct set *set, const struct media_session *m,
+		     struct buffer *packed)
+{
+	int error = read_index(set, m, -1, packed), other = error;
+
+	if (error != REEL_EDAMAGED || !set->medium->ops->read_copy ||
+	    set->medium->compression != COMPRESSION_NONE)
+		return error;
+	for (int n = 0; other != REEL_ENOENT && other; n++)
+		other = read_index(set, m, n, packed);
+	return other ? error : 0;
 }
 
 int media_check_names(const struct set *s)

@@ -167,15 +167,15 @@ static int next_frame(struct scan_source *s)
 		err = room_for(&s->data, &s->data_room, f->length);
 	if (err)
 		return err;
-	err = medium_read_all(s->set->medium, f->volume, f->position, s->stored,
-			      f->stored, NULL);
+	err = plain ? medium_read_all(s->set->medium, f->volume, f->position,
+				      s->stored, f->stored, NULL)
+		    : medium_frame(s->set->medium, s->codec, f, s->stored,
+				   s->data, NULL);
 	if (err == REEL_EMEDIUM)
 		return say_missing(s, f->volume);
 	if (!err && plain) {
 		memcpy(s->data, s->stored, f->length);
 		f->checksum = digest_checksum32(s->data, f->length);
-	} else if (!err) {
-		err = frame_decode(s->codec, f, s->stored, s->data);
 	}
 	if (err) {
 		memset(s->data, FILL, f->length);

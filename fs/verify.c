@@ -233,6 +233,8 @@ int verify_run(struct set *set, struct catalog *c,
 		.set = set, .catalog = c, .options = o, .result = result};
 	int err;
 
+	const uint64_t healed = set->medium->healed;
+
 	memset(result, 0, sizeof(*result));
 	err = totals(&v);
 	if (!err)
@@ -250,6 +252,8 @@ int verify_run(struct set *set, struct catalog *c,
 	buffer_release(&v.meta);
 	if (err)
 		return err;
+	/* said as they were met, with the cartridge */
+	result->damaged_places += set->medium->healed - healed;
 	if (v.missing) {
 		char name[MEDIUM_NAME];
 

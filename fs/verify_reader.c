@@ -173,19 +173,36 @@ static int room_for(struct verify_reader *r, size_t length)
 	return 0;
 }
 
+/* REEL_EDAMAGED: r->stored has it as it was read first. */
+static int decode_checked(struct verify_reader *r, const struct frame *f,
+			  uint8_t *to)
+{
+	struct medium *m = r->set->medium;
+
+	if (!frame_decode(r->codec, f, r->stored, to))
+		return 0;
+	if (!m->ops->read_copy)
+		return REEL_EDAMAGED;
+	if (!medium_frame(m, r->codec, f, r->stored, to, NULL))
+		return 0;
+	return medium_read_all(m, f->volume, f->position, r->stored, f->stored,
+			       NULL)
+		       ? REEL_EIO
+		       : REEL_EDAMAGED;
+}
+
 /* Fills p->data; says in *p what is wrong with it. */
 static void decode(struct verify_reader *r, const struct frame *f, bool checked,
 		   struct piece *p)
 {
+	struct medium *m = r->set->medium;
 	bool plain = r->set->config.compression == COMPRESSION_NONE;
-	int err;
+	int err = r->volume.there ? medium_read_all(m, f->volume, f->position,
+						    r->stored, f->stored, NULL)
+				  : REEL_EMEDIUM;
 
 	memset(p->data, VERIFY_FILL, f->length);
 	p->lost = true;
-	err = r->volume.there
-		      ? medium_read_all(r->set->medium, f->volume, f->position,
-					r->stored, f->stored, NULL)
-		      : REEL_EMEDIUM;
 	if (err == REEL_EMEDIUM) { /* a cartridge is asked for once */
 		r->volume.there = false;
 		p->error = err;
@@ -200,8 +217,8 @@ static void decode(struct verify_reader *r, const struct frame *f, bool checked,
 	}
 	if (!checked)
 		memcpy(p->data, r->stored, f->length);
-	else if (frame_decode(r->codec, f, r->stored, p->data) != 0)
-		p->error = REEL_EDAMAGED;
+	else
+		p->error = decode_checked(r, f, p->data);
 	p->lost = p->error && !plain;
 	if (!p->error)
 		return;

@@ -3,6 +3,7 @@
  * the headers around it could be read. */
 #include "fs/verify_state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tape/error.h"
@@ -15,9 +16,20 @@ void verify_say(struct verify *v, const char *path, uint32_t session,
 		v->result->damaged_files++;
 	else
 		v->result->damaged_places++;
-	if (v->options->damage)
+	if (!v->options->damage)
+		return;
+	if (v->set->medium->tape && volume) {
+		char name[MEDIUM_NAME], text[2 * MEDIUM_NAME];
+
+		medium_name(v->set->medium, volume, position, name);
+		snprintf(text, sizeof(text), "%.*s (%s)", MEDIUM_NAME - 8, what,
+			 name);
 		v->options->damage(v->options->context, path, session, volume,
-				   position, what);
+				   position, text);
+		return;
+	}
+	v->options->damage(v->options->context, path, session, volume, position,
+			   what);
 }
 
 struct bad_range *verify_bad(struct verify *v, uint64_t begin, uint64_t end)

@@ -11,6 +11,7 @@
 #ifndef REEL_TAPE_MEDIUM_H
 #define REEL_TAPE_MEDIUM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,11 @@ struct medium_volume {
 	enum compression compression;
 	bool partial;  /* being written, or left by an interrupted backup */
 	uint64_t size; /* bytes */
+};
+
+enum medium_news {
+	MEDIUM_HEALED,	  /* it is damaged there; another has it well */
+	MEDIUM_ELSEWHERE, /* others are damaged; this one may be well */
 };
 
 struct medium;
@@ -44,6 +50,15 @@ struct medium_ops {
 	 * where byte `at` of the volume lies. */
 	void (*name)(struct medium *m, uint32_t volume, uint64_t at,
 		     char *name);
+	/* These may be NULL: each byte is there once. Exactly `length` bytes
+	 * from the Nth cartridge that has them, from 0, if it is at hand:
+	 * REEL_EMEDIUM; REEL_ENOENT: there are no so many. */
+	int (*read_copy)(struct medium *m, uint32_t volume, uint64_t at,
+			 void *to, size_t length, size_t n,
+			 const volatile int *stop);
+	/* Says something of what lies on the Nth, once. */
+	void (*tell)(struct medium *m, uint32_t volume, uint64_t at, size_t n,
+		     enum medium_news news);
 	/* Volumes were removed or replaced: what was kept of them goes. */
 	void (*forget)(struct medium *m);
 	void (*close)(struct medium *m);
@@ -53,6 +68,7 @@ struct medium {
 	const struct medium_ops *ops;
 	enum compression compression;
 	bool tape; /* reading may take minutes and a person's hand */
+	atomic_uint_least64_t healed; /* places that were told of so */
 };
 
 /* The files NNNNNN.tar[.zst] of a directory (borrowed). Keeps descriptors of
@@ -99,6 +115,10 @@ static inline void medium_name(struct medium *m, uint32_t volume, uint64_t at,
 	m->ops->name(m, volume, at, name);
 }
 
+/* A frame, read into `stored` (of frame.stored bytes) and decoded; from
+ * whichever cartridge has it well. REEL_EDAMAGED: none of those at hand. */
+int medium_frame(struct medium *m, struct frame_codec *k, const struct frame *f,
+		 void *stored, void *plain, const volatile int *stop);
 /* seek_table_read of a volume. */
 int medium_seek_table(struct medium *m, uint32_t volume, struct frame **frames,
 		      size_t *count, bool *rebuilt);

@@ -227,21 +227,93 @@ static bool may_be_elsewhere(int64_t n)
 	return n == REEL_EMEDIUM || n == REEL_EDAMAGED;
 }
 
+/* ---- what is told ---- */
+
+/* Under the lock. */
+static bool is_new(struct medium_tape *t, const struct tape_told *now)
+{
+	const size_t count =
+		t->told_count < TAPE_TOLD ? t->told_count : TAPE_TOLD;
+
+	for (size_t n = 0; n < count; n++) {
+		const struct tape_told *was = &t->told[n];
+
+		if (was->cartridge == now->cartridge &&
+		    was->volume == now->volume && was->news == now->news &&
+		    (was->at == now->at || now->news == MEDIUM_ELSEWHERE))
+			return false;
+	}
+	t->told[t->told_count++ % TAPE_TOLD] = *now;
+	return true;
+}
+
+static void tell(struct medium_tape *t, const struct place *p, uint64_t at,
+		 enum medium_news news)
+{
+	const struct tape_told now = {.cartridge = p->cartridge,
+				      .volume = p->volume,
+				      .at = at,
+				      .news = news};
+	struct cartridge_label l = {0};
+	bool fresh;
+
+	pthread_mutex_lock(&t->lock);
+	fresh = is_new(t, &now);
+	pthread_mutex_unlock(&t->lock);
+	if (!fresh ||
+	    t->options.cartridge(t->options.context, p->cartridge, &l))
+		return;
+	if (news == MEDIUM_HEALED) {
+		atomic_fetch_add(&t->medium.healed, 1);
+		log_warning(
+			"cartridge %s is damaged (tape file %llu, block "
+			"%llu); it is read from another that has the same",
+			l.name, (unsigned long long)p->file,
+			(unsigned long long)((at - p->begin) / p->block_size));
+	} else {
+		log_note("cartridge %s%s%s%s has the same as one that is "
+			 "damaged; put it into a drive and try again",
+			 l.name, *l.barcode ? " (barcode " : "", l.barcode,
+			 *l.barcode ? ")" : "");
+	}
+	cartridge_label_release(&l);
+}
+
+static void tell_all(struct medium_tape *t, const struct place *p,
+		     const int *found, size_t count, uint64_t at, int error,
+		     enum medium_news news)
+{
+	for (size_t n = 0; n < count; n++)
+		if (found[n] == error)
+			tell(t, &p[n], at, news);
+}
+
+/* ---- copies ---- */
+
 /* From whichever cartridge is at hand. REEL_EDAMAGED: one is, and is damaged;
  * REEL_EMEDIUM: none is. */
 static int64_t read_any(struct medium_tape *t, const struct place *p,
 			size_t count, uint64_t at, uint8_t *to, size_t length,
 			const volatile int *stop)
 {
+	int found[OTHERS_LIMIT] = {0};
 	bool damaged = false;
 	int64_t n = REEL_EMEDIUM;
+	size_t k = 0;
 
-	for (size_t k = 0; k < count && may_be_elsewhere(n); k++) {
+	if (count > OTHERS_LIMIT)
+		count = OTHERS_LIMIT;
+	for (; k < count && may_be_elsewhere(n); k++) {
 		const struct reading g = {&p[k], true, stop};
 
 		n = read_place(t, &g, at, to, length);
+		found[k] = n < 0 ? (int)n : 0;
 		damaged |= n == REEL_EDAMAGED;
 	}
+	if (n >= 0)
+		tell_all(t, p, found, k, at, REEL_EDAMAGED, MEDIUM_HEALED);
+	else if (damaged && may_be_elsewhere(n))
+		tell_all(t, p, found, k, at, REEL_EMEDIUM, MEDIUM_ELSEWHERE);
 	return n == REEL_EMEDIUM && damaged ? REEL_EDAMAGED : n;
 }
 
@@ -325,6 +397,51 @@ static int64_t tape_read(struct medium *m, uint32_t volume, uint64_t at,
 	return n;
 }
 
+/* The Nth of those that have byte `at`. */
+static int nth_place(struct medium_tape *t, uint32_t volume, uint64_t at,
+		     size_t n, struct place *place)
+{
+	struct place *p = NULL;
+	size_t count = 0;
+	int error = t->options.places(t->options.context, volume, &p, &count);
+
+	if (error)
+		return error;
+	count = choose(p, count, at);
+	if (n < count)
+		*place = p[n];
+	free(p);
+	return n < count ? 0 : REEL_ENOENT;
+}
+
+static int tape_read_copy(struct medium *m, uint32_t volume, uint64_t at,
+			  void *to, size_t length, size_t n,
+			  const volatile int *stop)
+{
+	struct medium_tape *t = of(m);
+	struct place p;
+	const struct reading g = {&p, true, stop};
+	int error = nth_place(t, volume, at, n, &p);
+	int64_t got;
+
+	if (!error)
+		error = make_cache(t);
+	if (error)
+		return error;
+	got = read_place(t, &g, at, to, length);
+	return got < 0 ? (int)got : (size_t)got < length ? REEL_EDAMAGED : 0;
+}
+
+static void tape_tell(struct medium *m, uint32_t volume, uint64_t at, size_t n,
+		      enum medium_news news)
+{
+	struct medium_tape *t = of(m);
+	struct place p;
+
+	if (!nth_place(t, volume, at, n, &p))
+		tell(t, &p, at, news);
+}
+
 static void tape_name(struct medium *m, uint32_t volume, uint64_t at,
 		      char *name)
 {
@@ -368,6 +485,8 @@ static const struct medium_ops tape_ops = {
 	.list = tape_list,
 	.size = tape_size,
 	.read = tape_read,
+	.read_copy = tape_read_copy,
+	.tell = tape_tell,
 	.name = tape_name,
 	.forget = tape_forget,
 	.close = tape_close,

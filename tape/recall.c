@@ -164,10 +164,10 @@ static int load(struct recall *r, struct loader *l, struct entry *e)
 	}
 	if (error)
 		goto out;
-	error = medium_read_all(m, f->volume, f->position, stored, f->stored,
-				heeded);
-	if (!error && !(plain && r->options.unchecked))
-		error = frame_decode(l->codec, f, stored, e->data);
+	error = plain && r->options.unchecked
+			? medium_read_all(m, f->volume, f->position, stored,
+					  f->stored, heeded)
+			: medium_frame(m, l->codec, f, stored, e->data, heeded);
 out:
 	if (error && error != REEL_ESTOPPED)
 		say(r, f->volume,

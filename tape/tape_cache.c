@@ -110,14 +110,15 @@ static struct piece **bucket(struct tape_cache *c, const struct piece_key *k)
 {
 	uint64_t h = (uint64_t)k->session_time ^ ((uint64_t)k->volume << 32);
 
-	h = (h + k->begin + k->index) * 0x9e3779b97f4a7c15u;
+	h = (h + k->cartridge + k->begin + k->index) * 0x9e3779b97f4a7c15u;
 	return &c->buckets[(h >> 20) % c->bucket_count];
 }
 
 static bool same(const struct piece_key *a, const struct piece_key *b)
 {
-	return a->volume == b->volume && a->begin == b->begin &&
-	       a->index == b->index && a->session_time == b->session_time;
+	return a->cartridge == b->cartridge && a->volume == b->volume &&
+	       a->begin == b->begin && a->index == b->index &&
+	       a->session_time == b->session_time;
 }
 
 static void take_out(struct tape_cache *c, struct piece *p)

@@ -12,9 +12,11 @@
 
 #define PIECE_SIZE (256u << 10)
 
-/* Bytes [index * PIECE_SIZE, ...) of a volume, or of the part of it that begins
- * at `begin`; the time of its session tells volumes of one number apart. */
+/* Bytes [index * PIECE_SIZE, ...) of a volume as a cartridge has it, or of the
+ * part of it that begins at `begin`; the time of its session tells volumes of
+ * one number apart. */
 struct piece_key {
+	uint32_t cartridge;
 	uint32_t volume;
 	int64_t session_time;
 	uint64_t begin;

@@ -32,7 +32,8 @@ void tape_wait(struct medium_tape *t, pthread_cond_t *c, unsigned ms)
 
 struct piece_key tape_piece_key(const struct place *p, uint64_t index)
 {
-	return (struct piece_key){.volume = p->volume,
+	return (struct piece_key){.cartridge = p->cartridge,
+				  .volume = p->volume,
 				  .session_time = p->session_time,
 				  .begin = p->begin,
 				  .index = index};

@@ -44,6 +44,14 @@ struct tape_reader {
 	size_t block_size;
 };
 
+#define TAPE_TOLD 128
+
+struct tape_told {
+	uint32_t cartridge, volume;
+	uint64_t at;
+	enum medium_news news;
+};
+
 struct medium_tape {
 	struct medium medium;
 	struct medium_tape_options options;
@@ -54,6 +62,8 @@ struct medium_tape {
 	struct tape_reader *readers;
 	uint64_t moves;
 	bool closing;
+	struct tape_told told[TAPE_TOLD]; /* what was said last */
+	size_t told_count;
 };
 
 /* medium_tape.c, without the lock: a drive for a reader that needs byte `at` of
