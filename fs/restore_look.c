@@ -172,7 +172,8 @@ void look_decide(struct restore *r, const struct place *p, const char *name,
 			.action = PLAN_DELAYED,
 			.why = "its directory is made at the next boot"};
 	if (!r->busy ||
-	    (out->action != PLAN_CHANGED && out->action != PLAN_EXTRA))
+	    (out->action != PLAN_CHANGED && out->action != PLAN_EXTRA &&
+	     (out->action != PLAN_NEW || p->fd < 0 || p->fresh)))
 		return;
 	out->why = busy_check(r->busy, p->fd, name);
 	if (out->why) {

@@ -45,7 +45,7 @@ said() # NAME PATTERN
 	ok "$1" $?
 }
 
-trap 'rm -rf "$work"' EXIT
+trap 'chattr -i "$work/out/d" 2>/dev/null; rm -rf "$work"' EXIT
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"
 mkdir -p "$work"
@@ -143,6 +143,37 @@ deep out/deep 5000
 expect "extras too deep" 1 "$reel" restore set --to out --delete
 said "are told" "lies too deep"
 rm -rf out
+
+# ---- what is in an immutable directory could not be replaced, and was not
+# delayed
+
+rm -rf src out && mkdir -p src/d/sub out/d
+echo new >src/d/changed
+echo new >src/d/new
+echo new >src/d/sub/f
+touch -r src/d out/d
+fresh_set
+echo 'delay busy' >rules
+echo old >out/d/changed
+touch -d 2020-01-01 out/d/changed
+touch out/d/extra
+touch -r src/d out/d
+if chattr +i out/d 2>/dev/null; then
+	expect "an immutable directory" 0 "$reel" restore set --to out \
+		--rules rules --delete -v
+	for n in changed new sub extra; do
+		said "$n is delayed" "^delayed *d/$n  (its directory is imm"
+	done
+	expect "at the next boot" 0 "$reel" delayed run --root out
+	cmp -s src/d/changed out/d/changed && cmp -s src/d/new out/d/new &&
+		cmp -s src/d/sub/f out/d/sub/f && [ ! -e out/d/extra ]
+	ok "it is as in the snapshot" $?
+	lsattr -d out/d | grep -q '^[^ ]*i'
+	ok "and immutable as before" $?
+	chattr -i out/d
+else
+	skip "an immutable directory"
+fi
 
 cd / || exit 2
 echo "$passed passed, $failed failed"
