@@ -240,10 +240,24 @@ static enum fate sweep_open(struct sweep *s, int *up, int fd,
 	return *up < 0 ? STAYS : fate;
 }
 
+/* A directory of our own that forbids us to remove what is in it allows that
+ * for now. False: it does as it is. */
+static bool loosen(const struct sweep *s, int up, const char *name,
+		   const struct stat *st)
+{
+	mode_t mode = st->st_mode & 07777;
+
+	return s->r->uid && st->st_uid == s->r->uid &&
+	       (mode & S_IRWXU) != S_IRWXU && !s->r->options->dry_run &&
+	       !s->quiet &&
+	       !fchmodat(up, name, mode | S_IRWXU, AT_SYMLINK_NOFOLLOW);
+}
+
 static enum fate sweep_directory(struct sweep *s, int *up, const char *name,
-				 const char *path,
+				 const char *path, const struct stat *st,
 				 const struct plan_place *below, bool delayed)
 {
+	bool loose = !delayed && loosen(s, *up, name, st);
 	int fd = enter(*up, name);
 	enum fate fate;
 
@@ -254,6 +268,8 @@ static enum fate sweep_directory(struct sweep *s, int *up, const char *name,
 		return STAYS;
 	}
 	fate = sweep_open(s, up, fd, below, delayed);
+	if (loose && fate != GONE && *up >= 0)
+		fchmodat(*up, name, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW);
 	return fate == STAYS ? stays(s, path, "something in it stays") : fate;
 }
 
@@ -282,7 +298,7 @@ static enum fate act(struct sweep *s, int *up, const char *name,
 		return STAYS;
 	}
 	if (directory)
-		fate = worse(fate, sweep_directory(s, up, name, path, below,
+		fate = worse(fate, sweep_directory(s, up, name, path, st, below,
 						   fate == LATER));
 	if (fate == STAYS)
 		return STAYS;
@@ -369,17 +385,23 @@ static enum fate clear(struct restore *r, const struct place *p,
 	struct plan_place below;
 	struct sweep s;
 	enum fate fate = STAYS;
+	bool loose = false;
+	struct stat st;
 	int fd;
 
 	if (look_opinion(r, p, name, 0, &o, &below) ||
 	    sweep_begin(&s, r, p, name))
 		return STAYS;
 	s.quiet = quiet;
+	if (fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		loose = !delayed && loosen(&s, p->fd, name, &st);
 	fd = enter(p->fd, name);
 	if (fd >= 0) {
 		fate = sweep_below(&s, &fd, &below, delayed);
 		close(fd);
 	}
+	if (loose && fate != GONE)
+		fchmodat(p->fd, name, st.st_mode & 07777, AT_SYMLINK_NOFOLLOW);
 	buffer_release(&s.path);
 	return fate;
 }

@@ -175,6 +175,36 @@ else
 	skip "an immutable directory"
 fi
 
+# ---- an ordinary user's read-only directories could not be removed by that
+# user
+
+rm -rf src out user && mkdir src && touch src/file src/way
+fresh_set
+mkdir user && mkdir -p user/out/way/sub/deep user/out/extra/one/two \
+	user/out/extra/kept
+touch user/out/way/sub/f user/out/extra/one/two/f user/out/extra/kept/mine
+chmod 555 user/out/way/sub/deep user/out/way/sub user/out/way
+chmod 0 user/out/extra/one/two
+chmod 500 user/out/extra/one user/out/extra
+as=
+if [ "$(id -u)" = 0 ]; then
+	chown -R 65534:65534 user
+	chmod -R a+rX set && chmod a+rx "$work"
+	as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+fi
+if $as test -r set/catalog.db; then
+	echo 'preserve mine' >rules
+	$as "$reel" restore set --to user/out --rules rules --delete \
+		>log 2>&1 # 1: root's files
+	[ -f user/out/way ] && [ ! -e user/out/extra/one ]
+	ok "read-only directories are removed" $?
+	[ -e user/out/extra/kept/mine ] &&
+		[ "$(stat -c %a user/out/extra)" = 500 ]
+	ok "those that stay are read-only as before" $?
+else
+	skip "an ordinary user"
+fi
+
 cd / || exit 2
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]
