@@ -166,6 +166,12 @@ void look_decide(struct restore *r, const struct place *p, const char *name,
 		 const struct plan_opinion *o, const struct look *l,
 		 struct plan_verdict *out)
 {
+	const char *border = border_in(r, p, name, l);
+
+	if (border) {
+		*out = (struct plan_verdict){PLAN_KEPT, NULL, border};
+		return;
+	}
 	plan_decide(&r->options->plan, o, &l->subject, out);
 	if (p->delayed && out->action == PLAN_NEW)
 		*out = (struct plan_verdict){

@@ -326,7 +326,12 @@ static void decide(struct sweep *s, int up, const char *name,
 {
 	struct restore *r = s->r;
 	struct plan_opinion o = {0};
+	const char *border = border_at(r, (char *)s->path.data, &l->st);
 
+	if (border) {
+		*v = (struct plan_verdict){PLAN_KEPT, NULL, border};
+		return;
+	}
 	if (r->ruled)
 		plan_opine(&r->options->plan, above, (char *)s->path.data,
 			   s->path.length, 0, l->st.st_mode, &o, below);

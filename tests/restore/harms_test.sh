@@ -205,6 +205,54 @@ else
 	skip "an ordinary user"
 fi
 
+# ---- --delete removed the set itself, when it lay in the target
+
+rm -rf src out && mkdir -p src out/backup
+echo content >src/f
+"$reel" init out/backup/set >/dev/null &&
+	"$reel" backup out/backup/set -C src . >/dev/null
+expect "a dry run over the set" 0 "$reel" restore out/backup/set --to out \
+	--delete -n
+said "keeps it" "^kept *backup/set  (the set itself)"
+expect "--delete over the set" 0 "$reel" restore out/backup/set --to out \
+	--delete
+said "keeps it, too" "^kept *backup/set  (the set itself)"
+expect "the set is whole" 0 "$reel" verify out/backup/set
+mkdir -p src/backup && echo a file >src/backup/set
+"$reel" backup out/backup/set -C src . >/dev/null
+expect "a file of that name" 0 "$reel" restore out/backup/set --to out --delete
+expect "the set is whole" 0 "$reel" verify out/backup/set
+rm src/backup/set && mkdir -p src/backup/set && echo bad >src/backup/set/catalog.db
+"$reel" backup out/backup/set -C src . >/dev/null
+expect "a directory of that name" 0 "$reel" restore out/backup/set --to out
+expect "the set is whole" 0 "$reel" verify out/backup/set
+expect "a restore into the set" 2 "$reel" restore out/backup/set \
+	--to out/backup/set/spool
+said "is refused" "lies in the set itself"
+"$reel" init out/set2 --media "out/tape.tap" >/dev/null 2>&1 &&
+	"$reel" backup out/set2 -C src f >/dev/null 2>&1
+expect "--delete over a set and its tape image" 0 "$reel" restore out/set2 \
+	--to out --delete
+[ -s out/tape.tap ] && [ -d out/set2 ] && [ ! -e out/backup ]
+ok "keeps both, but no other" $?
+
+# ---- --delete removed the journal of delayed operations, and what was staged
+
+rm -rf src out && mkdir -p src out/var/lib/other
+echo 1 >src/f
+fresh_set
+echo 'delay /f' >rules
+expect "something is delayed" 0 "$reel" restore set --to out --rules rules
+touch out/extra
+expect "and --delete" 0 "$reel" restore set --to out --rules rules --delete
+said "keeps what waits" "^kept *var/lib/reel/delayed  (the delayed"
+[ ! -e out/extra ] && [ ! -e out/var/lib/other ]
+ok "removes the rest" $?
+expect "--delete without it" 0 "$reel" restore set --to out --no-rules --delete
+expect "at the next boot" 0 "$reel" delayed run --root out
+cmp -s src/f out/f
+ok "it comes" $?
+
 cd / || exit 2
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]
