@@ -300,6 +300,7 @@ struct sweep_names {
 	size_t count;
 	size_t next; /* not yet passed by the walk */
 	bool known;  /* no name is missing */
+	bool wanted; /* the snapshot has something here */
 	enum { FOLD_UNKNOWN, FOLD_NO, FOLD_YES } fold;
 };
 /* The names of a directory, in byte order. */

@@ -478,6 +478,7 @@ static bool stopped(const struct restore *r)
 bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 		const char *name, size_t length)
 {
+	n->wanted = true;
 	for (; n->next < n->count; n->next++) {
 		const char *have = n->text + n->at[n->next];
 		int order = strncmp(have, name, length);
@@ -494,8 +495,29 @@ bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 	return false;
 }
 
+/* A mount point of which the snapshot has nothing: a backup of the one
+ * filesystem did not look into the other. */
+static bool is_apart(const struct place *p, const struct sweep_names *n)
+{
+	struct statx x;
+
+	return !n->wanted && n->count && p->up && p->fd >= 0 &&
+	       statx(p->fd, "", AT_EMPTY_PATH, STATX_TYPE, &x) == 0 &&
+	       x.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 void sweep_rest(struct restore *r, const struct place *p, struct sweep_names *n)
 {
+	const struct plan_verdict apart = {
+		.action = PLAN_KEPT,
+		.why = "on another filesystem, of which the snapshot has "
+		       "nothing"};
+
+	if (r->options->delete &&is_apart(p, n)) {
+		for (; n->next < n->count; n->next++)
+			restore_tell(r, p, n->text + n->at[n->next], &apart);
+		return;
+	}
 	for (; n->next < n->count && !stopped(r); n->next++)
 		if (!n->met[n->next])
 			pass(r, p, n, n->next);

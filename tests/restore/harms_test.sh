@@ -45,7 +45,9 @@ said() # NAME PATTERN
 	ok "$1" $?
 }
 
-trap 'chattr -i "$work/out/d" 2>/dev/null; rm -rf "$work"' EXIT
+mounted=
+trap 'umount $mounted 2>/dev/null; chattr -i "$work/out/d" 2>/dev/null
+rm -rf "$work"' EXIT
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"
 mkdir -p "$work"
@@ -252,6 +254,28 @@ expect "--delete without it" 0 "$reel" restore set --to out --no-rules --delete
 expect "at the next boot" 0 "$reel" delayed run --root out
 cmp -s src/f out/f
 ok "it comes" $?
+
+# ---- --delete emptied filesystems that are mounted in the target, though the
+# backup had been told not to look into them
+
+rm -rf src out && mkdir -p src/apart src/part out/apart out/part
+touch src/f src/part/f
+fresh_set
+if [ "$(id -u)" = 0 ] && mount -t tmpfs none out/apart 2>/dev/null; then
+	mounted="$work/out/apart $work/out/part"
+	mount -t tmpfs none out/part
+	mkdir out/apart/dir && touch out/apart/dir/f out/part/extra
+	expect "--delete and mounts, dry" 0 "$reel" restore set --to out \
+		--delete -n
+	said "keeps what is apart" "^kept *apart/dir  (on another filesystem"
+	expect "--delete and mounts" 0 "$reel" restore set --to out --delete
+	said "keeps it" "^kept *apart/dir  (on another filesystem"
+	[ -e out/apart/dir/f ] && [ ! -e out/part/extra ] && [ -e out/part/f ]
+	ok "what was backed up is restored" $?
+	umount out/apart out/part
+else
+	skip "mounts in the target"
+fi
 
 cd / || exit 2
 echo "$passed passed, $failed failed"
