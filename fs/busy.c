@@ -331,7 +331,7 @@ static enum use use_of(struct busy *b, int fd, const struct stat *st)
 	return use;
 }
 
-const char *busy_check(struct busy *b, int directory, const char *name)
+static const char *check(struct busy *b, int directory, const char *name)
 {
 	const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
 	struct statx x;
@@ -354,6 +354,24 @@ const char *busy_check(struct busy *b, int directory, const char *name)
 	if (fd >= 0)
 		close(fd);
 	return use ? reasons[use] : NULL;
+}
+
+/* In it no name can be made, replaced or removed. */
+static const char *check_directory(int directory)
+{
+	struct statx x;
+
+	if (statx(directory, "", AT_EMPTY_PATH, STATX_TYPE, &x) ||
+	    !(x.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)))
+		return NULL;
+	return "its directory is immutable";
+}
+
+const char *busy_check(struct busy *b, int directory, const char *name)
+{
+	const char *why = check(b, directory, name);
+
+	return why ? why : check_directory(directory);
 }
 
 int busy_new(struct busy **out)

@@ -1,7 +1,8 @@
 /* Whether a file is in use, so that replacing it now would leave programs with
  * the old one or would not work at all: a running executable, a mapped
  * library, a swap file, the file behind a loop device, what is open for
- * writing, a mount point, an immutable or append-only file.
+ * writing, a mount point, an immutable or append-only file, and what is or
+ * would be in such a directory.
  *
  * Attributes and mount points are asked of statx(2). A write lease
  * (fcntl(2), F_SETLEASE) that is granted says that nobody has the file open or
@@ -22,7 +23,8 @@ struct busy;
 
 int busy_new(struct busy **out);
 void busy_free(struct busy *b); /* accepts NULL */
-/* NULL, or why `name` is in use (static text). Safe for several threads. */
+/* NULL, or why `name`, there or not, is in use (static text). Safe for several
+ * threads. */
 const char *busy_check(struct busy *b, int directory, const char *name);
 
 #endif

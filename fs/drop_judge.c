@@ -147,8 +147,9 @@ static int judge(struct drop *d, const struct drop_question *q,
 	if (s.unfinished && !q->wanted && o.keep && o.keep->verb == RULE_MERGE)
 		o.keep = NULL;
 	plan_decide(&d->plan, &o, &s, out);
-	if (d->busy && !q->idle && q->lower && !s.unfinished &&
-	    (out->action == PLAN_CHANGED || out->action == PLAN_EXTRA))
+	if (d->busy && !q->idle && !s.unfinished &&
+	    (out->action == PLAN_CHANGED || out->action == PLAN_EXTRA ||
+	     out->action == PLAN_NEW))
 		ask_busy(d, q, out);
 	return 0;
 }

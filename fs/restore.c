@@ -403,7 +403,11 @@ int restore_run(struct set *set, struct catalog *c, struct library *l,
 		return err;
 	find_self(&r);
 	totals(&w);
-	err = find_helpers(&w);
+	err = borders_find(&r);
+	if (!err)
+		err = borders_check(&r);
+	if (!err)
+		err = find_helpers(&w);
 	if (!err)
 		err = run(&w, fresh);
 	else if (r.root >= 0)
@@ -414,6 +418,7 @@ int restore_run(struct set *set, struct catalog *c, struct library *l,
 	clones_free(r.clones);
 	busy_free(r.busy);
 	walk_release(&w);
+	borders_release(&r);
 	conclude(&w, result);
 	pthread_mutex_destroy(&r.telling);
 	pthread_mutex_destroy(&r.naming);

@@ -166,13 +166,20 @@ void look_decide(struct restore *r, const struct place *p, const char *name,
 		 const struct plan_opinion *o, const struct look *l,
 		 struct plan_verdict *out)
 {
+	const char *border = border_in(r, p, name, l);
+
+	if (border) {
+		*out = (struct plan_verdict){PLAN_KEPT, NULL, border};
+		return;
+	}
 	plan_decide(&r->options->plan, o, &l->subject, out);
 	if (p->delayed && out->action == PLAN_NEW)
 		*out = (struct plan_verdict){
 			.action = PLAN_DELAYED,
 			.why = "its directory is made at the next boot"};
 	if (!r->busy ||
-	    (out->action != PLAN_CHANGED && out->action != PLAN_EXTRA))
+	    (out->action != PLAN_CHANGED && out->action != PLAN_EXTRA &&
+	     (out->action != PLAN_NEW || p->fd < 0 || p->fresh)))
 		return;
 	out->why = busy_check(r->busy, p->fd, name);
 	if (out->why) {

@@ -47,6 +47,13 @@ enum restore_problem {
 
 struct restore_clones;
 
+/* A file or directory that is let alone, see restore_border.c. */
+struct restore_border {
+	dev_t device;
+	ino_t inode;
+	const char *why; /* static */
+};
+
 /* What every part of one run shares. */
 struct restore {
 	const struct restore_options *options;
@@ -56,6 +63,8 @@ struct restore {
 	struct busy *busy; /* NULL: no rule asks */
 	const struct rule *busy_rule;
 	struct delay *delay;
+	struct restore_border *borders; /* heap */
+	size_t border_count;
 	int root; /* fd of the target; -1 in a dry run that finds none */
 	uid_t uid;
 	gid_t gid;
@@ -172,6 +181,17 @@ void look_decide(struct restore *r, const struct place *p, const char *name,
 		 const struct plan_opinion *o, const struct look *l,
 		 struct plan_verdict *out);
 
+/* restore_border.c */
+int borders_find(struct restore *r);
+void borders_release(struct restore *r);
+/* Says that the target itself lies in one. */
+int borders_check(const struct restore *r);
+/* NULL, or why what stands at a path (relative to the target) stays. */
+const char *border_at(const struct restore *r, const char *path,
+		      const struct stat *st);
+const char *border_in(const struct restore *r, const struct place *p,
+		      const char *name, const struct look *l);
+
 /* restore_alias.c: filesystems that take two names for one (FILE and file,
  * name. and name). Finds the name by which the directory lists what stands at
  * `name`. False: by that name, or nothing stands there. */
@@ -280,6 +300,7 @@ struct sweep_names {
 	size_t count;
 	size_t next; /* not yet passed by the walk */
 	bool known;  /* no name is missing */
+	bool wanted; /* the snapshot has something here */
 	enum { FOLD_UNKNOWN, FOLD_NO, FOLD_YES } fold;
 };
 /* The names of a directory, in byte order. */

@@ -240,10 +240,24 @@ static enum fate sweep_open(struct sweep *s, int *up, int fd,
 	return *up < 0 ? STAYS : fate;
 }
 
+/* A directory of our own that forbids us to remove what is in it allows that
+ * for now. False: it does as it is. */
+static bool loosen(const struct sweep *s, int up, const char *name,
+		   const struct stat *st)
+{
+	mode_t mode = st->st_mode & 07777;
+
+	return s->r->uid && st->st_uid == s->r->uid &&
+	       (mode & S_IRWXU) != S_IRWXU && !s->r->options->dry_run &&
+	       !s->quiet &&
+	       !fchmodat(up, name, mode | S_IRWXU, AT_SYMLINK_NOFOLLOW);
+}
+
 static enum fate sweep_directory(struct sweep *s, int *up, const char *name,
-				 const char *path,
+				 const char *path, const struct stat *st,
 				 const struct plan_place *below, bool delayed)
 {
+	bool loose = !delayed && loosen(s, *up, name, st);
 	int fd = enter(*up, name);
 	enum fate fate;
 
@@ -254,6 +268,8 @@ static enum fate sweep_directory(struct sweep *s, int *up, const char *name,
 		return STAYS;
 	}
 	fate = sweep_open(s, up, fd, below, delayed);
+	if (loose && fate != GONE && *up >= 0)
+		fchmodat(*up, name, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW);
 	return fate == STAYS ? stays(s, path, "something in it stays") : fate;
 }
 
@@ -282,7 +298,7 @@ static enum fate act(struct sweep *s, int *up, const char *name,
 		return STAYS;
 	}
 	if (directory)
-		fate = worse(fate, sweep_directory(s, up, name, path, below,
+		fate = worse(fate, sweep_directory(s, up, name, path, st, below,
 						   fate == LATER));
 	if (fate == STAYS)
 		return STAYS;
@@ -310,7 +326,12 @@ static void decide(struct sweep *s, int up, const char *name,
 {
 	struct restore *r = s->r;
 	struct plan_opinion o = {0};
+	const char *border = border_at(r, (char *)s->path.data, &l->st);
 
+	if (border) {
+		*v = (struct plan_verdict){PLAN_KEPT, NULL, border};
+		return;
+	}
 	if (r->ruled)
 		plan_opine(&r->options->plan, above, (char *)s->path.data,
 			   s->path.length, 0, l->st.st_mode, &o, below);
@@ -369,17 +390,23 @@ static enum fate clear(struct restore *r, const struct place *p,
 	struct plan_place below;
 	struct sweep s;
 	enum fate fate = STAYS;
+	bool loose = false;
+	struct stat st;
 	int fd;
 
 	if (look_opinion(r, p, name, 0, &o, &below) ||
 	    sweep_begin(&s, r, p, name))
 		return STAYS;
 	s.quiet = quiet;
+	if (fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		loose = !delayed && loosen(&s, p->fd, name, &st);
 	fd = enter(p->fd, name);
 	if (fd >= 0) {
 		fate = sweep_below(&s, &fd, &below, delayed);
 		close(fd);
 	}
+	if (loose && fate != GONE)
+		fchmodat(p->fd, name, st.st_mode & 07777, AT_SYMLINK_NOFOLLOW);
 	buffer_release(&s.path);
 	return fate;
 }
@@ -451,6 +478,7 @@ static bool stopped(const struct restore *r)
 bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 		const char *name, size_t length)
 {
+	n->wanted = true;
 	for (; n->next < n->count; n->next++) {
 		const char *have = n->text + n->at[n->next];
 		int order = strncmp(have, name, length);
@@ -467,8 +495,29 @@ bool sweep_upto(struct restore *r, const struct place *p, struct sweep_names *n,
 	return false;
 }
 
+/* A mount point of which the snapshot has nothing: a backup of the one
+ * filesystem did not look into the other. */
+static bool is_apart(const struct place *p, const struct sweep_names *n)
+{
+	struct statx x;
+
+	return !n->wanted && n->count && p->up && p->fd >= 0 &&
+	       statx(p->fd, "", AT_EMPTY_PATH, STATX_TYPE, &x) == 0 &&
+	       x.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 void sweep_rest(struct restore *r, const struct place *p, struct sweep_names *n)
 {
+	const struct plan_verdict apart = {
+		.action = PLAN_KEPT,
+		.why = "on another filesystem, of which the snapshot has "
+		       "nothing"};
+
+	if (r->options->delete &&is_apart(p, n)) {
+		for (; n->next < n->count; n->next++)
+			restore_tell(r, p, n->text + n->at[n->next], &apart);
+		return;
+	}
 	for (; n->next < n->count && !stopped(r); n->next++)
 		if (!n->met[n->next])
 			pass(r, p, n, n->next);

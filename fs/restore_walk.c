@@ -274,7 +274,7 @@ int walk_enter(struct restore_walk *w, struct place *up, const char *name,
 	look_decide(w->r, up, name, &o, &l, &v);
 	if (walk_way.unlisted && l.subject.present && !w->r->options->dry_run)
 		return REEL_EEXIST;
-	if (!choose(&v, &l, &way)) {
+	if (border_in(w->r, up, name, &l) || !choose(&v, &l, &way)) {
 		restore_tell(w->r, up, name, &v);
 		return 0;
 	}

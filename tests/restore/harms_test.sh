@@ -45,7 +45,9 @@ said() # NAME PATTERN
 	ok "$1" $?
 }
 
-trap 'rm -rf "$work"' EXIT
+mounted=
+trap 'umount $mounted 2>/dev/null; chattr -i "$work/out/d" 2>/dev/null
+rm -rf "$work"' EXIT
 chmod -R u+rwX "$work" 2>/dev/null
 rm -rf "$work"
 mkdir -p "$work"
@@ -143,6 +145,137 @@ deep out/deep 5000
 expect "extras too deep" 1 "$reel" restore set --to out --delete
 said "are told" "lies too deep"
 rm -rf out
+
+# ---- what is in an immutable directory could not be replaced, and was not
+# delayed
+
+rm -rf src out && mkdir -p src/d/sub out/d
+echo new >src/d/changed
+echo new >src/d/new
+echo new >src/d/sub/f
+touch -r src/d out/d
+fresh_set
+echo 'delay busy' >rules
+echo old >out/d/changed
+touch -d 2020-01-01 out/d/changed
+touch out/d/extra
+touch -r src/d out/d
+if chattr +i out/d 2>/dev/null; then
+	expect "an immutable directory" 0 "$reel" restore set --to out \
+		--rules rules --delete -v
+	for n in changed new sub extra; do
+		said "$n is delayed" "^delayed *d/$n  (its directory is imm"
+	done
+	expect "at the next boot" 0 "$reel" delayed run --root out
+	cmp -s src/d/changed out/d/changed && cmp -s src/d/new out/d/new &&
+		cmp -s src/d/sub/f out/d/sub/f && [ ! -e out/d/extra ]
+	ok "it is as in the snapshot" $?
+	lsattr -d out/d | grep -q '^[^ ]*i'
+	ok "and immutable as before" $?
+	chattr -i out/d
+else
+	skip "an immutable directory"
+fi
+
+# ---- an ordinary user's read-only directories could not be removed by that
+# user
+
+rm -rf src out user && mkdir src && touch src/file src/way
+fresh_set
+mkdir user && mkdir -p user/out/way/sub/deep user/out/extra/one/two \
+	user/out/extra/kept
+touch user/out/way/sub/f user/out/extra/one/two/f user/out/extra/kept/mine
+chmod 555 user/out/way/sub/deep user/out/way/sub user/out/way
+chmod 0 user/out/extra/one/two
+chmod 500 user/out/extra/one user/out/extra
+as=
+if [ "$(id -u)" = 0 ]; then
+	chown -R 65534:65534 user
+	chmod -R a+rX set && chmod a+rx "$work"
+	as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+fi
+if $as test -r set/catalog.db; then
+	echo 'preserve mine' >rules
+	$as "$reel" restore set --to user/out --rules rules --delete \
+		>log 2>&1 # 1: root's files
+	[ -f user/out/way ] && [ ! -e user/out/extra/one ]
+	ok "read-only directories are removed" $?
+	[ -e user/out/extra/kept/mine ] &&
+		[ "$(stat -c %a user/out/extra)" = 500 ]
+	ok "those that stay are read-only as before" $?
+else
+	skip "an ordinary user"
+fi
+
+# ---- --delete removed the set itself, when it lay in the target
+
+rm -rf src out && mkdir -p src out/backup
+echo content >src/f
+"$reel" init out/backup/set >/dev/null &&
+	"$reel" backup out/backup/set -C src . >/dev/null
+expect "a dry run over the set" 0 "$reel" restore out/backup/set --to out \
+	--delete -n
+said "keeps it" "^kept *backup/set  (the set itself)"
+expect "--delete over the set" 0 "$reel" restore out/backup/set --to out \
+	--delete
+said "keeps it, too" "^kept *backup/set  (the set itself)"
+expect "the set is whole" 0 "$reel" verify out/backup/set
+mkdir -p src/backup && echo a file >src/backup/set
+"$reel" backup out/backup/set -C src . >/dev/null
+expect "a file of that name" 0 "$reel" restore out/backup/set --to out --delete
+expect "the set is whole" 0 "$reel" verify out/backup/set
+rm src/backup/set && mkdir -p src/backup/set && echo bad >src/backup/set/catalog.db
+"$reel" backup out/backup/set -C src . >/dev/null
+expect "a directory of that name" 0 "$reel" restore out/backup/set --to out
+expect "the set is whole" 0 "$reel" verify out/backup/set
+expect "a restore into the set" 2 "$reel" restore out/backup/set \
+	--to out/backup/set/spool
+said "is refused" "lies in the set itself"
+"$reel" init out/set2 --media "out/tape.tap" >/dev/null 2>&1 &&
+	"$reel" backup out/set2 -C src f >/dev/null 2>&1
+expect "--delete over a set and its tape image" 0 "$reel" restore out/set2 \
+	--to out --delete
+[ -s out/tape.tap ] && [ -d out/set2 ] && [ ! -e out/backup ]
+ok "keeps both, but no other" $?
+
+# ---- --delete removed the journal of delayed operations, and what was staged
+
+rm -rf src out && mkdir -p src out/var/lib/other
+echo 1 >src/f
+fresh_set
+echo 'delay /f' >rules
+expect "something is delayed" 0 "$reel" restore set --to out --rules rules
+touch out/extra
+expect "and --delete" 0 "$reel" restore set --to out --rules rules --delete
+said "keeps what waits" "^kept *var/lib/reel/delayed  (the delayed"
+[ ! -e out/extra ] && [ ! -e out/var/lib/other ]
+ok "removes the rest" $?
+expect "--delete without it" 0 "$reel" restore set --to out --no-rules --delete
+expect "at the next boot" 0 "$reel" delayed run --root out
+cmp -s src/f out/f
+ok "it comes" $?
+
+# ---- --delete emptied filesystems that are mounted in the target, though the
+# backup had been told not to look into them
+
+rm -rf src out && mkdir -p src/apart src/part out/apart out/part
+touch src/f src/part/f
+fresh_set
+if [ "$(id -u)" = 0 ] && mount -t tmpfs none out/apart 2>/dev/null; then
+	mounted="$work/out/apart $work/out/part"
+	mount -t tmpfs none out/part
+	mkdir out/apart/dir && touch out/apart/dir/f out/part/extra
+	expect "--delete and mounts, dry" 0 "$reel" restore set --to out \
+		--delete -n
+	said "keeps what is apart" "^kept *apart/dir  (on another filesystem"
+	expect "--delete and mounts" 0 "$reel" restore set --to out --delete
+	said "keeps it" "^kept *apart/dir  (on another filesystem"
+	[ -e out/apart/dir/f ] && [ ! -e out/part/extra ] && [ -e out/part/f ]
+	ok "what was backed up is restored" $?
+	umount out/apart out/part
+else
+	skip "mounts in the target"
+fi
 
 cd / || exit 2
 echo "$passed passed, $failed failed"

@@ -160,4 +160,20 @@ boot
 [ "$(cat "$to/d/f")" = "half
 rest" ]
 ok "it comes when it was closed" $?
+
+# ---- a new file in an immutable directory was refused, not delayed
+
+target 'mkdir d; echo old >d/f'
+afresh 'delay busy'
+if chattr +i "$to/d" 2>/dev/null; then
+	try "a new file, and another" sh -ec \
+		'echo new >"$1/d/new"; echo newer >"$1/d/f"' - "$now"
+	boot
+	[ "$(cat "$to/d/new" "$to/d/f")" = "new
+newer" ]
+	ok "both come at boot" $?
+	chattr -i "$to/d"
+else
+	skip "an immutable directory"
+fi
 end
