@@ -156,9 +156,9 @@ staged_is_kept() # TARGET TEXT: what waits, and what was staged for it
 	ok "$2 is kept where it was staged" $?
 }
 
-try_delayed() # NAME DIR [STATUS]: an empty directory that folds names
+try_delayed() # NAME DIR: an empty directory that folds names
 {
-	local name=$1 dir=$2 status=${3:-0} t
+	local name=$1 dir=$2 t
 	echo 'delay *' >rules
 	t=$dir/both
 	mkdir "$t"
@@ -248,7 +248,7 @@ try_vfat()
 	# No owners, modes or links there: the pairs alone make it 1.
 	try_target vfat vfat/t 1
 	# 1: what were links there are files of their own
-	mkdir vfat/d && try_delayed vfat vfat/d 1
+	mkdir vfat/d && try_delayed vfat vfat/d
 	expect "vfat: a name it cannot hold" 1 "$reel" restore colon \
 		--to vfat/c
 	said "is told" "c:d: not restored: Invalid"
