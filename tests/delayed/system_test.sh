@@ -19,6 +19,7 @@ passed=0
 failed=0
 . "$here/../rig/machine.sh"
 memory=512
+limit=${LIMIT:-600}
 
 skip()
 {
@@ -147,7 +148,8 @@ make_versions()
 		chmod 600 $app/swap
 		mkswap $app/swap >log 2>&1
 		touch -d "2020-01-0${v#v}" $app/*
-		chattr +i $app/locked 2>/dev/null
+		chattr +i $app/locked 2>/dev/null &&
+			: >root/versions/immutable # else not on this filesystem
 	done
 	"$reel" init root/set >log 2>&1 &&
 		"$reel" backup root/set -C root/versions/v2 . >log 2>&1 &&
@@ -216,6 +218,7 @@ try_parts()
 	hear update
 	e2fsck -fn disk >log 2>&1
 	ok "the filesystem is whole" $?
+	rm disk
 }
 
 # ---- cuts ----
