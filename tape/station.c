@@ -84,7 +84,9 @@ int station_open(const struct station_options *o, struct station **out)
 	s->timeout = o->timeout;
 	s->read_only = o->read_only;
 	s->stop = o->stop;
-	error = take_names(s, o);
+	error = station_claim_open(s, o->claims);
+	if (!error)
+		error = take_names(s, o);
 	if (error) {
 		station_close(s);
 		return error;
@@ -104,6 +106,7 @@ void station_close(struct station *s)
 	}
 	for (size_t n = 0; n < s->changer_count; n++)
 		free(s->changers[n].name);
+	station_claim_close(s);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->robot);
@@ -163,11 +166,12 @@ static void freed(struct station *s, struct station_drive *d)
 /* Images are always closed, other drives unless somebody waits. */
 void station_drive_release(struct station *s, struct station_drive *d)
 {
+	const bool claimed = station_is_claimed(s);
 	bool keep;
 
 	pthread_mutex_lock(&s->lock);
 	d->looked_into = true;
-	keep = s->waits && !d->image;
+	keep = s->waits && !d->image && !claimed;
 	pthread_mutex_unlock(&s->lock);
 	if (!keep)
 		station_drive_close(d);
@@ -277,19 +281,37 @@ static bool other_is_there(const struct station *s,
 
 /* ---- waiting ---- */
 
-/* Whether it was asked for a moment ago. */
+/* What it is known by among what was asked for; a blank one by zeros. */
+static void said_as(const struct station_want *w, uint8_t uuid[16])
+{
+	memset(uuid, 0, 16);
+	if (w->label)
+		memcpy(uuid, w->label->uuid, 16);
+}
+
+/* Whether it was asked for a moment ago, and did not come. */
 static bool was_said(struct station *s, const struct station_want *w)
 {
 	struct station_said now = {.at = station_now()};
 
-	if (w->label)
-		memcpy(now.uuid, w->label->uuid, sizeof(now.uuid));
+	said_as(w, now.uuid);
 	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
 		if (now.at - s->said[n].at < AGAIN_NS &&
 		    !memcmp(s->said[n].uuid, now.uuid, sizeof(now.uuid)))
 			return true;
 	s->said[s->said_count++ % STATION_SAID] = now;
 	return false;
+}
+
+/* It came: who wants it, or another blank one, has to ask anew. */
+static void forget_said(struct station *s, const struct station_want *w)
+{
+	uint8_t uuid[16];
+
+	said_as(w, uuid);
+	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
+		if (!memcmp(s->said[n].uuid, uuid, sizeof(uuid)))
+			s->said[n].at = INT64_MIN / 2;
 }
 
 static void ask_for(struct station *s, const struct station_want *w)
@@ -390,6 +412,7 @@ static bool try_once(struct station *s, struct station_wait *wait,
 		return true;
 	if (came_free(s, w))
 		return false;
+	station_claim(s);
 	if (other_is_there(s, w)) {
 		*error = REEL_EMEDIUM;
 		return true;
@@ -424,6 +447,7 @@ static void leave(struct station *s, struct station_wait *wait)
 	*at = wait->next;
 	if (s->waits)
 		return;
+	station_unclaim(s);
 	for (size_t n = 0; n < s->drive_count; n++) {
 		struct station_drive *d = &s->drives[n];
 
@@ -449,6 +473,8 @@ static int take(struct station *s, const struct station_want *w,
 	while (!try_once(s, &wait, out, &error))
 		;
 	leave(s, &wait);
+	if (!error)
+		forget_said(s, w);
 	pthread_mutex_unlock(&s->lock);
 	return error;
 }
