@@ -8,13 +8,11 @@
 #include "tape/station_state.h"
 #include "tape/stop.h"
 
-#define TICK_MS	   50 /* between looks at *stop */
-#define TICKS	   8  /* between looks at the drives */
-#define ROBOT_NS   5000000000ll
-#define BUSY_NS	   20000000000ll /* for another program's drive, at least */
-#define AGAIN_NS   60000000000ll /* before the same is asked for again */
-#define SECOND_NS  1000000000ll
-#define TEXT_LIMIT 1024
+#define TICK_MS	  50 /* between looks at *stop */
+#define TICKS	  8  /* between looks at the drives */
+#define ROBOT_NS  5000000000ll
+#define BUSY_NS	  20000000000ll /* for another program's drive, at least */
+#define SECOND_NS 1000000000ll
 
 /* ---- lifecycle ---- */
 
@@ -281,54 +279,6 @@ static bool other_is_there(const struct station *s,
 
 /* ---- waiting ---- */
 
-/* What it is known by among what was asked for; a blank one by zeros. */
-static void said_as(const struct station_want *w, uint8_t uuid[16])
-{
-	memset(uuid, 0, 16);
-	if (w->label)
-		memcpy(uuid, w->label->uuid, 16);
-}
-
-/* Whether it was asked for a moment ago, and did not come. */
-static bool was_said(struct station *s, const struct station_want *w)
-{
-	struct station_said now = {.at = station_now()};
-
-	said_as(w, now.uuid);
-	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
-		if (now.at - s->said[n].at < AGAIN_NS &&
-		    !memcmp(s->said[n].uuid, now.uuid, sizeof(now.uuid)))
-			return true;
-	s->said[s->said_count++ % STATION_SAID] = now;
-	return false;
-}
-
-/* It came: who wants it, or another blank one, has to ask anew. */
-static void forget_said(struct station *s, const struct station_want *w)
-{
-	uint8_t uuid[16];
-
-	said_as(w, uuid);
-	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
-		if (!memcmp(s->said[n].uuid, uuid, sizeof(uuid)))
-			s->said[n].at = INT64_MIN / 2;
-}
-
-static void ask_for(struct station *s, const struct station_want *w)
-{
-	char text[TEXT_LIMIT];
-
-	if (was_said(s, w))
-		return;
-	station_describe(s, w, text, sizeof(text));
-	if (s->timeout == STATION_FOREVER)
-		log_note("%s; waiting for it", text);
-	else if (s->timeout)
-		log_note("%s; waiting for it for %u s", text, s->timeout);
-	else
-		log_error("%s", text);
-}
-
 /* What is wrong when no drive works at all (the drives said it). */
 static int all_failed(const struct station *s)
 {
@@ -428,7 +378,7 @@ static bool try_once(struct station *s, struct station_wait *wait,
 		return true;
 	}
 	if (wait->person && !all_failed(s))
-		ask_for(s, w);
+		station_ask_for(s, w);
 	if (wait->person && wait->waited >= patience(s)) {
 		*error = give_up(s, w);
 		return true;
@@ -474,7 +424,7 @@ static int take(struct station *s, const struct station_want *w,
 		;
 	leave(s, &wait);
 	if (!error)
-		forget_said(s, w);
+		station_forget_said(s, w);
 	pthread_mutex_unlock(&s->lock);
 	return error;
 }

@@ -172,5 +172,9 @@ void station_unclaim(struct station *s);
 /* station_list.c: what is wanted, and where it is looked for, as a sentence. */
 void station_describe(const struct station *s, const struct station_want *w,
 		      char *text, size_t room);
+/* Under the lock: asks a person, once in a while; what came is asked for anew.
+ */
+void station_ask_for(struct station *s, const struct station_want *w);
+void station_forget_said(struct station *s, const struct station_want *w);
 
 #endif
