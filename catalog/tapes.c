@@ -95,8 +95,22 @@ void tapes_close(struct tapes *t)
 	free(t);
 }
 
+/* Where this set's programs hear of each other. */
+static char *claims_path(const struct set *s)
+{
+	struct buffer b = {0};
+
+	if (s->foreign || buffer_printf(&b, "%s/lock", s->path) ||
+	    buffer_append(&b, "", 1)) {
+		buffer_release(&b);
+		return NULL;
+	}
+	return (char *)b.data;
+}
+
 int tapes_open(struct set *s)
 {
+	char *claims = claims_path(s);
 	struct station_options o = {
 		.drives = (const char *const *)s->config.drives,
 		.drive_count = s->config.drive_count,
@@ -104,6 +118,7 @@ int tapes_open(struct set *s)
 		.reader_count = s->config.copy_drive_count,
 		.changers = (const char *const *)s->config.changers,
 		.changer_count = s->config.changer_count,
+		.claims = claims,
 	};
 	struct tapes *t = calloc(1, sizeof(*t));
 	struct reader *r = calloc(1, sizeof(*r));
@@ -117,6 +132,7 @@ int tapes_open(struct set *s)
 	int error = t && r ? 0 : REEL_ENOMEM;
 
 	if (error) {
+		free(claims);
 		free(t);
 		free(r);
 		return error;
@@ -126,6 +142,7 @@ int tapes_open(struct set *s)
 	t->reader = r;
 	s->tapes = t;
 	error = station_open(&o, &t->station);
+	free(claims);
 	m.station = t->station;
 	return error ? error : medium_tape_new(&m, &s->medium);
 }
@@ -145,6 +162,14 @@ void tapes_set_patience(struct set *s, unsigned timeout, bool at_hand,
 {
 	if (s->tapes)
 		station_set_patience(s->tapes->station, timeout, at_hand, stop);
+}
+
+void tapes_set_stop(struct set *s, const volatile int *stop)
+{
+	if (!s->tapes)
+		return;
+	s->tapes->stop = stop;
+	medium_tape_set_stop(s->medium, stop);
 }
 
 void tapes_set_cache(struct set *s, uint64_t size)
@@ -292,7 +317,7 @@ static int table_of(struct catalog *c, const struct cartridge_label *l,
 {
 	struct station *station = c->set->tapes->station;
 	struct drive *d;
-	int error = station_get(station, l, NULL, &d);
+	int error = station_get(station, l, c->set->tapes->stop, &d);
 
 	if (error)
 		return error;
@@ -448,7 +473,7 @@ static int check_cartridge(struct catalog *c,
 	struct station *station = c->set->tapes->station;
 	struct cartridge_table t = {0};
 	struct drive *d;
-	int error = station_get(station, l, NULL, &d);
+	int error = station_get(station, l, c->set->tapes->stop, &d);
 
 	if (error)
 		return error;

@@ -10,9 +10,10 @@
 struct tapes {
 	struct set *set;
 	struct station *station;
-	struct catalog *other; /* asked for places instead of catalog.db */
-	void *reader;	       /* a connection of its own, when needed */
-	bool shared;	       /* the station is another set's */
+	struct catalog *other;	  /* asked for places instead of catalog.db */
+	void *reader;		  /* a connection of its own, when needed */
+	bool shared;		  /* the station is another set's */
+	const volatile int *stop; /* ends waits for cartridges; may be NULL */
 };
 
 /* For set_open: sets s->tapes and s->medium; opens no drive. */
@@ -25,6 +26,8 @@ void tapes_share(struct set *s, const struct set *with);
 /* station_set_patience */
 void tapes_set_patience(struct set *s, unsigned timeout, bool at_hand,
 			const volatile int *stop);
+/* Set by another thread it ends what waits for a cartridge, also to be read. */
+void tapes_set_stop(struct set *s, const volatile int *stop);
 /* Bytes of the cache of what was read from tape. Before anything is read. */
 void tapes_set_cache(struct set *s, uint64_t size);
 /* What a person is waited for, station_needed; 0 or REEL_ENOMEM. */

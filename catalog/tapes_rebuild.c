@@ -129,7 +129,7 @@ static int fetch_named(struct gathering *g, bool *missing)
 		struct station *station = g->set->tapes->station;
 		struct drive *d;
 
-		error = station_get(station, l, NULL, &d);
+		error = station_get(station, l, g->set->tapes->stop, &d);
 		if (!error) {
 			error = take_drive(g, d, l);
 			station_put(station, d);

@@ -87,6 +87,8 @@ static int begin(struct committing *c, struct live *live, const char *set)
 	if (!error)
 		tapes_share(c->set, live_home(live));
 	if (!error)
+		tapes_set_stop(c->set, c->options->stop);
+	if (!error)
 		error = load_rules(c);
 	if (!error)
 		error = catalog_open(c->set, &c->catalog);

@@ -279,6 +279,9 @@ static int walk_all(struct restore_walk *w, bool fresh)
 	else
 		err = walk_descend(w, place_get(root));
 	pool_drain(w->pool);
+	/* the last of the walk may be what was stopped in the pool */
+	if (!err && atomic_load(&r->error) == REEL_ESTOPPED)
+		err = REEL_ESTOPPED;
 	if (!o->dry_run) {
 		links_each_flags(w->links, late_flags, r);
 		w->system = system_note(r) == 1;

@@ -14,8 +14,10 @@
 static void failed(struct restore *r, const struct place *p, const char *name,
 		   int err)
 {
-	if (err == REEL_ESTOPPED)
+	if (err == REEL_ESTOPPED) {
+		atomic_store(&r->error, err);
 		return;
+	}
 	restore_problem(r, PROBLEM_OTHER, p, name,
 			err == REEL_EEXIST
 				? "not delayed: a directory with something in "

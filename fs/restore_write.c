@@ -231,8 +231,10 @@ static int errno_of(int err)
 static void failed(struct restore *r, const struct place *p, const char *name,
 		   const struct plan_verdict *v, int err)
 {
-	if (err == REEL_ESTOPPED)
+	if (err == REEL_ESTOPPED) {
+		atomic_store(&r->error, err);
 		return;
+	}
 	if (err == REEL_EEXIST && is_guarded(v)) {
 		alias_problem(r, p, name);
 		return;

@@ -14,6 +14,8 @@ int drive_fail(const struct drive *d, int error, const char *format, ...)
 	char text[512];
 	va_list args;
 
+	if (error == REEL_EBUSY && d->options.quiet)
+		return error;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);

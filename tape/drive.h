@@ -45,6 +45,7 @@ struct drive_options {
 	bool read_only;
 	bool create;   /* an image that is not there is made */
 	bool no_sync;  /* an image's flush leaves the bytes to the system */
+	bool quiet;    /* that it is in use was said before */
 	bool keep;     /* the tape stays where the last program left it */
 	unsigned wait; /* seconds for a cartridge that is still loading */
 	const volatile int *stop; /* NULL, or ends long waits: REEL_ESTOPPED */

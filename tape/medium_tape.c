@@ -134,13 +134,13 @@ static int get_piece(struct medium_tape *t, const struct reading *g,
 			tape_reader_follow(r, p, index);
 		return 0;
 	}
-	if (stop_is_set(stop))
+	if (stop_is_set(stop) || stop_is_set(t->stop))
 		return REEL_ESTOPPED;
 	error = tape_reader_of(t, p->cartridge, &r);
 	if (error)
 		return error;
 	tape_reader_ask(r, &q);
-	while (!q.done && !stop_is_set(stop))
+	while (!q.done && !stop_is_set(stop) && !stop_is_set(t->stop))
 		tape_wait(t, &t->arrived, TICK_MS);
 	if (!q.done) {
 		tape_reader_give_up(r, &q);
@@ -522,6 +522,11 @@ void medium_tape_set_cache(struct medium *m, uint64_t size)
 void medium_tape_set_station(struct medium *m, struct station *s)
 {
 	of(m)->options.station = s;
+}
+
+void medium_tape_set_stop(struct medium *m, const volatile int *stop)
+{
+	of(m)->stop = stop;
 }
 
 uint64_t medium_tape_moves(struct medium *m)

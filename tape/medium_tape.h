@@ -29,6 +29,8 @@ int medium_tape_new(const struct medium_tape_options *o, struct medium **out);
 void medium_tape_set_cache(struct medium *m, uint64_t size);
 /* Before anything is read. */
 void medium_tape_set_station(struct medium *m, struct station *s);
+/* Set by another thread it ends reading: REEL_ESTOPPED; NULL: nothing does. */
+void medium_tape_set_stop(struct medium *m, const volatile int *stop);
 /* How often a tape was moved to another place than where it stood. */
 uint64_t medium_tape_moves(struct medium *m);
 

@@ -381,10 +381,11 @@ static int find_frame(struct recall *r, uint32_t session, uint64_t offset,
 	return 0;
 }
 
-/* The held, ready entry of a byte, or REEL_ESTOPPED when another thread that
- * loaded it was stopped. Called and left with the lock. */
+/* The held, ready entry of a byte, or REEL_ESTOPPED when who loaded it was
+ * stopped: `mine`, this thread, or all that is read from the medium. Called and
+ * left with the lock. */
 static int obtain_once(struct recall *r, uint32_t session, uint64_t offset,
-		       struct entry **out)
+		       struct entry **out, bool *mine)
 {
 	struct entry *e = lookup(r, session, offset);
 	struct frame f;
@@ -406,6 +407,7 @@ static int obtain_once(struct recall *r, uint32_t session, uint64_t offset,
 		e = insert(r, session, &f);
 		if (!e)
 			return REEL_ENOMEM;
+		*mine = true;
 		fill(r, e);
 	}
 	error = e->error;
@@ -419,11 +421,12 @@ static int obtain_once(struct recall *r, uint32_t session, uint64_t offset,
 static int obtain(struct recall *r, uint32_t session, uint64_t offset,
 		  struct entry **out)
 {
+	bool mine = false;
 	int error;
 
 	do
-		error = obtain_once(r, session, offset, out);
-	while (error == REEL_ESTOPPED && !stopped());
+		error = obtain_once(r, session, offset, out, &mine);
+	while (error == REEL_ESTOPPED && !mine && !stopped());
 	return error;
 }
 

@@ -8,13 +8,11 @@
 #include "tape/station_state.h"
 #include "tape/stop.h"
 
-#define TICK_MS	   50 /* between looks at *stop */
-#define TICKS	   8  /* between looks at the drives */
-#define ROBOT_NS   5000000000ll
-#define BUSY_NS	   20000000000ll /* for another program's drive, at least */
-#define AGAIN_NS   60000000000ll /* before the same is asked for again */
-#define SECOND_NS  1000000000ll
-#define TEXT_LIMIT 1024
+#define TICK_MS	  50 /* between looks at *stop */
+#define TICKS	  8  /* between looks at the drives */
+#define ROBOT_NS  5000000000ll
+#define BUSY_NS	  20000000000ll /* for another program's drive, at least */
+#define SECOND_NS 1000000000ll
 
 /* ---- lifecycle ---- */
 
@@ -84,7 +82,9 @@ int station_open(const struct station_options *o, struct station **out)
 	s->timeout = o->timeout;
 	s->read_only = o->read_only;
 	s->stop = o->stop;
-	error = take_names(s, o);
+	error = station_claim_open(s, o->claims);
+	if (!error)
+		error = take_names(s, o);
 	if (error) {
 		station_close(s);
 		return error;
@@ -104,6 +104,7 @@ void station_close(struct station *s)
 	}
 	for (size_t n = 0; n < s->changer_count; n++)
 		free(s->changers[n].name);
+	station_claim_close(s);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->robot);
@@ -163,11 +164,12 @@ static void freed(struct station *s, struct station_drive *d)
 /* Images are always closed, other drives unless somebody waits. */
 void station_drive_release(struct station *s, struct station_drive *d)
 {
+	const bool claimed = station_is_claimed(s);
 	bool keep;
 
 	pthread_mutex_lock(&s->lock);
 	d->looked_into = true;
-	keep = s->waits && !d->image;
+	keep = s->waits && !d->image && !claimed;
 	pthread_mutex_unlock(&s->lock);
 	if (!keep)
 		station_drive_close(d);
@@ -277,36 +279,6 @@ static bool other_is_there(const struct station *s,
 
 /* ---- waiting ---- */
 
-/* Whether it was asked for a moment ago. */
-static bool was_said(struct station *s, const struct station_want *w)
-{
-	struct station_said now = {.at = station_now()};
-
-	if (w->label)
-		memcpy(now.uuid, w->label->uuid, sizeof(now.uuid));
-	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
-		if (now.at - s->said[n].at < AGAIN_NS &&
-		    !memcmp(s->said[n].uuid, now.uuid, sizeof(now.uuid)))
-			return true;
-	s->said[s->said_count++ % STATION_SAID] = now;
-	return false;
-}
-
-static void ask_for(struct station *s, const struct station_want *w)
-{
-	char text[TEXT_LIMIT];
-
-	if (was_said(s, w))
-		return;
-	station_describe(s, w, text, sizeof(text));
-	if (s->timeout == STATION_FOREVER)
-		log_note("%s; waiting for it", text);
-	else if (s->timeout)
-		log_note("%s; waiting for it for %u s", text, s->timeout);
-	else
-		log_error("%s", text);
-}
-
 /* What is wrong when no drive works at all (the drives said it). */
 static int all_failed(const struct station *s)
 {
@@ -390,6 +362,7 @@ static bool try_once(struct station *s, struct station_wait *wait,
 		return true;
 	if (came_free(s, w))
 		return false;
+	station_claim(s);
 	if (other_is_there(s, w)) {
 		*error = REEL_EMEDIUM;
 		return true;
@@ -405,7 +378,7 @@ static bool try_once(struct station *s, struct station_wait *wait,
 		return true;
 	}
 	if (wait->person && !all_failed(s))
-		ask_for(s, w);
+		station_ask_for(s, w);
 	if (wait->person && wait->waited >= patience(s)) {
 		*error = give_up(s, w);
 		return true;
@@ -424,6 +397,7 @@ static void leave(struct station *s, struct station_wait *wait)
 	*at = wait->next;
 	if (s->waits)
 		return;
+	station_unclaim(s);
 	for (size_t n = 0; n < s->drive_count; n++) {
 		struct station_drive *d = &s->drives[n];
 
@@ -449,6 +423,8 @@ static int take(struct station *s, const struct station_want *w,
 	while (!try_once(s, &wait, out, &error))
 		;
 	leave(s, &wait);
+	if (!error)
+		station_forget_said(s, w);
 	pthread_mutex_unlock(&s->lock);
 	return error;
 }

@@ -31,6 +31,9 @@ struct station_options {
 	unsigned timeout; /* seconds to wait for a cartridge; 0: not at all;
 			     STATION_FOREVER */
 	bool read_only;
+	/* A file that the programs share which use these drives; NULL: there is
+	 * none, so they do not hear of each other. */
+	const char *claims;
 	/* NULL, or ends everything; lives as long as the station. */
 	const volatile int *stop;
 };
@@ -80,6 +83,9 @@ void station_too_small(struct station *s, struct drive *d);
 /* Whether somebody waits who could use a drive: holders that have nothing to do
  * give theirs back. */
 bool station_is_wanted(struct station *s);
+
+/* Whether another program waits for a drive: holders give theirs back soon. */
+bool station_is_claimed(struct station *s);
 
 /* Pulls in what lies in front of drives that are empty. */
 void station_pull_in(struct station *s);

@@ -162,7 +162,8 @@ static int read_label(struct station_drive *d, size_t size,
 
 static void failed(struct station_drive *d, int error)
 {
-	unsigned n = d->failures < RETRY_MOST ? d->failures : RETRY_MOST;
+	const unsigned most = error == REEL_EBUSY ? 1 : RETRY_MOST;
+	unsigned n = d->failures < most ? d->failures : most;
 
 	station_drive_close(d);
 	d->seen = (struct station_seen){.content = STATION_UNKNOWN};
@@ -182,8 +183,10 @@ static void ask_serial(struct station_drive *d)
 
 static int open_drive(struct station *s, struct station_drive *d)
 {
-	const struct drive_options o = {
-		.read_only = s->read_only, .keep = false, .stop = s->stop};
+	const struct drive_options o = {.read_only = s->read_only,
+					.stop = s->stop,
+					.quiet = d->failures &&
+						 d->error == REEL_EBUSY};
 	int error;
 
 	if (d->failures && station_now() < d->retry)

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tape/error.h"
+#include "tape/log.h"
 #include "tape/station_state.h"
+
+#define AGAIN_NS   60000000000ll /* before the same is asked for again */
+#define TEXT_LIMIT 1024
 
 /* ---- sentences ---- */
 
@@ -91,6 +95,56 @@ void station_describe(const struct station *s, const struct station_want *w,
 		if (!d->looked_into && d->seen.write_protected)
 			add(text, room, " (write-protected)");
 	}
+}
+
+/* ---- asking ---- */
+
+/* What it is known by among what was asked for; a blank one by zeros. */
+static void said_as(const struct station_want *w, uint8_t uuid[16])
+{
+	memset(uuid, 0, 16);
+	if (w->label)
+		memcpy(uuid, w->label->uuid, 16);
+}
+
+/* Whether it was asked for a moment ago, and did not come. */
+static bool was_said(struct station *s, const struct station_want *w)
+{
+	struct station_said now = {.at = station_now()};
+
+	said_as(w, now.uuid);
+	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
+		if (now.at - s->said[n].at < AGAIN_NS &&
+		    !memcmp(s->said[n].uuid, now.uuid, sizeof(now.uuid)))
+			return true;
+	s->said[s->said_count++ % STATION_SAID] = now;
+	return false;
+}
+
+/* It came: who wants it, or another blank one, has to ask anew. */
+void station_forget_said(struct station *s, const struct station_want *w)
+{
+	uint8_t uuid[16];
+
+	said_as(w, uuid);
+	for (size_t n = 0; n < STATION_SAID && n < s->said_count; n++)
+		if (!memcmp(s->said[n].uuid, uuid, sizeof(uuid)))
+			s->said[n].at = INT64_MIN / 2;
+}
+
+void station_ask_for(struct station *s, const struct station_want *w)
+{
+	char text[TEXT_LIMIT];
+
+	if (was_said(s, w))
+		return;
+	station_describe(s, w, text, sizeof(text));
+	if (s->timeout == STATION_FOREVER)
+		log_note("%s; waiting for it", text);
+	else if (s->timeout)
+		log_note("%s; waiting for it for %u s", text, s->timeout);
+	else
+		log_error("%s", text);
 }
 
 void station_needed(struct station *s, char *text, size_t room)

@@ -104,6 +104,11 @@ struct station {
 	pthread_mutex_t lock; /* of all below; not held while a drive or a
 				 changer works */
 	pthread_cond_t freed;
+	char *claims; /* a file's path, station_claim.c; NULL: none */
+	int claim_fd;
+	bool claiming; /* a drive that another program uses is wanted */
+	bool claimed;  /* another program wants one, as of the last look */
+	int64_t look;  /* ns; of the next */
 	uint64_t puts; /* drives that became free */
 	unsigned timeout;
 	bool at_hand;
@@ -158,8 +163,18 @@ int station_fetch(struct station *s, const struct station_want *w,
 /* What the changers say of the cartridge in a held drive that is silent. */
 void station_ask_barcode(struct station *s, struct station_drive *d);
 
+/* station_claim.c; claim and unclaim are under the lock. */
+int station_claim_open(struct station *s, const char *path);
+void station_claim_close(struct station *s);
+void station_claim(struct station *s);
+void station_unclaim(struct station *s);
+
 /* station_list.c: what is wanted, and where it is looked for, as a sentence. */
 void station_describe(const struct station *s, const struct station_want *w,
 		      char *text, size_t room);
+/* Under the lock: asks a person, once in a while; what came is asked for anew.
+ */
+void station_ask_for(struct station *s, const struct station_want *w);
+void station_forget_said(struct station *s, const struct station_want *w);
 
 #endif

@@ -11,6 +11,8 @@
 #define IDLE_NS	     1000000000ll  /* a drive is kept that nobody wants */
 #define TURN_NS	     10000000000ll /* kept while somebody wants it */
 #define PAUSE_MS     500	   /* then it is theirs */
+#define CLAIM_NS     3000000000ll  /* while another program wants it */
+#define CLAIM_MS     3000	   /* which looks every two seconds */
 #define RESETS_LIMIT 3
 
 static int64_t now_ns(void)
@@ -397,7 +399,8 @@ static void get_drive(struct tape_reader *r)
 	r->drive = NULL;
 	if (error == REEL_EMEDIUM && choice) /* others of its requests wait */
 		answer_volume(r, volume, hasty, error);
-	else if (error != REEL_ESTOPPED || t->closing)
+	else if (error != REEL_ESTOPPED || t->closing ||
+		 !stop_is_set(&r->stop)) /* the station's own stop */
 		answer_all(r, error);
 	stop_set(&r->stop, t->closing);
 }
@@ -449,7 +452,8 @@ static bool idle(struct tape_reader *r)
 		bool more =
 			r->known && r->at < r->place.size && r->at < r->ahead;
 
-		if (station_is_wanted(t->options.station))
+		if (station_is_wanted(t->options.station) ||
+		    station_is_claimed(t->options.station))
 			return false;
 		if (more)
 			return true;
@@ -458,16 +462,22 @@ static bool idle(struct tape_reader *r)
 	return r->requests && !t->closing;
 }
 
+static void pause_for(struct tape_reader *r, unsigned ms)
+{
+	put_drive(r);
+	for (unsigned n = 0; n < ms / TICK_MS && !r->medium->closing; n++)
+		tape_wait(r->medium, &r->medium->asked, TICK_MS);
+}
+
 static void let_others(struct tape_reader *r)
 {
-	struct medium_tape *t = r->medium;
+	struct station *s = r->medium->options.station;
+	const int64_t had = now_ns() - r->since;
 
-	if (now_ns() - r->since < TURN_NS ||
-	    !station_is_wanted(t->options.station))
-		return;
-	put_drive(r);
-	for (int n = 0; n < PAUSE_MS / TICK_MS && !t->closing; n++)
-		tape_wait(t, &t->asked, TICK_MS);
+	if (had > CLAIM_NS && station_is_claimed(s))
+		pause_for(r, CLAIM_MS);
+	else if (had > TURN_NS && station_is_wanted(s))
+		pause_for(r, PAUSE_MS);
 }
 
 static void serve(struct tape_reader *r)

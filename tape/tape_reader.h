@@ -60,6 +60,7 @@ struct medium_tape {
 	pthread_cond_t arrived; /* who asks does */
 	struct tape_cache *cache;
 	struct tape_reader *readers;
+	const volatile int *stop; /* may be NULL */
 	uint64_t moves;
 	bool closing;
 	struct tape_told told[TAPE_TOLD]; /* what was said last */

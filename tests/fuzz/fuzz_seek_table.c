@@ -69,10 +69,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(!error || error == REEL_EDAMAGED);
 	if (!error) {
 		check_frames(frames, count, size);
+		seek_table_ends_with(data, size, frames, count);
 		for (size_t n = 0; n < count && n < 4; n++)
 			decode(&frames[n], data);
 		free(frames);
 	}
+	FUZZ_CHECK(frame_whole(data, size) <= size);
+	if (size >= SEEK_TABLE_FOOT)
+		seek_table_length(data + size - SEEK_TABLE_FOOT);
 	if (!frame_unpack(data, size, 1 << 20, &plain))
 		FUZZ_CHECK(plain.length <= 1 << 20);
 	buffer_release(&plain);

@@ -93,12 +93,35 @@ static void make_cartridge(int n, uint32_t number, uint32_t volume)
 
 /* ---- the catalogue's part ---- */
 
+#define IN_PARTS 100
+
 static bool with_copy; /* volume 1 lies on cartridge COPY, too */
+
+/* A volume in parts: what is volume 1, and what is volume 2. */
+static int parts_of(struct place **out, size_t *count)
+{
+	*out = calloc(2, sizeof(**out));
+	*count = 2;
+	for (uint32_t n = 0; n < 2; n++)
+		(*out)[n] = (struct place){.volume = IN_PARTS,
+					   .cartridge = n + 1,
+					   .object = 2,
+					   .file = 1,
+					   .block_size = BLOCK,
+					   .size = sizes[n],
+					   .session = 1,
+					   .session_time = 1,
+					   .begin = n ? sizes[0] : 0,
+					   .behind = n ? 0 : sizes[1]};
+	return 0;
+}
 
 static int places(void *context, uint32_t volume, struct place **out,
 		  size_t *count)
 {
 	(void)context;
+	if (volume == IN_PARTS)
+		return parts_of(out, count);
 	if (!volume || volume > VOLUMES)
 		return REEL_ENOENT;
 	*out = calloc(2, sizeof(**out));
@@ -329,6 +352,41 @@ static void copies(void)
 	release(&r);
 }
 
+static void in_parts(void)
+{
+	const uint64_t total = sizes[0] + sizes[1], from = sizes[0] - 700;
+	uint8_t to[1500];
+	uint64_t size = 0;
+	struct rig r;
+
+	make_cartridge(0, 1, 1);
+	make_cartridge(1, 2, 2);
+	r = with(2, 0);
+	CU_ASSERT_EQUAL(medium_size(r.medium, IN_PARTS, &size), 0);
+	CU_ASSERT_EQUAL(size, total);
+	CU_ASSERT_EQUAL(
+		medium_read(r.medium, IN_PARTS, from, to, sizeof(to), NULL),
+		(int64_t)sizeof(to));
+	for (size_t n = 0; n < sizeof(to); n++)
+		CU_ASSERT_EQUAL(to[n], n < 700 ? byte_of(1, from + n)
+					       : byte_of(2, n - 700));
+	/* a frame is never in two parts; the first alone has not all of it */
+	CU_ASSERT_EQUAL(r.medium->ops->read_copy(r.medium, IN_PARTS, from, to,
+						 sizeof(to), 0, NULL),
+			REEL_EDAMAGED);
+	CU_ASSERT_EQUAL(r.medium->ops->read_copy(r.medium, IN_PARTS, from, to,
+						 700, 0, NULL),
+			0);
+	CU_ASSERT_EQUAL(r.medium->ops->read_copy(r.medium, IN_PARTS, from, to,
+						 700, 1, NULL),
+			REEL_ENOENT);
+	CU_ASSERT_EQUAL(
+		medium_read(r.medium, IN_PARTS, total - 5, to, 10, NULL), 5);
+	CU_ASSERT_EQUAL(medium_read(r.medium, IN_PARTS, total, to, 10, NULL),
+			0);
+	release(&r);
+}
+
 void suite_medium_tape(void);
 void suite_medium_tape(void)
 {
@@ -340,4 +398,5 @@ void suite_medium_tape(void)
 	CU_add_test(s, "waits and stops", waits_and_stops);
 	CU_add_test(s, "gives its drive", gives_its_drive);
 	CU_add_test(s, "copies", copies);
+	CU_add_test(s, "a volume in parts", in_parts);
 }
