@@ -7,7 +7,7 @@ bool plan_has_rules(const struct plan *p)
 {
 	const struct rules *r = p->rules;
 
-	return r && (r->index[RULES_RESTORING] || r->index[RULES_KEEPING] ||
+	return r && (r->index[RULES_STORING] || r->index[RULES_KEEPING] ||
 		     r->index[RULES_DELAYING]);
 }
 
@@ -27,6 +27,10 @@ void plan_opine(const struct plan *p, const struct plan_place *above,
 				    length, directory, &below->restoring);
 	if (!rule_excludes(out->exclude))
 		out->exclude = NULL;
+	out->unstored = rules_decide(r, RULES_STORING, above->storing, path,
+				     length, directory, &below->storing);
+	if (!rule_excludes(out->unstored))
+		out->unstored = NULL;
 	out->keep = rules_decide(r, RULES_KEEPING, above->keeping, path, length,
 				 either, &below->keeping);
 	if (!out->keep)

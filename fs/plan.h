@@ -15,6 +15,9 @@
  * the target but not in the snapshot: kept by 1, 2 and 3 and else an extra,
  * which only --delete removes.
  *
+ * (`reel restore` lets alone, too, what a `nosnapshot` kept out of backups:
+ * no snapshot can tell that it is gone.)
+ *
  * P1 Rules judge names, never what a symlink points to.
  * P2 Nothing below a preserved or excluded directory is taken back by a rule
  *    further down; a preserved name below a merged or delayed one stays.
@@ -54,13 +57,14 @@ struct plan {
 
 /* What is carried from a directory to the names in it; zeros for the root's. */
 struct plan_place {
-	struct rules_place restoring, keeping, delaying;
+	struct rules_place storing, restoring, keeping, delaying;
 	const struct rule *merge, *delay; /* of a directory above, or NULL */
 };
 
 /* What the rules alone say about a name. */
 struct plan_opinion {
 	const struct rule *exclude, *keep, *delay; /* NULL: none */
+	const struct rule *unstored; /* by which no backup has it, or NULL */
 };
 
 /* Modes of which the type counts; 0: it is not there. */

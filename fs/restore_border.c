@@ -57,8 +57,6 @@ int borders_find(struct restore *r)
 
 	if (!error)
 		error = add_open(r, set->volumes, THE_SET);
-	if (!error)
-		error = add_path(r, set->path, THE_SET);
 	for (size_t n = 0; !error && n < set->config.drive_count; n++)
 		error = add_drive(r, set->config.drives[n]);
 	if (!error)

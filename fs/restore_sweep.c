@@ -335,6 +335,8 @@ static void decide(struct sweep *s, int up, const char *name,
 	if (r->ruled)
 		plan_opine(&r->options->plan, above, (char *)s->path.data,
 			   s->path.length, 0, l->st.st_mode, &o, below);
+	if (!o.exclude)
+		o.exclude = o.unstored;
 	plan_decide(&r->options->plan, &o, &l->subject, v);
 	if (v->action != PLAN_EXTRA)
 		return;

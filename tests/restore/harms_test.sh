@@ -277,6 +277,18 @@ else
 	skip "mounts in the target"
 fi
 
+# ---- --delete removed what a nosnapshot had kept out of the backup
+
+rm -rf src out && mkdir -p src/mail out/mail
+touch src/f out/extra out/mail/box.ost out/mail/extra
+touch src/mail/box.ost
+"$reel" init set3 >/dev/null && echo 'nosnapshot *.ost' >set3/rules &&
+	"$reel" backup set3 -C src . >/dev/null
+expect "--delete and nosnapshot" 0 "$reel" restore set3 --to out --delete
+said "says what it leaves" "^excluded *mail/box.ost  (nosnapshot"
+[ -e out/mail/box.ost ] && [ ! -e out/extra ] && [ ! -e out/mail/extra ]
+ok "only what is gone is removed" $?
+
 cd / || exit 2
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]
