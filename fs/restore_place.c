@@ -213,20 +213,23 @@ void place_shut(struct place *p)
 /* From the nearest open ancestor down. */
 int place_reopen(struct place *p)
 {
-	while (p->fd < 0) {
-		struct place *q = p;
+	struct place *open = p;
 
-		while (q->up && q->up->fd < 0)
-			q = q->up;
-		if (!q->up)
+	p->down = NULL;
+	for (; open->fd < 0; open = open->up) {
+		if (!open->up)
 			return REEL_ENOENT;
-		q->fd = openat(q->up->fd, q->name, DIRECTORY_FLAGS);
-		if (q->fd < 0)
-			return error_from_errno(errno);
+		open->up->down = open;
 	}
-	for (struct place *q = p->up; q && q->up; q = q->up) {
-		if (q->depth > 16)
-			place_shut(q);
+	for (struct place *q = open->down; p->fd < 0; q = q->down) {
+		q->fd = openat(q->up->fd, q->name, DIRECTORY_FLAGS);
+		int err = q->fd < 0 ? error_from_errno(errno) : 0;
+
+		if (q->up != open &&
+		    (err || q->up->depth + PLACES_REOPENED < p->depth))
+			place_shut(q->up);
+		if (err)
+			return err;
 	}
 	return 0;
 }

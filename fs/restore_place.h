@@ -102,6 +102,7 @@ void restore_entry_release(struct restore_entry *e);
 
 struct place {
 	struct place *up;
+	struct place *down; /* scratch of place_reopen */
 	atomic_uint refs;
 	int fd;
 	unsigned depth;
@@ -138,7 +139,9 @@ int place_enter(struct restore *r, struct place *up, const char *name,
 bool place_name_valid(const char *name, size_t length);
 struct place *place_get(struct place *p);
 void place_put(struct restore *r, struct place *p);
-/* Closing and opening again, see P2. */
+/* Closing and opening again, see P2: with a place as many above it as
+ * PLACES_REOPENED, that the walk comes back to next. */
+#define PLACES_REOPENED 128
 void place_shut(struct place *p);
 int place_reopen(struct place *p);
 /* Path of a name in a place, relative to the target; heap. */

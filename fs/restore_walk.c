@@ -558,7 +558,9 @@ static int pop(struct restore_walk *w)
 	if (up && up->place->fd < 0 && !up->place->delayed &&
 	    !up->place->lost && !w->r->options->dry_run) {
 		err = place_reopen(up->place);
-		w->shut = w->depth - 1;
+		w->shut = w->depth > PLACES_REOPENED
+				  ? w->depth - PLACES_REOPENED
+				  : 0;
 	}
 	if (up && !up->cursor && !err)
 		err = tree_list_after(w->c, w->r->options->session,

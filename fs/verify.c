@@ -76,7 +76,8 @@ static void forget_session(struct verify *v)
 	v->error = 0;
 	v->bad_count = 0;
 	v->seen_count = 0;
-	v->parent = 0;
+	v->parent_path.length = 0;
+	v->parents.length = 0;
 	v->have_withdrawn = false;
 	v->index_seen = false;
 	v->index_length = 0;
@@ -248,6 +249,7 @@ int verify_run(struct set *set, struct catalog *c,
 	free(v.bad);
 	free(v.seen);
 	buffer_release(&v.parent_path);
+	buffer_release(&v.parents);
 	buffer_release(&v.withdrawn);
 	buffer_release(&v.meta);
 	if (err)

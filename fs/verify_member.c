@@ -45,34 +45,87 @@ static int see(struct verify *v, const char *path, size_t length)
 	return 0;
 }
 
-/* The directory of the last member is remembered: most have it in common. */
+/* Of the last member's directory as much stays known as a path has in common
+ * with it. Returns where the rest of the path begins. */
+static size_t keep_common(struct verify *v, const char *path, size_t length)
+{
+	struct buffer *known = &v->parent_path;
+	size_t n = 0, kept = 0, count = 0;
+
+	while (n < known->length && n < length &&
+	       known->data[n] == (uint8_t)path[n]) {
+		if (path[n] == '/') {
+			kept = n;
+			count++;
+		}
+		n++;
+	}
+	if (n && (n == known->length || known->data[n] == '/') &&
+	    (n == length || path[n] == '/')) {
+		kept = n;
+		count++;
+	}
+	known->length = kept;
+	v->parents.length = kept ? count * sizeof(uint64_t) : 0;
+	return kept ? kept + 1 : 0;
+}
+
+static uint64_t last_parent(const struct verify *v)
+{
+	uint64_t node = TREE_ROOT;
+
+	if (v->parents.length)
+		memcpy(&node,
+		       v->parents.data + v->parents.length - sizeof(node),
+		       sizeof(node));
+	return node;
+}
+
+static int enter_parent(struct verify *v, const char *name, size_t length)
+{
+	struct buffer *known = &v->parent_path;
+	size_t before = known->length;
+	struct entry_row e = {.node = last_parent(v)};
+	int err = 0;
+
+	if (length && !(length == 1 && *name == '.'))
+		err = tree_lookup(v->catalog, v->session, e.node, name, length,
+				  &e);
+	if (!err && !e.node)
+		err = REEL_ENOTDIR;
+	if (!err && before)
+		err = buffer_append(known, "/", 1);
+	if (!err)
+		err = buffer_append(known, name, length);
+	if (!err)
+		err = buffer_append(&v->parents, &e.node, sizeof(e.node));
+	if (err)
+		known->length = before;
+	return err;
+}
+
+/* Most members have much of their directory in common with the one before. */
 static int find_entry(struct verify *v, const struct member *m,
 		      struct entry_row *e)
 {
 	const char *slash = memrchr(m->path, '/', m->path_length);
 	size_t up = slash ? (size_t)(slash - m->path) : 0;
-	struct buffer *known = &v->parent_path;
-	int err;
+	const char *name = slash ? slash + 1 : m->path;
+	int err = 0;
 
 	if (m->path_length == 0)
 		return tree_directory(v->catalog, v->session, TREE_ROOT, e);
-	if (!v->parent || known->length != up ||
-	    (up && memcmp(known->data, m->path, up) != 0)) {
-		v->parent = 0;
-		known->length = 0;
-		err = tree_resolve(v->catalog, v->session, m->path, up, e);
-		if (err)
-			return err;
-		if (up && !e->node)
-			return REEL_ENOTDIR;
-		err = buffer_append(known, m->path, up);
-		if (err)
-			return err;
-		v->parent = up ? e->node : TREE_ROOT;
+	for (size_t at = keep_common(v, m->path, up); !err && at < up;) {
+		const char *end = memchr(m->path + at, '/', up - at);
+		size_t length = end ? (size_t)(end - m->path) - at : up - at;
+
+		err = enter_parent(v, m->path + at, length);
+		at += length + 1;
 	}
-	slash = up ? slash + 1 : m->path;
-	return tree_lookup(v->catalog, v->session, v->parent, slash,
-			   m->path_length - (size_t)(slash - m->path), e);
+	if (err)
+		return err;
+	return tree_lookup(v->catalog, v->session, last_parent(v), name,
+			   m->path_length - (size_t)(name - m->path), e);
 }
 
 static mode_t type_of(const struct member *m)

@@ -74,7 +74,7 @@ struct verify {
 
 	/* the directory of the last member */
 	struct buffer parent_path;
-	uint64_t parent;
+	struct buffer parents; /* uint64_t: nodes of those on the way to it */
 
 	/* behind the frames that the catalogue knows */
 	uint64_t covered; /* stream bytes before */

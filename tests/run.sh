@@ -115,6 +115,7 @@ done
 step set 600 bash tests/set/set_test.sh "$reel" "$work/set"
 step set-asan 900 bash tests/set/set_test.sh "$asan" "$work/set"
 step random 400 bash tests/set/random_test.sh "$reel" "$work/random" 1 15
+step deep 200 python3 tests/set/deep.py "$reel" "$work/deep"
 step changing 300 bash tests/set/changing_test.sh "$reel" "$work/changing"
 step instance 300 bash tests/instance/instance_test.sh "$reel" \
 	"$build/collide/tools/reel" "$work/instance"

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""A tree so deep that its paths together are far larger than its names.
+
+    deep.py REEL WORKDIR [LEVELS]
+
+Each of LEVELS (4,000) directories holds a file and the next directory, whose
+names have 15 bytes: the paths of all of them are 120 MB. No command may take
+LIMIT of memory for it, and what is restored is what was backed up.
+"""
+import os
+import resource
+import subprocess
+import sys
+
+LIMIT = 64 << 10  # KiB
+NAME = "fifteen-letters"
+checks = [0, 0]
+
+
+def check(good, what):
+    checks[not good] += 1
+    print("deep: %s: %s" % ("ok" if good else "FAILED", what))
+
+
+def make(root, levels):
+    """The file of level N says so; every tenth is one content."""
+    os.mkdir(root)
+    top = os.open(".", os.O_RDONLY)
+    os.chdir(root)
+    for level in range(levels):
+        with open("file", "w", encoding="ascii") as f:
+            f.write("%d\n" % (level % 10 and level) * 50)
+        os.mkdir(NAME)
+        os.chdir(NAME)
+    os.fchdir(top)
+    os.close(top)
+
+
+def change(root, levels):
+    """Half way down a file goes, at the bottom there is another one."""
+    top = os.open(".", os.O_RDONLY)
+    os.chdir(root)
+    for level in range(levels):
+        if level == levels // 2:
+            os.unlink("file")
+        os.chdir(NAME)
+    with open("bottom", "w", encoding="ascii") as f:
+        f.write("here\n" * 100)
+    os.fchdir(top)
+    os.close(top)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def same(one, other):
+    """Compares from the top down; a path would be too long for a call."""
+    top = os.open(".", os.O_RDONLY)
+    seen = []
+    for root in one, other:
+        os.fchdir(top)
+        os.chdir(root)
+        levels = []
+        while True:
+            names = sorted(os.listdir())
+            levels.append([(n, None if n == NAME else read(n))
+                           for n in names])
+            if NAME not in names:
+                break
+            os.chdir(NAME)
+        seen.append(levels)
+    os.fchdir(top)
+    os.close(top)
+    return len(seen[0]) > 1 and seen[0] == seen[1]
+
+
+def run(reel, what, *arguments, quiet=True):
+    """Runs a command, checks its end and its memory; what it printed."""
+    output = subprocess.DEVNULL if quiet else subprocess.PIPE
+    with subprocess.Popen([reel, *arguments], stdout=output) as child:
+        text = None if quiet else child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    check(child.returncode == 0, "%s ends with 0" % what)
+    check(usage.ru_maxrss < LIMIT,
+          "%s takes %d KiB" % (what, usage.ru_maxrss))
+    return text
+
+
+def try_set(reel, levels):
+    make("tree", levels)
+    run(reel, "init", "init", "set")
+    backup = "backup", "set", "-C", "tree", "."
+    run(reel, "the first backup", *backup)
+    change("tree", levels)
+    run(reel, "the second backup", *backup)
+    run(reel, "a backup with rules", *backup, "--full", "--exclude", "/a/**/b",
+        "--exclude", "*.o")
+    run(reel, "verify", "verify", "set")
+    run(reel, "find", "find", "set")
+    run(reel, "ls -R", "ls", "-R", "set")
+    run(reel, "restore", "restore", "set@2", "--to", "out")
+    check(same("tree", "out"), "what was restored is what was backed up")
+    before = run(reel, "info", "info", "set", quiet=False)
+    for end in "", "-wal", "-shm":
+        if os.path.exists("set/catalog.db" + end):
+            os.unlink("set/catalog.db" + end)
+    run(reel, "catalog rebuild", "catalog", "rebuild", "set")
+    after = run(reel, "info again", "info", "set", quiet=False)
+    check(before and before == after, "the catalogue answers as before")
+
+
+def main():
+    reel = os.path.realpath(sys.argv[1])
+    work = os.path.abspath(sys.argv[2])
+    levels = int(sys.argv[3]) if len(sys.argv) > 3 else 4000
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < levels + 200:
+        print("deep: skipped: a backup needs a descriptor for each level, "
+              "see ulimit -Hn")
+        return 0
+    subprocess.run(["rm", "-rf", work], check=True)
+    os.makedirs(work)
+    os.chdir(work)
+    try:
+        try_set(reel, levels)
+    finally:
+        os.chdir("/")
+        subprocess.run(["rm", "-rf", work], check=False)
+    print("%d passed, %d failed" % tuple(checks))
+    return 1 if checks[1] or not checks[0] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
