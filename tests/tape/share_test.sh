@@ -7,6 +7,8 @@
 set -u
 reel=$1
 work=$2
+here=$(cd "$(dirname "$0")" && pwd)
+rig=$here/../rig
 mnt=$work/mnt
 set=$work/set
 passed=0
@@ -30,6 +32,7 @@ finish()
 	# shellcheck disable=SC2086
 	[ -z "$readers" ] || kill $readers 2>/dev/null
 	"$reel" umount --no-commit "$mnt" >/dev/null 2>&1
+	[ ! -e "$work/vtl/tgtd.pid" ] || bash "$rig/vtl.sh" stop "$work/vtl"
 	rm -rf "$work"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
@@ -58,10 +61,14 @@ for n in $(seq -w 50); do
 done
 
 # a backup beside readers who never stop
-if [ -c /dev/fuse ]; then
-	do_it "init" "$reel" init "$set" --name one --media "$work/a.tap"
-	do_it "backup" "$reel" backup "$set" -C "$work/src" .
-	do_it "mount" "$reel" mount "$set" "$mnt" \
+beside() # NAME DEVICE SAYINGS
+{
+	local name=$1 first r i began took before
+
+	rm -rf "$set" "$work"/rounds.* "$work/bad"
+	do_it "$name: init" "$reel" init "$set" --name one --media "$2"
+	do_it "$name: backup" "$reel" backup "$set" -C "$work/src" .
+	do_it "$name: mount" "$reel" mount "$set" "$mnt" \
 		-o cache=16M,media-timeout=60
 	first=$(ls "$mnt/snapshots" | grep -v latest)
 	for r in 1 2; do
@@ -85,12 +92,12 @@ if [ -c /dev/fuse ]; then
 	began=$(now)
 	timeout 120 "$reel" backup "$set" -C "$work" new >"$work/log" 2>&1 \
 		</dev/null
-	ok "a backup beside readers" $?
+	ok "$name: a backup beside readers" $?
+	[ "$(grep -c 'another program uses it' "$work/log")" -le "$3" ]
+	ok "$name: and says so once each time it waits" $?
 	took=$(($(now) - began))
 	[ $took -lt 20000 ]
-	ok "which does not starve ($took ms)" $?
-	[ "$(grep -c 'another program uses it' "$work/log")" -le 3 ]
-	ok "and says so once each time it waits" $?
+	ok "$name: which does not starve ($took ms)" $?
 	before=$(cat "$work"/rounds.* 2>/dev/null | wc -l)
 	for i in $(seq 100); do
 		[ "$(cat "$work"/rounds.* 2>/dev/null | wc -l)" -le \
@@ -98,15 +105,30 @@ if [ -c /dev/fuse ]; then
 		sleep 0.2
 	done
 	[ "$(cat "$work"/rounds.* 2>/dev/null | wc -l)" -gt $((before + 2)) ]
-	ok "the readers go on" $?
+	ok "$name: the readers go on" $?
 	# shellcheck disable=SC2086
 	kill $readers 2>/dev/null
 	# shellcheck disable=SC2086
 	wait $readers 2>/dev/null
 	readers=
 	[ ! -e "$work/bad" ]
-	ok "all that they read was right" $?
-	do_it "umount" "$reel" umount "$mnt"
+	ok "$name: all that they read was right" $?
+	do_it "$name: umount" "$reel" umount "$mnt"
+}
+
+if [ -c /dev/fuse ] && command -v tgtd >/dev/null &&
+	! "$reel" tape status iscsi://127.0.0.1:1/x/1 2>&1 |
+	grep -q "without libiscsi"; then
+	VTL_PORT=$((20000 + $$ % 9000)) VTL_DRIVES=1 VTL_CARTS=1 \
+		bash "$rig/vtl.sh" start "$work/vtl" >"$work/log" 2>&1
+	ok "an emulated drive" $?
+	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 12
+	bash "$rig/vtl.sh" stop "$work/vtl"
+else
+	echo "share: no libiscsi or tgt here: iSCSI is skipped"
+fi
+if [ -c /dev/fuse ]; then
+	beside image "$work/a.tap" 3
 
 	# a commit that waits for its cartridge is stopped
 	mv "$work/a.tap" "$work/away"
