@@ -201,7 +201,7 @@ judge() # KIND RC BEFORE
 {
 	local kind=$1 rc=$2 before=$3 had
 
-	case $rc in 0 | 2 | 4 | 124 | 137) ;; *) echo "status $rc" ;; esac
+	case $rc in 0 | 2 | 4 | 124 | 137) ;; *) cat "$work/said" ;; esac
 	"$reel" verify "$work/set" >"$work/log" 2>&1 </dev/null ||
 		echo "verify"
 	had=$(sessions | wc -l)
