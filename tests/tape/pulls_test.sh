@@ -203,7 +203,7 @@ judge() # KIND RC BEFORE
 
 	case $rc in 0 | 2 | 4 | 124 | 137) ;; *) cat "$work/said" ;; esac
 	"$reel" verify "$work/set" >"$work/log" 2>&1 </dev/null ||
-		echo "verify"
+		echo "verify (status $?): $(grep -v ': cartridge' "$work/log")"
 	had=$(sessions | wc -l)
 	[ "$rc" != 0 ] || [ "$had" -gt "$before" ] ||
 		echo "a backup that succeeded is not there"
