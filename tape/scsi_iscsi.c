@@ -208,6 +208,8 @@ static int run(struct scsi_transport *t, struct scsi_command *c)
 	struct wait w = {0};
 	int error = l->context ? 0 : connect_link(l);
 
+	if (error == REEL_ENOENT)
+		error = REEL_EIO; /* it went; ENOENT is the end of the data */
 	if (error)
 		return error;
 	task = make_task(c, &out);
