@@ -255,7 +255,7 @@ series() # KIND
 {
 	local kind=$1 n what wrong until=$((cut + pulls))
 
-	for n in $(seq 0 $((4 * pulls))); do
+	for n in $(seq 0 $((4 * pulls + 30))); do
 		[ $cut -lt $until ] || break
 		[ $((n % round)) != 0 ] || fresh "$kind" "$n"
 		what=writer
