@@ -442,7 +442,15 @@ static void step(struct tape_reader *r, const struct tape_request *q)
 		r->resets = 0;
 }
 
-/* False: nothing is to be done any more. */
+static void pause_for(struct tape_reader *r, unsigned ms)
+{
+	put_drive(r);
+	for (unsigned n = 0; n < ms / TICK_MS && !r->medium->closing; n++)
+		tape_wait(r->medium, &r->medium->asked, TICK_MS);
+}
+
+/* False: nothing is to be done any more. A drive that another program wants is
+ * not taken again before that has looked. */
 static bool idle(struct tape_reader *r)
 {
 	struct medium_tape *t = r->medium;
@@ -452,21 +460,17 @@ static bool idle(struct tape_reader *r)
 		bool more =
 			r->known && r->at < r->place.size && r->at < r->ahead;
 
-		if (station_is_wanted(t->options.station) ||
-		    station_is_claimed(t->options.station))
+		if (station_is_claimed(t->options.station)) {
+			pause_for(r, CLAIM_MS);
+			break;
+		}
+		if (station_is_wanted(t->options.station))
 			return false;
 		if (more)
 			return true;
 		tape_wait(t, &t->asked, TICK_MS);
 	}
 	return r->requests && !t->closing;
-}
-
-static void pause_for(struct tape_reader *r, unsigned ms)
-{
-	put_drive(r);
-	for (unsigned n = 0; n < ms / TICK_MS && !r->medium->closing; n++)
-		tape_wait(r->medium, &r->medium->asked, TICK_MS);
 }
 
 static void let_others(struct tape_reader *r)
