@@ -273,6 +273,49 @@ static void sign_lock(const struct set *s)
 		log_warning("%s/lock cannot be written", s->path);
 }
 
+/* The file of an image and that of its settings. */
+static int each_image(char *const *drives, size_t count,
+		      int (*each)(void *context, const char *path),
+		      void *context)
+{
+	int result = 0;
+
+	for (size_t n = 0; !result && n < count; n++) {
+		const int length = (int)strcspn(drives[n], "?");
+		struct buffer path = {0};
+
+		result = buffer_printf(&path, "%.*s.conf", length, drives[n]);
+		if (!result)
+			result = each(context, (char *)path.data);
+		if (!result) {
+			path.data[length] = '\0';
+			result = each(context, (char *)path.data);
+		}
+		buffer_release(&path);
+	}
+	return result;
+}
+
+int set_each_place(const struct set *s,
+		   int (*each)(void *context, const char *path), void *context)
+{
+	const struct set_config *c = &s->config;
+	struct buffer volumes = {0};
+	int result = each(context, s->path);
+
+	if (!result)
+		result = buffer_printf(&volumes, "%s/volumes", s->path);
+	if (!result)
+		result = each(context, (char *)volumes.data);
+	buffer_release(&volumes);
+	if (!result)
+		result = each_image(c->drives, c->drive_count, each, context);
+	if (!result)
+		result = each_image(c->copy_drives, c->copy_drive_count, each,
+				    context);
+	return result;
+}
+
 bool set_is_locked(const struct set *s)
 {
 	int fd = openat(s->directory, "lock", O_RDONLY | O_CLOEXEC);

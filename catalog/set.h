@@ -60,6 +60,12 @@ int set_create(const char *path, const struct set_config *config);
 int set_open(const char *path, enum set_access access, bool wait,
 	     struct set **out);
 void set_close(struct set *s);
+/* Calls `each` with the paths of all that the set is made of, until it returns
+ * non-zero, and returns that: SET, its volumes (which may be linked from
+ * elsewhere), cartridges that are images, also of its copies, and what stands
+ * beside them. Not each of them need be there. */
+int set_each_place(const struct set *s,
+		   int (*each)(void *context, const char *path), void *context);
 /* Whether somebody holds the lock. */
 bool set_is_locked(const struct set *s);
 /* 8-4-4-4-12 and a NUL. */

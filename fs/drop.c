@@ -162,9 +162,19 @@ static int add_mount(void *context, const char *place, const char *type)
 			  "it");
 }
 
+/* Also where symlinks lead there. */
+static int add_of_set(void *context, const char *path)
+{
+	char *real = realpath(path, NULL);
+	int error = real ? add_border(context, real, "the set itself") : 0;
+
+	free(real);
+	return error;
+}
+
 static int find_borders(struct drop *d, const struct drop_options *o)
 {
-	int error = add_border(d, d->set->path, "the set itself");
+	int error = set_each_place(d->set, add_of_set, d);
 
 	if (!error)
 		error = add_border(d, o->mountpoint, "the mount itself");

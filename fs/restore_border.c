@@ -26,13 +26,6 @@ static int add(struct restore *r, const struct stat *st, const char *why)
 	return 0;
 }
 
-static int add_open(struct restore *r, int fd, const char *why)
-{
-	struct stat st;
-
-	return fd < 0 || fstat(fd, &st) ? 0 : add(r, &st, why);
-}
-
 static int add_path(struct restore *r, const char *path, const char *why)
 {
 	struct stat st;
@@ -40,25 +33,15 @@ static int add_path(struct restore *r, const char *path, const char *why)
 	return !path || stat(path, &st) ? 0 : add(r, &st, why);
 }
 
-/* Cartridges that are images. */
-static int add_drive(struct restore *r, const char *name)
+static int add_of_set(void *context, const char *path)
 {
-	char *path = strndup(name, strcspn(name, "?"));
-	int error = path ? add_path(r, path, THE_SET) : REEL_ENOMEM;
-
-	free(path);
-	return error;
+	return add_path(context, path, THE_SET);
 }
 
 int borders_find(struct restore *r)
 {
-	const struct set *set = r->set;
-	int error = add_open(r, set->directory, THE_SET);
+	int error = set_each_place(r->set, add_of_set, r);
 
-	if (!error)
-		error = add_open(r, set->volumes, THE_SET);
-	for (size_t n = 0; !error && n < set->config.drive_count; n++)
-		error = add_drive(r, set->config.drives[n]);
 	if (!error)
 		error = add_path(r, r->options->delayed, THE_DELAYED);
 	return error;

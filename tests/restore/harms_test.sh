@@ -237,6 +237,14 @@ expect "--delete over a set and its tape image" 0 "$reel" restore out/set2 \
 	--to out --delete
 [ -s out/tape.tap ] && [ -d out/set2 ] && [ ! -e out/backup ]
 ok "keeps both, but no other" $?
+"$reel" copy out/set2 "$work/copied" --media "out/copy.tap?capacity=9M" \
+	>/dev/null 2>&1
+cp out/copy.tap copy.was
+expect "--delete over a set and a copy's image" 0 "$reel" restore out/set2 \
+	--to out --delete
+cmp -s copy.was out/copy.tap && [ -s out/copy.tap ] && [ -s out/tape.tap ] &&
+	[ -s out/copy.tap.conf ]
+ok "keeps that, and the image's settings" $?
 
 # ---- --delete removed the journal of delayed operations, and what was staged
 

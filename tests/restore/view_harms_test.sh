@@ -176,4 +176,19 @@ newer" ]
 else
 	skip "an immutable directory"
 fi
+
+# ---- rsync --delete removed the set's tape image, when it lay in the target
+
+"$reel" umount "$mnt" >/dev/null 2>&1
+rm -rf "$to" "$set" "$work/new"
+mkdir -p "$to" "$work/new"
+"$reel" init "$set" --media "$to/tape.tap" >/dev/null 2>&1 &&
+	"$reel" backup "$set" -C "$src" . >/dev/null 2>&1
+echo extra >"$to/extra"
+view
+rsync -a --delete "$work/new/" "$now/" >/dev/null 2>&1
+down
+[ -s "$to/tape.tap" ] && [ ! -e "$to/extra" ]
+ok "the image stays, what is extra goes" $?
+try "the set is whole" "$reel" verify "$set"
 end
