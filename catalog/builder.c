@@ -471,11 +471,9 @@ int builder_finish(struct builder *b, const struct session_row *row,
 		error = database_run(b->db, b->path, "DROP INDEX spilled");
 	if (!error)
 		error = database_run(b->db, b->path, "COMMIT");
-	if (!error && packed)
-		error = index_pack(b->db, b->path, packed);
 	sqlite3_close(b->db);
 	b->db = NULL;
-	return error;
+	return !error && packed ? index_pack(b->path, packed) : error;
 }
 
 /* The first session's index becomes the catalogue itself. */

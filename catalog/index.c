@@ -50,17 +50,21 @@ struct column {
 	uint64_t last;
 };
 
-struct packer {
+/* Tables first <= n < last, packed by one thread. */
+struct lane {
+	const char *path;
+	int first, last;
 	struct column columns[COLUMNS];
 	size_t bytes; /* of the group's texts and blobs */
-	struct buffer plain;
-	/* a piece that is being packed meanwhile, and the thread that does */
-	struct buffer sent;
+	struct buffer plain, packed;
 	pthread_t thread;
-	bool packing;
+	bool threaded;
 	int error;
-	struct buffer *packed;
 };
+
+/* About as much work each, and shared by two cores: names, inodes, contents. */
+static const int borders[] = {0, 5, 6, TABLES};
+#define LANES (int)(sizeof(borders) / sizeof(borders[0]) - 1)
 
 static int put_varint(struct buffer *b, uint64_t v)
 {
@@ -85,7 +89,7 @@ static int end_run(struct column *c)
 	return error;
 }
 
-static int put_value(struct packer *p, struct column *c, sqlite3_stmt *s, int n)
+static int put_value(struct lane *l, struct column *c, sqlite3_stmt *s, int n)
 {
 	static const enum kind kinds[] = {
 		[SQLITE_INTEGER] = KIND_INTEGER, [SQLITE_TEXT] = KIND_TEXT,
@@ -111,43 +115,18 @@ static int put_value(struct packer *p, struct column *c, sqlite3_stmt *s, int n)
 		error = put_varint(&c->lengths, length);
 		if (!error)
 			error = buffer_append(&c->bytes, bytes, length);
-		p->bytes += length;
+		l->bytes += length;
 	}
 	return error;
 }
 
-static void *pack_sent(void *context)
+static int pack_piece(struct lane *l)
 {
-	struct packer *p = context;
+	int error = frame_pack(l->plain.data, l->plain.length, PACK_LEVEL,
+			       &l->packed);
 
-	p->error =
-		frame_pack(p->sent.data, p->sent.length, PACK_LEVEL, p->packed);
-	return NULL;
-}
-
-static int end_packing(struct packer *p)
-{
-	if (p->packing)
-		pthread_join(p->thread, NULL);
-	p->packing = false;
-	return p->error;
-}
-
-/* Packs what is gathered while the next is being gathered. */
-static int pack_piece(struct packer *p)
-{
-	int error = end_packing(p);
-	struct buffer sent = p->plain;
-
-	if (error)
-		return error;
-	p->plain = p->sent;
-	p->plain.length = 0;
-	p->sent = sent;
-	p->packing = !pthread_create(&p->thread, NULL, pack_sent, p);
-	if (!p->packing)
-		pack_sent(p);
-	return p->packing ? 0 : p->error;
+	l->plain.length = 0;
+	return error;
 }
 
 static int move(struct buffer *to, struct buffer *from)
@@ -158,35 +137,34 @@ static int move(struct buffer *to, struct buffer *from)
 	return error;
 }
 
-static int end_group(struct packer *p, int table, uint64_t rows)
+static int end_group(struct lane *l, int table, uint64_t rows)
 {
 	uint8_t id = (uint8_t)(table + 1);
-	int error = rows ? buffer_append(&p->plain, &id, 1) : 0;
+	int error = rows ? buffer_append(&l->plain, &id, 1) : 0;
 
 	if (!rows)
 		return 0;
 	if (!error)
-		error = put_varint(&p->plain, rows);
+		error = put_varint(&l->plain, rows);
 	for (int n = 0; !error && n < tables[table].columns; n++) {
-		struct column *c = &p->columns[n];
+		struct column *c = &l->columns[n];
 
 		error = end_run(c);
 		if (!error)
-			error = move(&p->plain, &c->kinds);
+			error = move(&l->plain, &c->kinds);
 		if (!error)
-			error = move(&p->plain, &c->integers);
+			error = move(&l->plain, &c->integers);
 		if (!error)
-			error = move(&p->plain, &c->lengths);
+			error = move(&l->plain, &c->lengths);
 		if (!error)
-			error = move(&p->plain, &c->bytes);
+			error = move(&l->plain, &c->bytes);
 		c->last = 0;
 	}
-	p->bytes = 0;
-	return !error && p->plain.length >= PACK_PIECE ? pack_piece(p) : error;
+	l->bytes = 0;
+	return !error && l->plain.length >= PACK_PIECE ? pack_piece(l) : error;
 }
 
-static int pack_table(struct packer *p, sqlite3 *db, const char *path,
-		      int table)
+static int pack_table(struct lane *l, sqlite3 *db, int table)
 {
 	char sql[64];
 	sqlite3_stmt *s;
@@ -195,53 +173,90 @@ static int pack_table(struct packer *p, sqlite3 *db, const char *path,
 
 	snprintf(sql, sizeof(sql), "SELECT * FROM %s", tables[table].name);
 	result = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
-	error = database_error(db, path, result);
+	error = database_error(db, l->path, result);
 	while (!error && (result = sqlite3_step(s)) == SQLITE_ROW) {
 		for (int n = 0; !error && n < tables[table].columns; n++)
-			error = put_value(p, &p->columns[n], s, n);
+			error = put_value(l, &l->columns[n], s, n);
 		rows++;
-		if (!error && (rows == GROUP_ROWS || p->bytes >= GROUP_BYTES)) {
-			error = end_group(p, table, rows);
+		if (!error && (rows == GROUP_ROWS || l->bytes >= GROUP_BYTES)) {
+			error = end_group(l, table, rows);
 			rows = 0;
 		}
 	}
 	if (!error)
-		error = database_error(db, path, result);
+		error = database_error(db, l->path, result);
 	sqlite3_finalize(s);
-	return error ? error : end_group(p, table, rows);
+	return error ? error : end_group(l, table, rows);
 }
 
-int index_pack(sqlite3 *db, const char *path, struct buffer *packed)
+static void *pack_lane(void *context)
 {
-	struct packer *p = calloc(1, sizeof(*p));
+	struct lane *l = context;
 	const uint8_t version = CATALOG_VERSION, end = 0;
-	int error = p ? 0 : REEL_ENOMEM;
+	sqlite3 *db = NULL;
+	int error = database_open(l->path, DATABASE_IMMUTABLE, &db);
 
-	if (error)
-		return error;
-	p->packed = packed;
-	error = buffer_append(&p->plain, magic, sizeof(magic));
-	if (!error)
-		error = buffer_append(&p->plain, &version, 1);
-	for (int n = 0; !error && n < TABLES; n++)
-		error = pack_table(p, db, path, n);
-	if (!error)
-		error = buffer_append(&p->plain, &end, 1);
-	if (!error)
-		error = pack_piece(p);
-	if (end_packing(p) && !error)
-		error = p->error;
+	if (!error && !l->first)
+		error = buffer_append(&l->plain, magic, sizeof(magic));
+	if (!error && !l->first)
+		error = buffer_append(&l->plain, &version, 1);
+	for (int n = l->first; !error && n < l->last; n++)
+		error = pack_table(l, db, n);
+	if (!error && l->last == TABLES)
+		error = buffer_append(&l->plain, &end, 1);
+	if (!error && l->plain.length)
+		error = pack_piece(l);
+	sqlite3_close(db);
+	l->error = error;
+	return NULL;
+}
+
+static void start_lane(struct lane *l, const char *path, int n)
+{
+	l->path = path;
+	l->first = borders[n];
+	l->last = borders[n + 1];
+	l->threaded = n < LANES - 1 &&
+		      !pthread_create(&l->thread, NULL, pack_lane, l);
+	if (!l->threaded)
+		pack_lane(l);
+}
+
+static int end_lane(struct lane *l, struct buffer *packed)
+{
+	if (l->threaded)
+		pthread_join(l->thread, NULL);
 	for (int n = 0; n < COLUMNS; n++) {
-		struct column *c = &p->columns[n];
+		struct column *c = &l->columns[n];
 
 		buffer_release(&c->kinds);
 		buffer_release(&c->integers);
 		buffer_release(&c->lengths);
 		buffer_release(&c->bytes);
 	}
-	buffer_release(&p->plain);
-	buffer_release(&p->sent);
-	free(p);
+	if (!l->error)
+		l->error =
+			buffer_append(packed, l->packed.data, l->packed.length);
+	buffer_release(&l->plain);
+	buffer_release(&l->packed);
+	return l->error;
+}
+
+int index_pack(const char *path, struct buffer *packed)
+{
+	struct lane *lanes = calloc((size_t)LANES, sizeof(*lanes));
+	int error = 0;
+
+	if (!lanes)
+		return REEL_ENOMEM;
+	for (int n = 0; n < LANES; n++)
+		start_lane(&lanes[n], path, n);
+	for (int n = 0; n < LANES; n++) {
+		int e = end_lane(&lanes[n], packed);
+
+		error = error ? error : e;
+	}
+	free(lanes);
 	return error;
 }
 

@@ -20,12 +20,11 @@
 #ifndef REEL_CATALOG_INDEX_H
 #define REEL_CATALOG_INDEX_H
 
-#include <sqlite3.h>
 #include <stddef.h>
 #include "tape/buffer.h"
 
-/* Appends the packed index. `path` is for messages. */
-int index_pack(sqlite3 *db, const char *path, struct buffer *packed);
+/* Appends the packed index of a database file that nobody has open. */
+int index_pack(const char *path, struct buffer *packed);
 /* Makes a database file of it, with the tables of schema.sql and no indexes.
  * REEL_EDAMAGED (not logged), REEL_EVERSION. */
 int index_unpack(const void *packed, size_t length, const char *path);
