@@ -33,6 +33,7 @@ static const struct {
 	{"keep", 2}, {"owner", 3},
 };
 #define TABLES (int)(sizeof(tables) / sizeof(tables[0]))
+#define INODES 5
 
 enum kind {
 	KIND_NULL,
@@ -50,21 +51,16 @@ struct column {
 	uint64_t last;
 };
 
-/* Tables first <= n < last, packed by one thread. */
+/* Tables that one thread packs: inodes are half of the work, and behind the
+ * others. */
 struct lane {
 	const char *path;
-	int first, last;
+	bool inodes;
 	struct column columns[COLUMNS];
 	size_t bytes; /* of the group's texts and blobs */
 	struct buffer plain, packed;
-	pthread_t thread;
-	bool threaded;
 	int error;
 };
-
-/* About as much work each, and shared by two cores: names, inodes, contents. */
-static const int borders[] = {0, 5, 6, TABLES};
-#define LANES (int)(sizeof(borders) / sizeof(borders[0]) - 1)
 
 static int put_varint(struct buffer *b, uint64_t v)
 {
@@ -196,13 +192,15 @@ static void *pack_lane(void *context)
 	sqlite3 *db = NULL;
 	int error = database_open(l->path, DATABASE_IMMUTABLE, &db);
 
-	if (!error && !l->first)
+	if (!error && !l->inodes)
 		error = buffer_append(&l->plain, magic, sizeof(magic));
-	if (!error && !l->first)
+	if (!error && !l->inodes)
 		error = buffer_append(&l->plain, &version, 1);
-	for (int n = l->first; !error && n < l->last; n++)
-		error = pack_table(l, db, n);
-	if (!error && l->last == TABLES)
+	for (int n = 0; !error && n < TABLES; n++) {
+		if (l->inodes == (n == INODES))
+			error = pack_table(l, db, n);
+	}
+	if (!error && l->inodes)
 		error = buffer_append(&l->plain, &end, 1);
 	if (!error && l->plain.length)
 		error = pack_piece(l);
@@ -211,21 +209,8 @@ static void *pack_lane(void *context)
 	return NULL;
 }
 
-static void start_lane(struct lane *l, const char *path, int n)
-{
-	l->path = path;
-	l->first = borders[n];
-	l->last = borders[n + 1];
-	l->threaded = n < LANES - 1 &&
-		      !pthread_create(&l->thread, NULL, pack_lane, l);
-	if (!l->threaded)
-		pack_lane(l);
-}
-
 static int end_lane(struct lane *l, struct buffer *packed)
 {
-	if (l->threaded)
-		pthread_join(l->thread, NULL);
 	for (int n = 0; n < COLUMNS; n++) {
 		struct column *c = &l->columns[n];
 
@@ -244,20 +229,25 @@ static int end_lane(struct lane *l, struct buffer *packed)
 
 int index_pack(const char *path, struct buffer *packed)
 {
-	struct lane *lanes = calloc((size_t)LANES, sizeof(*lanes));
-	int error = 0;
+	struct lane *lanes = calloc(2, sizeof(*lanes));
+	pthread_t thread;
+	int error, late;
+	bool beside;
 
 	if (!lanes)
 		return REEL_ENOMEM;
-	for (int n = 0; n < LANES; n++)
-		start_lane(&lanes[n], path, n);
-	for (int n = 0; n < LANES; n++) {
-		int e = end_lane(&lanes[n], packed);
-
-		error = error ? error : e;
-	}
+	lanes[0].path = lanes[1].path = path;
+	lanes[1].inodes = true;
+	beside = !pthread_create(&thread, NULL, pack_lane, &lanes[1]);
+	pack_lane(&lanes[0]);
+	if (beside)
+		pthread_join(thread, NULL);
+	else
+		pack_lane(&lanes[1]);
+	error = end_lane(&lanes[0], packed);
+	late = end_lane(&lanes[1], packed);
 	free(lanes);
-	return error;
+	return error ? error : late;
 }
 
 /* ---- unpacking ---- */
