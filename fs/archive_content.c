@@ -136,6 +136,21 @@ static int read_stored(struct archive *a, const struct content_row *row,
 			   to, length);
 }
 
+/* The same, up to `length` bytes: how many or an error, *bytes where they lie,
+ * in a->block or elsewhere. */
+static int64_t view_stored(struct archive *a, const struct content_row *row,
+			   uint64_t at, size_t length, const uint8_t **bytes)
+{
+	int error;
+
+	if (row->session == a->session)
+		return stream_view(a->stream, row->offset + at, a->block,
+				   length, bytes);
+	*bytes = a->block;
+	error = read_stored(a, row, at, a->block, length);
+	return error ? error : (int64_t)length;
+}
+
 /* Stored bytes [at, at + length), all within `stored`. */
 static int source_read(struct archive *a, struct source *s, uint64_t at,
 		       uint8_t *to, size_t length)
@@ -229,18 +244,20 @@ static bool same_bytes(struct archive *a, const struct content_row *row,
 	if (a->set->medium->tape)
 		return same_sha256(row, s);
 	for (uint64_t at = 0; at < s->stored;) {
-		size_t n = s->stored - at < ARCHIVE_BLOCK
-				   ? (size_t)(s->stored - at)
-				   : ARCHIVE_BLOCK;
+		size_t want = s->stored - at < ARCHIVE_BLOCK
+				      ? (size_t)(s->stored - at)
+				      : ARCHIVE_BLOCK;
 		const uint8_t *mine = s->data ? s->data + at : a->other;
+		const uint8_t *theirs;
+		int64_t n = view_stored(a, row, at, want, &theirs);
 
-		if (read_stored(a, row, at, a->block, n))
+		if (n < 0)
 			return false;
-		if (!s->data && source_read(a, s, at, a->other, n))
+		if (!s->data && source_read(a, s, at, a->other, (size_t)n))
 			return false;
-		if (memcmp(a->block, mine, n))
+		if (memcmp(theirs, mine, (size_t)n))
 			return false;
-		at += n;
+		at += (uint64_t)n;
 	}
 	return true;
 }

@@ -459,18 +459,21 @@ static const struct slot *recent(struct stream_writer *w, uint64_t offset)
 	return NULL;
 }
 
-/* Up to `length` bytes; how many, or an error. */
-static int64_t read_some(struct stream_writer *w, uint64_t offset, void *to,
-			 size_t length)
+int64_t stream_view(struct stream_writer *w, uint64_t offset, void *room,
+		    size_t length, const uint8_t **at)
 {
 	uint64_t open = w->offset - w->filled;
 	const uint8_t *plain = NULL;
 	struct frame f = {0};
 	const struct slot *s;
-	int error = 0;
+	int error = atomic_load(&w->error);
 
+	if (error)
+		return error;
+	if (offset > w->offset || length > w->offset - offset)
+		return REEL_EINVAL;
 	if (offset >= open) {
-		memcpy(to, present(w)->plain + (offset - open), length);
+		*at = present(w)->plain + (offset - open);
 		return (int64_t)length;
 	}
 	s = recent(w, offset);
@@ -485,12 +488,11 @@ static int64_t read_some(struct stream_writer *w, uint64_t offset, void *to,
 	}
 	if (length > f.stream + f.length - offset)
 		length = (size_t)(f.stream + f.length - offset);
-	if (plain)
-		memcpy(to, plain + (offset - f.stream), length);
-	else if (!error)
+	*at = plain ? plain + (offset - f.stream) : room;
+	if (!plain && !error)
 		error = w->volumes->ops->read(w->volumes, f.volume,
 					      f.position + (offset - f.stream),
-					      to, length);
+					      room, length);
 	return error ? error : (int64_t)length;
 }
 
@@ -499,14 +501,14 @@ int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
 {
 	uint8_t *into = to;
 
-	if (offset > w->offset || length > w->offset - offset)
-		return REEL_EINVAL;
 	while (length) {
-		int error = atomic_load(&w->error);
-		int64_t n = error ? error : read_some(w, offset, into, length);
+		const uint8_t *at = into;
+		int64_t n = stream_view(w, offset, into, length, &at);
 
 		if (n < 0)
 			return (int)n;
+		if (at != into)
+			memcpy(into, at, (size_t)n);
 		into += n;
 		offset += (uint64_t)n;
 		length -= (size_t)n;

@@ -53,6 +53,12 @@ uint64_t stream_offset(const struct stream_writer *w);
  * files); 0 or an error. */
 int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
 		     size_t length);
+/* The same without a copy: up to `length` bytes of it, how many or an error,
+ * *at where they lie: in `room`, which has place for all, or in memory that is
+ * the stream's, until the next write or the VOLUME_BACK-th frame read from
+ * here. */
+int64_t stream_view(struct stream_writer *w, uint64_t offset, void *room,
+		    size_t length, const uint8_t **at);
 /* Ends the present frame and waits until all frames have their place, for good.
  * Then *frames (borrowed until the next write) describe the stream so far. What
  * follows is the session's index and its end. */
