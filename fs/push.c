@@ -18,7 +18,7 @@
 #define LISTED_FILES  128 /* pushed of a directory */
 #define LISTED_BYTES  (2u << 20)
 #define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
-#define HEAD_START    8		   /* files that lie ready before the answer */
+#define HEAD_START    4		   /* files that lie ready before the answer */
 
 struct push_file {
 	uint64_t inode, content, size;
@@ -263,11 +263,11 @@ static void push_small(struct push *p, struct catalog *c, uint32_t session,
 
 	if (!l.count || !spend(&p->credit, 1 + (int)(bytes / LISTED_FREE)))
 		return;
+	if (l.count > HEAD_START)
+		leave_rest(p, &l, HEAD_START);
 	while (done < l.count && done < HEAD_START)
 		if (push_one(p, c, &l.files[done++]))
 			return;
-	if (done < l.count)
-		leave_rest(p, &l, done);
 }
 
 void push_directory(struct push *p, struct catalog *c, uint32_t session,
