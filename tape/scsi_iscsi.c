@@ -2,6 +2,8 @@
  * behind the drive's back: the command that met it fails, the next one logs in
  * anew, and `generation` tells. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -56,6 +58,27 @@ static void arrived(struct iscsi_context *context, int status, void *data,
 	w->status = status;
 }
 
+/* libiscsi sends each header apart from its data, 8 KiB or what the target
+ * takes: held together they go as segments of 64 KiB, not as two packets each.
+ */
+static void hold(int fd, int on)
+{
+	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+/* Once, for what there is. */
+static int service(struct iscsi_link *l, int fd, int events)
+{
+	int result;
+
+	if (events & POLLOUT)
+		hold(fd, 1);
+	result = iscsi_service(l->context, events);
+	if (events & POLLOUT && result >= 0)
+		hold(fd, 0);
+	return result;
+}
+
 /* Lets libiscsi work until w->done. */
 static int wait_for(struct iscsi_link *l, struct wait *w, unsigned seconds)
 {
@@ -71,7 +94,7 @@ static int wait_for(struct iscsi_link *l, struct wait *w, unsigned seconds)
 			return REEL_ESTOPPED;
 		if (n < 0 && errno != EINTR)
 			return REEL_EIO;
-		if (n > 0 && iscsi_service(l->context, p.revents) < 0)
+		if (n > 0 && service(l, p.fd, p.revents) < 0)
 			return REEL_EIO;
 		if (now_ms() > limit)
 			return REEL_EIO;
