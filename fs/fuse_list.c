@@ -33,6 +33,11 @@ static int put_name(void *context, const char *name, const struct view_entry *e,
 	if (n > left)
 		return 1;
 	l->page.length += n;
+	l->last = next;
+	if (e->content && e->fixed_stat)
+		push_list_add(&l->small,
+			      &(struct push_file){e->id, e->content,
+						  (uint64_t)e->st.st_size});
 	if (e->id && S_ISDIR(e->st.st_mode) && l->below_count < LISTING_BELOW)
 		l->below[l->below_count++] = e->id;
 	return 0;
@@ -44,18 +49,23 @@ static int fill_page(struct worker *w, struct page *p, uint64_t id, size_t size,
 	struct listing *l = p->to;
 	int error;
 
+	if (!offset || l->id != id) {
+		l->small.count = 0;
+		l->small.bytes = 0;
+	}
 	l->id = id;
 	l->size = size;
 	l->page.length = 0;
 	l->below_count = 0;
+	l->whole = false;
 	error = buffer_reserve(&l->page, size);
 	if (!error)
 		error = view_list(&w->mount->view, w->catalog, id, offset,
 				  put_name, p);
-	if (error >= 0)
-		return 0;
-	l->id = 0;
-	return error;
+	l->whole = !error;
+	if (error < 0)
+		l->id = 0;
+	return error < 0 ? error : 0;
 }
 
 /* What was listed ahead, when it is what is asked for. */
@@ -71,6 +81,11 @@ static bool take_ahead(struct lister *l, uint64_t id, size_t size)
 	return true;
 }
 
+static bool at_end(const struct listing *l, uint64_t id, uint64_t offset)
+{
+	return l->id == id && l->whole && l->last == offset && offset;
+}
+
 static int walk_page(struct worker *w, fuse_req_t request, uint64_t id,
 		     size_t size, uint64_t offset)
 {
@@ -78,7 +93,9 @@ static int walk_page(struct worker *w, fuse_req_t request, uint64_t id,
 	int error = 0;
 
 	forecast_asked(&l->forecast, id, !offset);
-	if (offset || !take_ahead(l, id, size)) {
+	if (at_end(l->asked, id, offset)) {
+		l->asked->page.length = l->asked->below_count = 0;
+	} else if (offset || !take_ahead(l, id, size)) {
 		struct page p = {request, w->channel, l->asked, true};
 
 		error = fill_page(w, &p, id, size, offset);
@@ -101,15 +118,25 @@ void list_ahead(struct worker *w)
 }
 
 /* At the end of a listing the kernel knows its files: their contents can go
- * ahead of the question for them. */
+ * ahead of the question for them. Where another walk came between, they are
+ * listed again. */
+static void push_files(struct worker *w, uint64_t id, size_t size, bool known)
+{
+	struct listing *l = w->lister.asked;
+	struct page p = {NULL, w->channel, l, true};
+
+	if (known || !fill_page(w, &p, id, size, 0))
+		push_directory(w->mount->push, w->catalog, &l->small);
+	l->page.length = 0;
+}
+
 static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 		 bool plus)
 {
 	struct worker *w = worker_of(request);
 	struct page p = {request, w->channel, w->lister.asked, plus};
-	uint32_t session;
-	uint64_t node;
-	bool fixed = view_is_fixed(&w->mount->view, id, &session, &node);
+	bool fixed = view_is_fixed(&w->mount->view, id);
+	bool known = w->lister.asked->id == id;
 	int error;
 
 	if (plus && fixed)
@@ -123,7 +150,7 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 	const struct buffer *page = &w->lister.asked->page;
 
 	if (plus && fixed && !page->length && w->mount->push)
-		push_directory(w->mount->push, w->catalog, session, node);
+		push_files(w, id, size, known);
 	fuse_reply_buf(request, (char *)page->data, page->length);
 }
 

@@ -33,8 +33,11 @@ struct listing {
 	uint64_t id; /* 0: none */
 	size_t size; /* that the kernel has room for */
 	struct buffer page;
+	uint64_t last; /* offset behind its last name */
+	bool whole;    /* no name comes after it */
 	unsigned below_count;
 	uint64_t below[LISTING_BELOW]; /* directories on it */
+	struct push_list small;	       /* on it and the pages before it */
 };
 
 struct lister {

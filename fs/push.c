@@ -15,19 +15,9 @@
 #define ROWS	      192 /* looked at for a segment */
 #define EARNED	      8	  /* directories, by one READ */
 #define CREDIT_MOST   64
-#define LISTED_FILES  128 /* pushed of a directory */
 #define LISTED_BYTES  (2u << 20)
 #define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
 #define HEAD_START    4		   /* files that lie ready before the answer */
-
-struct push_file {
-	uint64_t inode, content, size;
-};
-
-struct listed {
-	struct push_file files[LISTED_FILES];
-	int count;
-};
 
 struct push {
 	struct catalog *catalog; /* the thread's */
@@ -45,7 +35,7 @@ struct push {
 	uint64_t frontier; /* last inode that was dealt with */
 	uint64_t markers[PUSH_SEGMENTS];
 	unsigned marker_count;
-	struct listed listed; /* for the thread; count 0: none */
+	struct push_list listed; /* for the thread; count 0: none */
 	atomic_uint
 		listings; /* that were given to it; changed under the lock */
 };
@@ -144,7 +134,7 @@ static bool wanted(const struct push *p)
 }
 
 /* Whoever lists the next directory has left this one. */
-static void push_listed(struct push *p, const struct listed *l,
+static void push_listed(struct push *p, const struct push_list *l,
 			unsigned listings)
 {
 	for (int n = 0; n < l->count; n++)
@@ -156,7 +146,7 @@ static void push_listed(struct push *p, const struct listed *l,
 /* Both with the lock held, which they leave while they store. */
 static void next_listed(struct push *p)
 {
-	struct listed l = p->listed;
+	struct push_list l = p->listed;
 	unsigned listings = atomic_load(&p->listings);
 
 	p->listed.count = 0;
@@ -216,34 +206,17 @@ static int by_inode(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
-/* The small files of a directory, in the order of the archive, in which cp and
- * tar read them; returns their bytes. */
-static uint64_t list_small(struct catalog *c, uint32_t session, uint64_t node,
-			   struct listed *l)
+void push_list_add(struct push_list *l, const struct push_file *f)
 {
-	struct tree_cursor *t = NULL;
-	struct entry_row e;
-	uint64_t bytes = 0;
-
-	l->count = 0;
-	if (tree_list(c, session, node, &t))
-		return 0;
-	while (l->count < LISTED_FILES && bytes < LISTED_BYTES &&
-	       tree_step(t, &e) == 1) {
-		if (!S_ISREG(e.inode.mode) || !e.inode.content ||
-		    e.inode.size > PUSH_LARGEST)
-			continue;
-		l->files[l->count++] = (struct push_file){
-			e.inode.id, e.inode.content, e.inode.size};
-		bytes += e.inode.size;
-	}
-	tree_end(t);
-	qsort(l->files, (size_t)l->count, sizeof(l->files[0]), by_inode);
-	return bytes;
+	if (!f->content || f->size > PUSH_LARGEST || l->count == PUSH_LISTED ||
+	    l->bytes >= LISTED_BYTES)
+		return;
+	l->files[l->count++] = *f;
+	l->bytes += f->size;
 }
 
 /* Leaves the files behind the first `done` to the thread. */
-static void leave_rest(struct push *p, const struct listed *l, int done)
+static void leave_rest(struct push *p, const struct push_list *l, int done)
 {
 	pthread_mutex_lock(&p->lock);
 	atomic_fetch_add(&p->listings, 1);
@@ -254,28 +227,26 @@ static void leave_rest(struct push *p, const struct listed *l, int done)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void push_small(struct push *p, struct catalog *c, uint32_t session,
-		       uint64_t node)
+/* In the order of the archive, in which cp and tar read them. */
+static void push_small(struct push *p, struct catalog *c, struct push_list *l)
 {
-	struct listed l;
-	uint64_t bytes = list_small(c, session, node, &l);
 	int done = 0;
 
-	if (!l.count || !spend(&p->credit, 1 + (int)(bytes / LISTED_FREE)))
+	if (!l->count || !spend(&p->credit, 1 + (int)(l->bytes / LISTED_FREE)))
 		return;
-	if (l.count > HEAD_START)
-		leave_rest(p, &l, HEAD_START);
-	while (done < l.count && done < HEAD_START)
-		if (push_one(p, c, &l.files[done++]))
+	qsort(l->files, (size_t)l->count, sizeof(l->files[0]), by_inode);
+	if (l->count > HEAD_START)
+		leave_rest(p, l, HEAD_START);
+	while (done < l->count && done < HEAD_START)
+		if (push_one(p, c, &l->files[done++]))
 			return;
 }
 
-void push_directory(struct push *p, struct catalog *c, uint32_t session,
-		    uint64_t node)
+void push_directory(struct push *p, struct catalog *c, struct push_list *l)
 {
 	if (atomic_fetch_add(&p->storing, 1) < PUSH_WORKERS &&
 	    atomic_load(&p->credit) > 0)
-		push_small(p, c, session, node);
+		push_small(p, c, l);
 	atomic_fetch_sub(&p->storing, 1);
 }
 

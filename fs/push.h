@@ -26,8 +26,20 @@
 
 #define PUSH_LARGEST (128u << 10) /* bytes of a file that is pushed */
 #define PUSH_WORKERS 2		  /* that may store at a time */
+#define PUSH_LISTED  128	  /* files of a directory */
 
 struct push;
+
+struct push_file {
+	uint64_t inode, content, size;
+};
+
+/* The small files of a directory, as many as are pushed. */
+struct push_list {
+	struct push_file files[PUSH_LISTED];
+	int count;
+	uint64_t bytes;
+};
 
 /* Gives the kernel a node's whole content: 0, or REEL_ENOENT when it does not
  * know the node (length 0 only asks that). */
@@ -43,9 +55,9 @@ void push_free(struct push *p);
 /* A READ of this inode, a small file, was answered. Never waits for the
  * thread. */
 void push_hint(struct push *p, uint64_t inode);
-/* A listing of this directory has ended and is not yet answered. `c` is the
- * calling worker's. */
-void push_directory(struct push *p, struct catalog *c, uint32_t session,
-		    uint64_t node);
+void push_list_add(struct push_list *l, const struct push_file *f);
+/* The listing of a directory with these files has ended and is not yet
+ * answered; they are sorted. `c` is the calling worker's. */
+void push_directory(struct push *p, struct catalog *c, struct push_list *l);
 
 #endif

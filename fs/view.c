@@ -107,6 +107,7 @@ static void entry_of_row(const struct entry_row *e, uint64_t id, bool fixed,
 	out->fixed = fixed;
 	out->fixed_stat = fixed || !e->node;
 	out->told = false;
+	out->content = S_ISREG(e->inode.mode) ? e->inode.content : 0;
 	view_stat_of_row(&e->inode, id, &out->st);
 }
 
@@ -540,10 +541,8 @@ int view_xattrs(struct view *v, struct catalog *c, uint64_t id, uint64_t *set)
 	return error;
 }
 
-bool view_is_fixed(const struct view *v, uint64_t id, uint32_t *session,
-		   uint64_t *node)
+bool view_is_fixed(const struct view *v, uint64_t id)
 {
-	*session = id == VIEW_ROOT ? v->only : (uint32_t)(id >> TREE_ID_BITS);
-	*node = id == VIEW_ROOT ? TREE_ROOT : id & NODE_MASK;
-	return !(id & VIEW_BIT) && *session;
+	return id == VIEW_ROOT ? v->only
+			       : !(id & VIEW_BIT) && id >> TREE_ID_BITS;
 }

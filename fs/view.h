@@ -51,9 +51,10 @@ struct view {
 struct view_entry {
 	uint64_t id; /* 0: a name to be looked up on its own */
 	struct stat st;
-	bool fixed;	 /* the name always leads here */
-	bool fixed_stat; /* what it leads to never changes */
-	bool told;	 /* neither changes but with a session */
+	uint64_t content; /* of a file of a snapshot; 0: none */
+	bool fixed;	  /* the name always leads here */
+	bool fixed_stat;  /* what it leads to never changes */
+	bool told;	  /* neither changes but with a session */
 };
 
 int view_init(struct view *v, struct set *set, uint32_t only);
@@ -79,9 +80,8 @@ typedef int (*view_each)(void *context, const char *name,
 int view_list(struct view *v, struct catalog *c, uint64_t id, uint64_t offset,
 	      view_each each, void *context);
 
-/* Whether the id is a directory of a snapshot, and which. */
-bool view_is_fixed(const struct view *v, uint64_t id, uint32_t *session,
-		   uint64_t *node);
+/* Whether the id is a directory of a snapshot. */
+bool view_is_fixed(const struct view *v, uint64_t id);
 
 static inline bool view_is_file(uint64_t id)
 {
