@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include "fs/acl.h"
 #include "fs/mount_state.h"
 #include "fs/salvage.h"
 #include "fs/virtual.h"
@@ -390,6 +391,13 @@ void reply_value(fuse_req_t request, const void *value, size_t length,
 		fuse_reply_buf(request, value, length);
 }
 
+/* Programs that hear that there are no ACLs ask less, and set none. */
+static bool is_foreign(const struct mount *m, const char *name)
+{
+	return !m->has_acls &&
+	       (!strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT));
+}
+
 static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 			size_t size)
 {
@@ -399,6 +407,10 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 	int error;
 
 	b->length = 0;
+	if (is_foreign(w->mount, name)) {
+		fuse_reply_err(request, EOPNOTSUPP);
+		return;
+	}
 	if (id == VIEW_ROOT && w->mount->committer &&
 	    !strcmp(name, MOUNT_STATUS)) {
 		error = committer_status(w->mount->committer, b);
