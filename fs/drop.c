@@ -329,7 +329,6 @@ void drop_close(struct drop *d)
 	rules_release(&d->rules);
 	free(d->made.table);
 	free(d->linked.table);
-	drop_links_release(&d->links);
 	buffer_release(&d->names);
 	pthread_mutex_destroy(&d->turn);
 	pthread_mutex_destroy(&d->lock);

@@ -32,9 +32,7 @@
  *    delayed one rules keep names out.
  * D5 A file of the target that has other names, which were not all made here,
  *    is not changed in place: it is replaced by a copy first, since the other
- *    names may lie outside, or be kept. But metadata alone are changed where
- *    all names are found in the target and may change (drop_links.c): rsync -H
- *    does not look at the others again.
+ *    names may lie outside, or be kept.
  * D6 What was made here is not there already: `merge` and `delay busy` do not
  *    keep programs from finishing it.
  * D7 `turn` is held by who changes names, states or metadata; `lock` for a

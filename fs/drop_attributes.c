@@ -137,7 +137,7 @@ static int pin_alone(struct drop *d, struct drop_survey *s)
 			return fd;
 		if (fstat(fd, &st))
 			error = drop_failed();
-		else if (!drop_is_shared(d, &st) || drop_may_alter_all(d, &st))
+		else if (!drop_is_shared(d, &st))
 			return fd;
 		close(fd);
 		if (!error)

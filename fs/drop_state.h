@@ -69,18 +69,6 @@ struct drop_inodes {
 	size_t room, count;
 };
 
-/* A name of a file that has several. */
-struct drop_link {
-	dev_t device;
-	ino_t inode;
-	char *path;
-};
-struct drop_links {
-	struct drop_link *all; /* by device and inode */
-	size_t room, count, bytes;
-	int64_t pause_until; /* ns, monotonic: not walked before */
-};
-
 struct drop {
 	struct set *set;
 	struct library *library;
@@ -107,7 +95,6 @@ struct drop {
 	uint64_t marks;
 	struct drop_inodes made;   /* D6; number 1 */
 	struct drop_inodes linked; /* D5; names that were made here */
-	struct drop_links links;   /* D5; the target's */
 	unsigned serial;	   /* of temporary names */
 	size_t note_length;	   /* without a temporary name */
 	time_t altered;		   /* when something delayed changed last */
@@ -195,14 +182,6 @@ static inline bool drop_passes(const struct plan_verdict *v)
 /* 0 when a directory of the target may be renamed as a whole, REEL_EXDEV when
  * rules, borders or what is in use are below either name. */
 int drop_judge_tree(struct drop *d, const char *from, const char *to);
-
-/* ---- drop_links.c ---- */
-
-/* Whether a file's metadata may change under each of its names: all were found
- * in the target, and no rule keeps one of them or puts it off. With `turn`
- * held; may walk over the target. */
-bool drop_may_alter_all(struct drop *d, const struct stat *st);
-void drop_links_release(struct drop_links *k);
 
 /* ---- drop_copy.c ---- */
 

@@ -177,43 +177,6 @@ else
 	skip "an immutable directory"
 fi
 
-# ---- names of one file that differed in metadata alone: rsync -H gave one of
-# them a file of its own, and the others stayed as they were
-
-links='mkdir d; echo content >a; ln a b; ln a d/c; touch -d 2020-01-01 a'
-target "$links; chmod 600 a"
-afresh
-changed_names()
-{
-	rm -rf "$work/new"
-	mkdir "$work/new"
-	(cd "$work/new" && sh -ec "$links; chmod 644 a; chown 7:7 a
-		setfattr -n user.note -v new a")
-}
-changed_names
-try "rsync -H over three names" rsync -aHAX --numeric-ids "$work/new/" "$now/"
-same "all have what is new" "$work/new" "$to"
-[ "$(stat -c %h "$to/a" "$to/b" "$to/d/c" | uniq)" = 3 ]
-ok "and are still one file" $?
-
-ln "$to/a" "$work/outside"
-chmod 600 "$work/outside"
-try "rsync -H where a name lies outside" \
-	rsync -aHAX --numeric-ids "$work/new/" "$now/"
-[ "$(stat -c %a "$work/outside")" = 600 ] && [ "$(stat -c %a "$to/a")" = 644 ]
-ok "the name outside stays as it was" $?
-rm -f "$work/outside"
-down
-
-target "$links; chmod 600 a"
-afresh 'preserve /d/'
-changed_names
-try "rsync -H where a rule keeps a name" \
-	rsync -aHAX --numeric-ids "$work/new/" "$now/"
-[ "$(stat -c %a "$to/d/c")" = 600 ] && [ "$(stat -c %a "$to/a")" = 644 ]
-ok "the name that is kept stays as it was" $?
-down
-
 # ---- rsync --delete removed the set's tape image, when it lay in the target
 
 "$reel" umount "$mnt" >/dev/null 2>&1
