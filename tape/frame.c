@@ -114,8 +114,8 @@ static int decode_zstd(struct frame_codec *k, const struct frame *f,
 	return ZSTD_isError(n) || n != f->length ? REEL_EDAMAGED : 0;
 }
 
-int frame_decode(struct frame_codec *k, const struct frame *f,
-		 const void *stored, void *to)
+int frame_decode_unproven(struct frame_codec *k, const struct frame *f,
+			  const void *stored, void *to)
 {
 	int error = 0;
 
@@ -127,10 +127,22 @@ int frame_decode(struct frame_codec *k, const struct frame *f,
 		error = REEL_EDAMAGED;
 	else if (to != stored)
 		memcpy(to, stored, f->length);
-	if (error)
-		return error;
-	return digest_checksum32(to, f->length) == f->checksum ? 0
-							       : REEL_EDAMAGED;
+	return error;
+}
+
+int frame_prove(const struct frame *f, const void *plain)
+{
+	return digest_checksum32(plain, f->length) == f->checksum
+		       ? 0
+		       : REEL_EDAMAGED;
+}
+
+int frame_decode(struct frame_codec *k, const struct frame *f,
+		 const void *stored, void *to)
+{
+	int error = frame_decode_unproven(k, f, stored, to);
+
+	return error ? error : frame_prove(f, to);
 }
 
 /* ---- small blobs ---- */

@@ -459,8 +459,8 @@ static const struct slot *recent(struct stream_writer *w, uint64_t offset)
 	return NULL;
 }
 
-int64_t stream_view(struct stream_writer *w, uint64_t offset, void *room,
-		    size_t length, const uint8_t **at)
+static int64_t view(struct stream_writer *w, uint64_t offset, void *room,
+		    size_t length, bool prove, const uint8_t **at)
 {
 	uint64_t open = w->offset - w->filled;
 	const uint8_t *plain = NULL;
@@ -484,7 +484,7 @@ int64_t stream_view(struct stream_writer *w, uint64_t offset, void *room,
 	} else {
 		volumes_find(w->volumes, offset, &f);
 		if (w->options.compression != COMPRESSION_NONE)
-			error = volumes_frame(w->volumes, &f, &plain);
+			error = volumes_frame(w->volumes, &f, prove, &plain);
 	}
 	if (length > f.stream + f.length - offset)
 		length = (size_t)(f.stream + f.length - offset);
@@ -496,6 +496,12 @@ int64_t stream_view(struct stream_writer *w, uint64_t offset, void *room,
 	return error ? error : (int64_t)length;
 }
 
+int64_t stream_view(struct stream_writer *w, uint64_t offset, void *room,
+		    size_t length, const uint8_t **at)
+{
+	return view(w, offset, room, length, false, at);
+}
+
 int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
 		     size_t length)
 {
@@ -503,7 +509,7 @@ int stream_read_back(struct stream_writer *w, uint64_t offset, void *to,
 
 	while (length) {
 		const uint8_t *at = into;
-		int64_t n = stream_view(w, offset, into, length, &at);
+		int64_t n = view(w, offset, into, length, true, &at);
 
 		if (n < 0)
 			return (int)n;

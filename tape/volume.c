@@ -138,7 +138,6 @@ static int room_for(uint8_t **data, size_t *room, size_t want)
 static int back_load(struct volumes *v, const struct frame *f, unsigned i)
 {
 	struct volume_back *b = &v->back;
-	char name[NAME_ROOM];
 	int error = 0;
 
 	if (!b->codec)
@@ -151,16 +150,23 @@ static int back_load(struct volumes *v, const struct frame *f, unsigned i)
 		return error;
 	error = v->ops->read(v, f->volume, f->position, b->stored, f->stored);
 	if (!error)
-		error = frame_decode(b->codec, f, b->stored, b->plain[i]);
-	if (!error)
-		return 0;
+		error = frame_decode_unproven(b->codec, f, b->stored,
+					      b->plain[i]);
+	b->proven[i] = false;
+	return error;
+}
+
+static int back_failed(struct volumes *v, const struct frame *f, int error)
+{
+	char name[NAME_ROOM];
+
 	volume_name(f->volume, v->compression, name);
 	log_error("volume %s, byte %llu, cannot be read back: %s", name,
 		  (unsigned long long)f->position, error_text(error));
 	return error;
 }
 
-int volumes_frame(struct volumes *v, const struct frame *f,
+int volumes_frame(struct volumes *v, const struct frame *f, bool prove,
 		  const uint8_t **plain)
 {
 	struct volume_back *b = &v->back;
@@ -180,8 +186,14 @@ int volumes_frame(struct volumes *v, const struct frame *f,
 		b->streams[i] = 0;
 		error = back_load(v, f, i);
 		if (error)
-			return error;
+			return back_failed(v, f, error);
 		b->streams[i] = f->stream + 1;
+	}
+	if (prove && !b->proven[i]) {
+		error = frame_prove(f, b->plain[i]);
+		if (error)
+			return back_failed(v, f, error);
+		b->proven[i] = true;
 	}
 	b->used[i] = ++b->clock;
 	b->latest = i;

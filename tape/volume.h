@@ -47,6 +47,7 @@ struct volume_back {
 	uint64_t streams[VOLUME_BACK]; /* frame.stream + 1; 0 is empty */
 	uint64_t used[VOLUME_BACK];
 	uint8_t *plain[VOLUME_BACK];
+	bool proven[VOLUME_BACK]; /* their checksums fit */
 	size_t room[VOLUME_BACK];
 	uint64_t clock;
 	unsigned latest;
@@ -80,8 +81,9 @@ uint64_t volumes_table_size(const struct volumes *v, size_t count);
 
 /* The frame that holds a byte of the stream that was put. */
 void volumes_find(struct volumes *v, uint64_t offset, struct frame *out);
-/* A frame, read and decoded; *plain stays until the next call. Logs. */
-int volumes_frame(struct volumes *v, const struct frame *f,
+/* A frame, read and decoded, and its checksum compared when it is to be proven;
+ * *plain stays until VOLUME_BACK other frames were. Logs. */
+int volumes_frame(struct volumes *v, const struct frame *f, bool prove,
 		  const uint8_t **plain);
 
 /* Files of a directory (borrowed): stream.h, S1-S3. */
