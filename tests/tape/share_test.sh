@@ -122,7 +122,7 @@ if [ -c /dev/fuse ] && command -v tgtd >/dev/null &&
 	VTL_PORT=$((20000 + $$ % 9000)) VTL_DRIVES=1 VTL_CARTS=1 \
 		bash "$rig/vtl.sh" start "$work/vtl" >"$work/log" 2>&1
 	ok "an emulated drive" $?
-	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 12
+	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 3
 	bash "$rig/vtl.sh" stop "$work/vtl"
 else
 	echo "share: no libiscsi or tgt here: iSCSI is skipped"
