@@ -104,6 +104,7 @@ static int import_all(struct importing *m, const char *path)
 	}
 	if (!error)
 		error = take_more(m);
+	import_set_patience(m->import, m->wait, signals_flag());
 	if (!error)
 		error = import_finish(m->import, &found);
 	if (error)
