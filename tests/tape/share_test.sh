@@ -116,6 +116,30 @@ beside() # NAME DEVICE SAYINGS
 	do_it "$name: umount" "$reel" umount "$mnt"
 }
 
+# a program keeps the drive for long while another waits for it
+kept() # NAME DEVICE
+{
+	local holder waiter
+
+	"$reel" verify "$set" >/dev/null 2>&1 &
+	holder=$!
+	for i in $(seq 100); do
+		"$reel" tape status "$2" >"$work/log" 2>&1
+		! grep -q "another program uses it" "$work/log" || break
+		sleep 0.02
+	done
+	kill -STOP $holder
+	timeout 60 "$reel" verify "$set" >"$work/log" 2>&1 </dev/null &
+	waiter=$!
+	sleep 8
+	kill -CONT $holder
+	wait $holder
+	wait $waiter
+	ok "$1: it waits for a drive that another program keeps" $?
+	[ "$(grep -c 'another program uses it' "$work/log")" = 1 ]
+	ok "$1: and says so once" $?
+}
+
 if [ -c /dev/fuse ] && command -v tgtd >/dev/null &&
 	! "$reel" tape status iscsi://127.0.0.1:1/x/1 2>&1 |
 	grep -q "without libiscsi"; then
@@ -123,12 +147,14 @@ if [ -c /dev/fuse ] && command -v tgtd >/dev/null &&
 		bash "$rig/vtl.sh" start "$work/vtl" >"$work/log" 2>&1
 	ok "an emulated drive" $?
 	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 3
+	kept iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")"
 	bash "$rig/vtl.sh" stop "$work/vtl"
 else
 	echo "share: no libiscsi or tgt here: iSCSI is skipped"
 fi
 if [ -c /dev/fuse ]; then
 	beside image "$work/a.tap" 3
+	kept image "$work/a.tap"
 
 	# a commit that waits for its cartridge is stopped
 	mv "$work/a.tap" "$work/away"
