@@ -224,8 +224,10 @@ static bool still_needed(const struct import *i, uint32_t number)
 static int check_label(struct import *i, struct drive *d,
 		       const struct cartridge_label *l)
 {
-	if (!i->set)
-		return make_set(i, l);
+	if (!i->set) {
+		i->unmade = make_set(i, l);
+		return i->unmade;
+	}
 	if (memcmp(l->set, i->set->config.uuid, sizeof(l->set))) {
 		log_error("%s: cartridge %s is of another set (%s) than the "
 			  "first one (%s); it is left alone",
@@ -274,6 +276,11 @@ int import_cartridge(struct import *i, struct drive *d)
 	}
 	cartridge_label_release(&l);
 	return error;
+}
+
+bool import_is_hopeless(const struct import *i)
+{
+	return i->unmade;
 }
 
 const struct cartridge_label *import_needed(const struct import *i,

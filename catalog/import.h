@@ -28,8 +28,10 @@ void import_set_patience(struct import *i, unsigned wait,
 			 const volatile int *stop);
 /* Takes in what the cartridge in the drive says. REEL_ENOENT: it is none of
  * reel's; REEL_EINVAL: of another set; REEL_EEXIST: it was taken in before. All
- * are said. */
+ * are said, as is why the set cannot be made by the first one. */
 int import_cartridge(struct import *i, struct drive *d);
+/* The set could not be made: no other cartridge changes that. */
+bool import_is_hopeless(const struct import *i);
 /* The first cartridge with a number above `after` that holds an end of a
  * session which is still missing. NULL: none. Borrowed until the next call of
  * another function. */

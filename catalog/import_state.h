@@ -31,6 +31,7 @@ struct import {
 	size_t wanted_count;
 	struct piece *saved; /* in ENDS */
 	size_t saved_count;
+	int unmade; /* why the set could not be made */
 	bool made, finished;
 };
 
