@@ -149,6 +149,12 @@ if [ -c /dev/fuse ] && command -v tgtd >/dev/null &&
 	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 3
 	kept iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")"
 	bash "$rig/vtl.sh" stop "$work/vtl"
+	"$reel" verify "$set" >"$work/log" 2>&1 </dev/null
+	[ $? = 4 ] && grep -q "cannot be reached" "$work/log" &&
+		! grep -q "damage" "$work/log"
+	ok "a drive that is not there is not taken for damage" $?
+	"$reel" restore "$set" --to "$work/none" >"$work/log" 2>&1 </dev/null
+	ok "nor by restore ($?)" $(($? != 4))
 else
 	echo "share: no libiscsi or tgt here: iSCSI is skipped"
 fi
