@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "catalog/index.h"
+#include "catalog/places.h"
 #include "tape/buffer.h"
 #include "tape/bytes.h"
 #include "tape/error.h"
@@ -476,18 +477,27 @@ int builder_finish(struct builder *b, const struct session_row *row,
 	return !error && packed ? index_pack(b->path, packed) : error;
 }
 
-/* The first session's index becomes the catalogue itself. */
+/* The first session's index becomes the catalogue itself; where volumes lie was
+ * known before it when it is made out from cartridges. */
 static int become_catalogue(struct builder *b)
 {
+	struct cartridge_table places = {0};
 	sqlite3 *db = NULL;
-	int error = database_open(b->path, DATABASE_BUILD, &db);
+	int error = places_table(b->catalog, &places);
 
+	if (!error)
+		error = database_open(b->path, DATABASE_BUILD, &db);
 	if (!error)
 		error = database_run(db, b->path, catalog_indexes);
 	sqlite3_close(db);
 	if (!error)
 		error = catalog_install(b->catalog, b->path);
-	return error ? error : catalog_reopen(b->catalog);
+	if (!error)
+		error = catalog_reopen(b->catalog);
+	if (!error && places.cartridge_count)
+		error = places_add(b->catalog, &places);
+	cartridge_table_release(&places);
+	return error;
 }
 
 int builder_ingest(struct builder *b)

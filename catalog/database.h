@@ -123,6 +123,12 @@ int ingest_file(struct catalog *c, const char *index_path, uint32_t session);
 /* The same for a packed index in memory. */
 int ingest_packed(struct catalog *c, const void *packed, size_t length,
 		  uint32_t session);
+/* A whole session from its index (`trailer`: m->trailer was read), or, when
+ * that is damaged, which is said, from its archive. *lost: as of scan_session.
+ */
+struct media_session;
+int ingest_session(struct set *set, struct catalog *c,
+		   const struct media_session *m, bool trailer, uint64_t *lost);
 /* Ingests what the media have and the catalogue lacks; removes rubbish (C2). */
 int reconcile(struct catalog *c);
 

@@ -12,6 +12,7 @@
 #include "catalog/media.h"
 #include "catalog/places.h"
 #include "catalog/set_config.h"
+#include "catalog/tapes.h"
 #include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -31,6 +32,13 @@ int import_new(const char *path, const struct set_config *media,
 	i->ends = -1;
 	*out = i;
 	return 0;
+}
+
+void import_set_patience(struct import *i, unsigned wait,
+			 const volatile int *stop)
+{
+	i->wait = wait;
+	i->stop = stop;
 }
 
 /* ---- the set ---- */
@@ -216,8 +224,10 @@ static bool still_needed(const struct import *i, uint32_t number)
 static int check_label(struct import *i, struct drive *d,
 		       const struct cartridge_label *l)
 {
-	if (!i->set)
-		return make_set(i, l);
+	if (!i->set) {
+		i->unmade = make_set(i, l);
+		return i->unmade;
+	}
 	if (memcmp(l->set, i->set->config.uuid, sizeof(l->set))) {
 		log_error("%s: cartridge %s is of another set (%s) than the "
 			  "first one (%s); it is left alone",
@@ -266,6 +276,11 @@ int import_cartridge(struct import *i, struct drive *d)
 	}
 	cartridge_label_release(&l);
 	return error;
+}
+
+bool import_is_hopeless(const struct import *i)
+{
+	return i->unmade;
 }
 
 const struct cartridge_label *import_needed(const struct import *i,
@@ -323,19 +338,17 @@ static void drop_unfinished(struct cartridge_table *t,
 		t->place_count * sizeof(*t->places));
 }
 
-static int take_session(struct import *i, struct catalog *c,
-			const struct place *p, struct import_found *found)
+/* From what was saved. */
+static int take_saved(struct import *i, struct catalog *c,
+		      const struct place *p)
 {
 	struct buffer packed = {0};
 	struct media_session m;
-	uint32_t newest = 0;
-	int error = catalog_newest(c, &newest);
+	int error = import_is_saved(i, p)
+			    ? media_read_trailer(i->set, p->volume, &m)
+		    : was_seen(i, p->cartridge) ? REEL_EDAMAGED
+						: REEL_EMEDIUM;
 
-	if (error || p->session <= newest)
-		return error;
-	error = import_is_saved(i, p)
-			? media_read_trailer(i->set, p->volume, &m)
-			: REEL_EMEDIUM;
 	if (!error && m.trailer.session != p->session)
 		error = REEL_EDAMAGED;
 	if (!error)
@@ -344,15 +357,90 @@ static int take_session(struct import *i, struct catalog *c,
 		error = ingest_packed(c, packed.data, packed.length,
 				      p->session);
 	buffer_release(&packed);
+	return error;
+}
+
+static uint32_t first_volume(const struct import *i, const struct place *end)
+{
+	uint32_t first = end->volume;
+
+	for (size_t n = 0; n < i->known.place_count; n++) {
+		const struct place *p = &i->known.places[n];
+
+		if (p->session == end->session &&
+		    p->session_time == end->session_time && p->volume < first)
+			first = p->volume;
+	}
+	return first;
+}
+
+/* Its index is read from each cartridge that has it, else the session is made
+ * out from its archive. */
+static int take_rotten(struct import *i, struct catalog *c,
+		       const struct place *p, struct import_found *found)
+{
+	struct media_session m;
+	struct medium *ends = i->set->medium;
+	uint64_t lost;
+	int error;
+	bool trailer;
+
+	log_warning("session %u: its index on cartridge %s is damaged; what "
+		    "else tells of it is read",
+		    (unsigned)p->session,
+		    cartridge(&i->known, p->cartridge)->name);
+	i->set->medium = i->own;
+	i->set->tapes->other = c;
+	trailer = !media_read_trailer(i->set, p->volume, &m) &&
+		  m.trailer.session == p->session;
+	if (!trailer)
+		m = (struct media_session){.first_volume = first_volume(i, p),
+					   .last_volume = p->volume};
+	error = ingest_session(i->set, c, &m, trailer, &lost);
+	i->set->tapes->other = NULL;
+	i->set->medium = ends;
+	found->incomplete |= lost > 0;
+	return error;
+}
+
+/* Nothing that another cartridge, or another way, could mend. */
+static bool is_final(int error)
+{
+	return error != REEL_EMEDIUM && error != REEL_EDAMAGED &&
+	       error != REEL_ENOENT;
+}
+
+/* `ends`: all places, on whichever cartridges, where the session ends. */
+static int take_session(struct import *i, struct catalog *c,
+			const struct place *ends, size_t count,
+			struct import_found *found)
+{
+	const struct place *p = ends;
+	uint32_t newest = 0;
+	int error = catalog_newest(c, &newest), worst = REEL_EMEDIUM;
+
+	if (error || p->session <= newest)
+		return error;
+	for (size_t n = 0; n < count; n++) {
+		error = take_saved(i, c, &ends[n]);
+		if (is_final(error))
+			break;
+		if (error != REEL_EMEDIUM) {
+			worst = error;
+			p = &ends[n];
+		}
+	}
+	if (!is_final(error))
+		error = worst == REEL_EMEDIUM ? worst
+					      : take_rotten(i, c, p, found);
 	found->sessions += !error;
-	if (error != REEL_EMEDIUM && error != REEL_EDAMAGED &&
-	    error != REEL_ENOENT)
+	if (is_final(error))
 		return error;
 	log_error("session %u is missing: its index lies on cartridge %s%s; "
 		  "later snapshots lack what it holds",
 		  (unsigned)p->session,
 		  cartridge(&i->known, p->cartridge)->name,
-		  error == REEL_EMEDIUM ? "" : ", where it is damaged");
+		  worst == REEL_EMEDIUM ? "" : ", where it is damaged");
 	found->incomplete = true;
 	return 0;
 }
@@ -371,15 +459,21 @@ static int take_sessions(struct import *i, struct catalog *c,
 {
 	size_t count = i->known.place_count;
 	struct place *list = malloc((count + 1) * sizeof(*list));
+	size_t ends = 0, here;
 	int error = list ? 0 : REEL_ENOMEM;
 
-	if (!error && count) {
-		memcpy(list, i->known.places, count * sizeof(*list));
-		qsort(list, count, sizeof(*list), compare_sessions);
-	}
 	for (size_t n = 0; !error && n < count; n++)
-		if (list[n].last)
-			error = take_session(i, c, &list[n], found);
+		if (i->known.places[n].last)
+			list[ends++] = i->known.places[n];
+	if (ends)
+		qsort(list, ends, sizeof(*list), compare_sessions);
+	for (size_t n = 0; !error && n < ends; n += here) {
+		here = 1;
+		while (n + here < ends &&
+		       list[n + here].session == list[n].session)
+			here++;
+		error = take_session(i, c, &list[n], here, found);
+	}
 	free(list);
 	return error;
 }
@@ -387,7 +481,7 @@ static int take_sessions(struct import *i, struct catalog *c,
 /* The ends stand where the set's own volumes are looked for meanwhile. */
 static int make_catalogue(struct import *i, struct import_found *found)
 {
-	struct medium *own = i->set->medium, *ends;
+	struct medium *ends;
 	struct catalog *c = NULL;
 	int error = medium_dir_new(i->ends, i->set->config.compression, &ends);
 
@@ -396,10 +490,12 @@ static int make_catalogue(struct import *i, struct import_found *found)
 	error = catalog_open(i->set, &c);
 	if (!error)
 		error = places_add(c, &i->known);
+	i->own = i->set->medium;
 	i->set->medium = ends;
+	tapes_set_patience(i->set, i->wait, false, i->stop);
 	if (!error)
 		error = take_sessions(i, c, found);
-	i->set->medium = own;
+	i->set->medium = i->own;
 	medium_close(ends);
 	catalog_close(c);
 	return error;

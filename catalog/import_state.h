@@ -19,7 +19,10 @@ struct piece {
 struct import {
 	char *path;
 	const struct set_config *media;
-	struct set *set;	      /* since the first cartridge */
+	struct set *set;    /* since the first cartridge */
+	struct medium *own; /* of the set, while ENDS are read */
+	unsigned wait;	    /* import_set_patience */
+	const volatile int *stop;
 	int ends;		      /* fd of ENDS */
 	struct cartridge_table known; /* merged; cartridges by number */
 	uint32_t *seen;		      /* numbers of cartridges taken in */
@@ -28,6 +31,7 @@ struct import {
 	size_t wanted_count;
 	struct piece *saved; /* in ENDS */
 	size_t saved_count;
+	int unmade; /* why the set could not be made */
 	bool made, finished;
 };
 

@@ -107,32 +107,56 @@ static int volume_read(struct open_volume *o, uint64_t at, uint8_t *to,
 	return error;
 }
 
-int media_read_trailer(struct set *set, uint32_t volume,
-		       struct media_session *out)
+/* Nothing but their digests tells that trailer and index are wrong, so each
+ * cartridge that has them is asked. */
+static bool has_copies(const struct set *set)
 {
-	struct open_volume o;
-	uint8_t tail[TRAILER_TAIL];
-	int error = volume_open(set, volume, &o);
+	return set->medium->ops->read_copy &&
+	       set->medium->compression == COMPRESSION_NONE;
+}
 
-	if (error)
-		return error;
-	if (o.length < sizeof(tail))
-		error = REEL_ENOENT;
-	if (!error)
-		error = volume_read(&o, o.length - sizeof(tail), tail,
-				    sizeof(tail));
-	volume_close(&o);
+/* *got: what reading it alone came to. */
+static int read_trailer(struct set *set, struct open_volume *o,
+			struct media_session *out, int *got)
+{
+	uint8_t tail[TRAILER_TAIL];
+	int error;
+
+	*got = REEL_ENOENT;
+	if (o->length < sizeof(tail))
+		return REEL_ENOENT;
+	error = *got =
+		volume_read(o, o->length - sizeof(tail), tail, sizeof(tail));
 	if (!error && memcmp(tail + TRAILER_SIZE, "REEL end", 8))
 		error = REEL_ENOENT;
 	if (!error)
 		error = trailer_decode(tail + TRAILER_SIZE, &out->trailer);
 	if (!error && memcmp(out->trailer.set, set->config.uuid, 16))
 		error = REEL_ENOENT;
-	if (!error) {
-		out->first_volume = out->trailer.first_volume;
-		out->last_volume = volume;
-	}
 	return error;
+}
+
+int media_read_trailer(struct set *set, uint32_t volume,
+		       struct media_session *out)
+{
+	struct open_volume o;
+	int error = volume_open(set, volume, &o), other = error, got;
+
+	if (error)
+		return error;
+	error = read_trailer(set, &o, out, &got);
+	other = error;
+	if (has_copies(set))
+		for (int n = 0; other && got != REEL_ENOENT; n++) {
+			o.copy = n;
+			other = read_trailer(set, &o, out, &got);
+		}
+	volume_close(&o);
+	if (other)
+		return error;
+	out->first_volume = out->trailer.first_volume;
+	out->last_volume = volume;
+	return 0;
 }
 
 enum media_heading media_heading(struct set *set, uint32_t volume)
@@ -211,14 +235,12 @@ static int read_index(struct set *set, const struct media_session *m, int copy,
 		       : 0;
 }
 
-/* Without compression nothing but its digest tells that an index is wrong. */
 int media_read_index(struct set *set, const struct media_session *m,
 		     struct buffer *packed)
 {
 	int error = read_index(set, m, -1, packed), other = error;
 
-	if (error != REEL_EDAMAGED || !set->medium->ops->read_copy ||
-	    set->medium->compression != COMPRESSION_NONE)
+	if (error != REEL_EDAMAGED || !has_copies(set))
 		return error;
 	for (int n = 0; other != REEL_ENOENT && other; n++)
 		other = read_index(set, m, n, packed);

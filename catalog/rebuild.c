@@ -17,23 +17,37 @@ struct rebuild {
 	bool incomplete; /* something was lost; it was said */
 };
 
-static int from_archive(struct rebuild *b, uint32_t first, uint32_t last)
+static int from_archive(struct set *set, struct catalog *c, uint32_t first,
+			uint32_t last, uint64_t *lost)
 {
-	uint64_t lost = 0;
 	int error;
 
 	log_warning("volumes %06u to %06u: the session's index is damaged; "
 		    "reading its archive",
 		    (unsigned)first, (unsigned)last);
-	error = scan_session(b->set, b->fresh, first, last, &lost);
-	if (lost) {
+	error = scan_session(set, c, first, last, lost);
+	if (*lost)
 		log_error("volumes %06u to %06u: %llu paths could not be "
 			  "recovered",
 			  (unsigned)first, (unsigned)last,
-			  (unsigned long long)lost);
-		b->incomplete = true;
-	}
+			  (unsigned long long)*lost);
 	return error;
+}
+
+int ingest_session(struct set *set, struct catalog *c,
+		   const struct media_session *m, bool trailer, uint64_t *lost)
+{
+	struct buffer packed = {0};
+	int error = trailer ? media_read_index(set, m, &packed) : REEL_EDAMAGED;
+
+	*lost = 0;
+	if (!error)
+		error = ingest_packed(c, packed.data, packed.length,
+				      m->trailer.session);
+	buffer_release(&packed);
+	return error == REEL_EDAMAGED ? from_archive(set, c, m->first_volume,
+						     m->last_volume, lost)
+				      : error;
 }
 
 /* One session, from its index or else from its archive. What cannot be had is
@@ -41,7 +55,7 @@ static int from_archive(struct rebuild *b, uint32_t first, uint32_t last)
 static int take_session(struct rebuild *b, const struct media_session *m,
 			bool trailer)
 {
-	struct buffer packed = {0};
+	uint64_t lost = 0;
 	uint32_t newest = 0;
 	int error = catalog_newest(b->fresh, &newest);
 
@@ -62,14 +76,8 @@ static int take_session(struct rebuild *b, const struct media_session *m,
 		b->incomplete = true;
 	}
 	if (!error)
-		error = trailer ? media_read_index(b->set, m, &packed)
-				: REEL_EDAMAGED;
-	if (!error)
-		error = ingest_packed(b->fresh, packed.data, packed.length,
-				      m->trailer.session);
-	buffer_release(&packed);
-	if (error == REEL_EDAMAGED)
-		error = from_archive(b, m->first_volume, m->last_volume);
+		error = ingest_session(b->set, b->fresh, m, trailer, &lost);
+	b->incomplete |= lost > 0;
 	if (error != REEL_EDAMAGED && error != REEL_ENOENT)
 		return error;
 	log_error("volumes %06u to %06u: nothing of the session could be "

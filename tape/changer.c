@@ -99,7 +99,7 @@ int changer_open(const char *name, const volatile int *stop, struct changer **c)
 		error = strncmp(name, "iscsi://", 8)
 				? scsi_sg_open(made->name, stop,
 					       &made->transport)
-				: scsi_iscsi_open(made->name, stop,
+				: scsi_iscsi_open(made->name, stop, false,
 						  &made->transport);
 	if (!error)
 		error = identify(made);

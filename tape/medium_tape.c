@@ -88,6 +88,14 @@ static size_t others_of(struct tape_reader *r, uint32_t volume, uint64_t at,
 	return count;
 }
 
+/* No drive works (each said why): what is on the cartridge is not damaged. */
+static int without_drive(int error)
+{
+	return error && error != REEL_ESTOPPED && error != REEL_ENOMEM
+		       ? REEL_EMEDIUM
+		       : error;
+}
+
 int medium_tape_get(struct tape_reader *r, uint32_t volume, uint64_t at,
 		    bool hasty, bool *choice)
 {
@@ -99,8 +107,8 @@ int medium_tape_get(struct tape_reader *r, uint32_t volume, uint64_t at,
 	if (!error)
 		others.count = others_of(r, volume, at, labels);
 	if (!error)
-		error = station_get_or(o->station, &l, &others, &r->stop,
-				       &r->drive);
+		error = without_drive(station_get_or(o->station, &l, &others,
+						     &r->stop, &r->drive));
 	*choice = others.count;
 	for (size_t n = 0; n < others.count; n++)
 		cartridge_label_release(&labels[n]);

@@ -270,7 +270,7 @@ static void close_link(struct scsi_transport *t)
 
 /* One program of this machine at a time, as of a device of Linux: two would
  * move the tape under each other. */
-static int lock_link(struct iscsi_link *l)
+static int lock_link(struct iscsi_link *l, bool quiet)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	struct digest x;
@@ -287,8 +287,10 @@ static int lock_link(struct iscsi_link *l)
 		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
 			      (size_t)length)))
 		return 0;
-	log_error("%s: another program uses it; try again when it is done",
-		  l->base.name);
+	if (!quiet)
+		log_error("%s: another program uses it; try again when it is "
+			  "done",
+			  l->base.name);
 	return REEL_EBUSY;
 }
 
@@ -302,7 +304,7 @@ static char *shown(char *url)
 	return at && slash && at < slash ? at + 1 : url;
 }
 
-int scsi_iscsi_open(const char *url, const volatile int *stop,
+int scsi_iscsi_open(const char *url, const volatile int *stop, bool quiet,
 		    struct scsi_transport **t)
 {
 	struct iscsi_link *l = calloc(1, sizeof(*l));
@@ -320,7 +322,7 @@ int scsi_iscsi_open(const char *url, const volatile int *stop,
 					  .close = close_link,
 					  .name = shown(l->url),
 					  .stop = stop};
-	error = lock_link(l);
+	error = lock_link(l, quiet);
 	if (!error)
 		error = connect_link(l);
 	if (error) {

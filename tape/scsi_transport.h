@@ -37,8 +37,9 @@ struct scsi_transport {
 };
 
 /* Over iSCSI: iscsi://[user%password@]host[:port]/target/lun. Without libiscsi
- * in the build: REEL_ENOTSUP. `stop` may be NULL. */
-int scsi_iscsi_open(const char *url, const volatile int *stop,
+ * in the build: REEL_ENOTSUP. `stop` may be NULL. `quiet`: that another program
+ * uses it was said before. */
+int scsi_iscsi_open(const char *url, const volatile int *stop, bool quiet,
 		    struct scsi_transport **t);
 /* Through Linux (SG_IO), a /dev/sg, /dev/sch or /dev/nst. */
 int scsi_sg_open(const char *path, const volatile int *stop,

@@ -408,7 +408,8 @@ static void get_drive(struct tape_reader *r)
 /* A move or a read went wrong; under the lock. */
 static void fail(struct tape_reader *r, int error)
 {
-	bool lost = error == REEL_ERESET || error == REEL_EMEDIUM;
+	bool lost = error == REEL_ERESET || error == REEL_EMEDIUM ||
+		    error == REEL_EIO; /* whether it still answers */
 
 	drop_piece(r);
 	r->known = false;

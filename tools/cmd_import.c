@@ -36,8 +36,10 @@ static int take_present(struct importing *m, const char *name)
 		return error;
 	error = import_cartridge(m->import, d);
 	m->seen |= !error;
-	m->passed_over |= error == REEL_EINVAL;
 	drive_close(d);
+	if (import_is_hopeless(m->import))
+		return error;
+	m->passed_over |= error == REEL_EINVAL;
 	return error == REEL_EMEDIUM || error == REEL_EEXIST ||
 			       error == REEL_ENOENT || error == REEL_EINVAL
 		       ? 0
@@ -104,6 +106,7 @@ static int import_all(struct importing *m, const char *path)
 	}
 	if (!error)
 		error = take_more(m);
+	import_set_patience(m->import, m->wait, signals_flag());
 	if (!error)
 		error = import_finish(m->import, &found);
 	if (error)

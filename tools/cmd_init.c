@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include "catalog/catalog.h"
+#include "catalog/discard.h"
 #include "tape/cartridge.h"
 #include "tape/error.h"
 #include "tape/log.h"
@@ -11,6 +12,7 @@
 #define DEFAULT_COMPRESSION "zstd"
 #define TAPE_COMPRESSION    "none" /* drives compress */
 #define SMALLEST_VOLUME	    (1u << 20)
+#define SET_LEVELS	    3 /* of directories in a new set */
 
 struct init {
 	const char *name;
@@ -115,9 +117,14 @@ static int make(const char *path, const struct set_config *config)
 {
 	int error = set_create(path, config);
 
+	if (error)
+		return error;
+	error = media_option_make(config);
 	if (!error)
-		error = media_option_make(config);
-	return error ? error : make_catalog(path);
+		error = make_catalog(path);
+	if (error)
+		discard(path, SET_LEVELS);
+	return error;
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -63,6 +63,12 @@ int media_option_add(const char *text, bool changers, struct set_config *c)
 {
 	int error = 0;
 
+	if (!text[strspn(text, ",")]) {
+		log_error("%s: no %s is named",
+			  changers ? "--changer" : "--media",
+			  changers ? "changer" : "drive");
+		return REEL_EINVAL;
+	}
 	while (!error && *text) {
 		size_t length = strncmp(text, FAULT, sizeof(FAULT) - 1)
 					? strcspn(text, ",")

@@ -282,6 +282,22 @@ refuses "import of two sets" 1 "another set" \
 	"$reel" import "$work/one.tap" "$work/two.tap" "$work/new"
 do_it "the first is taken" "$reel" verify "$work/new"
 rm -rf "$work/new"
+mkdir "$work/taken"
+touch "$work/taken/file"
+for i in taken taken/file/new none/new; do
+	refuses "import to $i" 2 "$work/$i" \
+		"$reel" import "$work/one.tap" "$work/$i"
+	! grep -q "load one" "$work/log" && [ ! -e "$work/none" ]
+	ok "import to $i: no cartridge is asked for" $?
+done
+refuses "init on no drive" 2 "no drive is named" \
+	"$reel" init "$work/never" --media ,
+refuses "init on what is not understood" 2 "not understood" \
+	"$reel" init "$work/never" --media "$work/n.tap?speed=9"
+refuses "init on an image in no folder" 2 "cannot be opened" \
+	"$reel" init "$work/never" --media "$work/none/n.tap"
+[ ! -e "$work/never" ]
+ok "no set is left of them" $?
 refuses "import of nothing" 2 "none" \
 	"$reel" import "$work/none.tap" "$work/new"
 

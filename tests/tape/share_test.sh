@@ -116,19 +116,51 @@ beside() # NAME DEVICE SAYINGS
 	do_it "$name: umount" "$reel" umount "$mnt"
 }
 
+# a program keeps the drive for long while another waits for it
+kept() # NAME DEVICE
+{
+	local holder waiter
+
+	"$reel" verify "$set" >/dev/null 2>&1 &
+	holder=$!
+	for i in $(seq 100); do
+		"$reel" tape status "$2" >"$work/log" 2>&1
+		! grep -q "another program uses it" "$work/log" || break
+		sleep 0.02
+	done
+	kill -STOP $holder
+	timeout 60 "$reel" verify "$set" >"$work/log" 2>&1 </dev/null &
+	waiter=$!
+	sleep 8
+	kill -CONT $holder
+	wait $holder
+	wait $waiter
+	ok "$1: it waits for a drive that another program keeps" $?
+	[ "$(grep -c 'another program uses it' "$work/log")" = 1 ]
+	ok "$1: and says so once" $?
+}
+
 if [ -c /dev/fuse ] && command -v tgtd >/dev/null &&
 	! "$reel" tape status iscsi://127.0.0.1:1/x/1 2>&1 |
 	grep -q "without libiscsi"; then
 	VTL_PORT=$((20000 + $$ % 9000)) VTL_DRIVES=1 VTL_CARTS=1 \
 		bash "$rig/vtl.sh" start "$work/vtl" >"$work/log" 2>&1
 	ok "an emulated drive" $?
-	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 12
+	beside iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")" 3
+	kept iscsi "$(sed -n 's/^tape //p' "$work/vtl/urls")"
 	bash "$rig/vtl.sh" stop "$work/vtl"
+	"$reel" verify "$set" >"$work/log" 2>&1 </dev/null
+	[ $? = 4 ] && grep -q "cannot be reached" "$work/log" &&
+		! grep -q "damage" "$work/log"
+	ok "a drive that is not there is not taken for damage" $?
+	"$reel" restore "$set" --to "$work/none" >"$work/log" 2>&1 </dev/null
+	ok "nor by restore ($?)" $(($? != 4))
 else
 	echo "share: no libiscsi or tgt here: iSCSI is skipped"
 fi
 if [ -c /dev/fuse ]; then
 	beside image "$work/a.tap" 3
+	kept image "$work/a.tap"
 
 	# a commit that waits for its cartridge is stopped
 	mv "$work/a.tap" "$work/away"
