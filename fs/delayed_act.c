@@ -1,5 +1,6 @@
 #include "fs/delayed_act.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -256,6 +257,33 @@ static bool arrived(const struct spot *to, const struct delayed_record *r,
 	return again && !r->list && S_ISDIR(to->st.st_mode);
 }
 
+static nlink_t names_beside(const struct spot *s)
+{
+	int fd = openat(s->up, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	nlink_t names = 0;
+	struct dirent *e;
+	struct stat st;
+
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (e = readdir(d)))
+		names += !fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+			 st.st_dev == s->st.st_dev && st.st_ino == s->st.st_ino;
+	if (d)
+		closedir(d);
+	return names;
+}
+
+/* Of the names of a staged file one was not delayed, or is in place already:
+ * programs may have changed it, and by this name, too, it is what it is. */
+static bool is_in_use(const struct spot *s)
+{
+	nlink_t names = s->st.st_nlink > 1 ? names_beside(s) : 0;
+
+	return names && names < s->st.st_nlink;
+}
+
 static uint32_t check_source(const struct spot *from,
 			     const struct delayed_record *r)
 {
@@ -263,7 +291,7 @@ static uint32_t check_source(const struct spot *from,
 		return S_ISDIR(from->st.st_mode)
 			       ? (uint32_t)NTSTATUS_IS_A_DIRECTORY
 			       : 0;
-	if (r->checked && !content_is(from, r))
+	if (r->checked && !content_is(from, r) && !is_in_use(from))
 		return (uint32_t)NTSTATUS_CRC_ERROR;
 	return 0;
 }

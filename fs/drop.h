@@ -32,7 +32,7 @@
  *    delayed one rules keep names out.
  * D5 A file of the target that has other names, which were not all made here,
  *    is not changed in place: it is replaced by a copy first, since the other
- *    names may lie outside, or be kept.
+ *    names may lie outside, or be kept. Of an xattr, drop_peers.c.
  * D6 What was made here is not there already: `merge` and `delay busy` do not
  *    keep programs from finishing it.
  * D7 `turn` is held by who changes names, states or metadata; `lock` for a

@@ -124,7 +124,7 @@ static int change(int fd, const struct stat *to, unsigned changes)
 }
 
 /* D5: looked at once it is pinned, since it may be another by then. */
-static int pin_alone(struct drop *d, struct drop_survey *s)
+static int pin_alone(struct drop *d, struct drop_survey *s, bool peers)
 {
 	const char *path = (char *)s->path.data;
 	int error = 0;
@@ -141,14 +141,15 @@ static int pin_alone(struct drop *d, struct drop_survey *s)
 			return fd;
 		close(fd);
 		if (!error)
-			error = drop_unshare(d, s->node, path, false);
+			error = peers ? drop_unshare_peers(d, s->node, path)
+				      : drop_unshare(d, s->node, path, false);
 	}
 	return error ? error : REEL_ESTALE;
 }
 
 /* Makes a node ready for a change of metadata: the file to be changed, pinned,
- * or an error. s->side says where it is. */
-static int pin_to_change(struct drop *d, struct drop_survey *s)
+ * or an error. s->side says where it is. `peers`: its other names follow. */
+static int pin_to_change(struct drop *d, struct drop_survey *s, bool peers)
 {
 	struct plan_verdict v;
 	int error;
@@ -157,7 +158,7 @@ static int pin_to_change(struct drop *d, struct drop_survey *s)
 		return drop_pin(d, DROP_AREA_SIDE, (char *)s->path.data);
 	error = drop_survey_judge(d, s, s->st.st_mode, true, &v);
 	if (!error && drop_passes(&v))
-		return pin_alone(d, s);
+		return pin_alone(d, s, peers);
 	if (!error) {
 		error = drop_overlay(d, s->node, false, &v);
 		s->side = DROP_AREA_SIDE;
@@ -193,7 +194,7 @@ static int set_unnamed(struct drop *d, uint64_t id, const struct stat *to,
 static int set_metadata(struct drop *d, struct drop_survey *s,
 			const struct stat *to, unsigned changes)
 {
-	int fd = pin_to_change(d, s), error;
+	int fd = pin_to_change(d, s, false), error;
 
 	if (fd < 0)
 		return fd;
@@ -311,6 +312,16 @@ int drop_xattrs(struct drop *d, uint64_t id, bool all, struct buffer *out)
 	return error;
 }
 
+/* rsync -H asks for the values of xattrs, finds meanwhile that the other names
+ * are linked to this one, and sets what comes by this one alone: they have to
+ * follow. All other metadata, ACLs too, it sets before it looks at the other
+ * names, and links them then; who has files apart that are one here wants them
+ * to part. */
+static bool is_late(const char *name)
+{
+	return strncmp(name, "system.", 7) != 0;
+}
+
 /* value NULL: removes it. */
 static int put_xattr(struct drop *d, uint64_t id, const char *name,
 		     const void *value, size_t length, int flags)
@@ -322,7 +333,7 @@ static int put_xattr(struct drop *d, uint64_t id, const char *name,
 	pthread_mutex_lock(&d->turn);
 	fd = drop_survey_node(d, id, &s);
 	if (!fd)
-		fd = pin_to_change(d, &s);
+		fd = pin_to_change(d, &s, is_late(name));
 	else if (fd == REEL_ESTALE)
 		fd = open_of(d, id);
 	if (fd >= 0) {

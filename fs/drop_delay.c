@@ -4,7 +4,8 @@
  * that turns out to have the bytes the target has is not put off: its metadata
  * are put right at once, as `reel restore` does. What a program has open for
  * writing is not handed over: a machine that goes down now would bring half a
- * file at the next boot. */
+ * file at the next boot. What cannot be staged is told and tried again later,
+ * with what would lie below it; the rest does not wait for it. */
 #include "fs/drop_state.h"
 
 #include <fcntl.h>
@@ -36,6 +37,7 @@ struct handing {
 	struct buffer staged; /* struct staged each */
 	struct buffer done;   /* nodes */
 	struct buffer same;   /* nodes that need not wait */
+	struct buffer left;   /* nodes that could not be staged */
 	bool written;	      /* something is being written */
 	bool again;	      /* something is owed anew */
 	int error;
@@ -157,8 +159,30 @@ static int copy_staged(struct handing *h, int area, const char *name,
 	return error;
 }
 
+static int leave(struct handing *h, const struct drop_node *n, const char *path,
+		 int error)
+{
+	if (error == REEL_ENOMEM)
+		return error;
+	log_error("%s/%s: could not be handed over to the next boot yet: %s",
+		  h->d->target, path, error_text(error));
+	return buffer_append(&h->left, &n, sizeof(n));
+}
+
+static bool is_left(const struct handing *h, const struct drop_node *n)
+{
+	const struct drop_node *const *all = (const void *)h->left.data;
+	size_t count = h->left.length / sizeof(*all);
+
+	for (size_t i = 0; i < count; i++)
+		if (all[i] == n)
+			return true;
+	return false;
+}
+
 static int stage(struct handing *h, const char *path, int area,
-		 const char *name, const struct stat *st)
+		 const char *name, const struct stat *st,
+		 const struct drop_node *n)
 {
 	struct delayed_stage s;
 	int error = delay_stage(h->delay, path, &s);
@@ -168,7 +192,7 @@ static int stage(struct handing *h, const char *path, int area,
 	error = copy_staged(h, area, name, st, &s);
 	if (error) {
 		delay_unstage(h->delay, &s);
-		return error;
+		return n ? leave(h, n, path, error) : error;
 	}
 	return delay_move(h->delay, &s, path, 0);
 }
@@ -190,10 +214,13 @@ static int hand_object(struct handing *h, const char *path, const char *to,
 		if (!error)
 			error = buffer_append(&h->same, &n, sizeof(n));
 	} else {
-		if (below && S_ISDIR(below->st_mode) && !S_ISDIR(st.st_mode))
+		bool clears = below && S_ISDIR(below->st_mode) &&
+			      !S_ISDIR(st.st_mode);
+
+		if (clears)
 			error = delay_delete(h->delay, to);
 		if (!error)
-			error = stage(h, to, fd, name, &st);
+			error = stage(h, to, fd, name, &st, clears ? NULL : n);
 	}
 	close(fd);
 	return error;
@@ -248,15 +275,26 @@ static int hand(struct handing *h, const char *path, const char *to,
 
 	if (n->state == DROP_OBJECT && n->over)
 		error = drop_complete(h->d, (struct drop_node *)n);
-	if (!error && n->state == DROP_OBJECT)
+	if (error)
+		return leave(h, n, path, error);
+	if (n->state == DROP_OBJECT)
 		error = hand_object(h, path, to, n, below);
 	else if (!error && below)
 		error = delay_delete(h->delay, to);
 	else if (!error && n->handed)
 		error = delay_cancel(h->delay, to);
-	if (!error)
+	if (!error && !is_left(h, n))
 		error = buffer_append(&h->done, &n, sizeof(n));
 	return error;
+}
+
+/* A directory above is not going to be there. */
+static bool is_below_left(const struct handing *h, const struct drop_node *n)
+{
+	for (n = n->up; h->left.length && n; n = n->up)
+		if (!drop_shows(n) && is_left(h, n))
+			return true;
+	return false;
 }
 
 static void hand_one(void *context, const char *path, const struct drop_node *n)
@@ -266,7 +304,7 @@ static void hand_one(void *context, const char *path, const struct drop_node *n)
 	struct stat below;
 	bool there;
 
-	if (h->error || !n->owed)
+	if (h->error || !n->owed || is_below_left(h, n))
 		return;
 	if (n->state == DROP_OBJECT && n->writers) {
 		h->written = true;
@@ -296,8 +334,8 @@ static void handed(struct handing *h)
 		all[n]->owed = false;
 		all[n]->handed = true;
 	}
-	h->d->owes = h->written || h->again;
-	h->d->altered = time(NULL);
+	h->d->owes = h->written || h->again || h->left.length;
+	h->d->altered = time(NULL) + (h->left.length ? AGAIN : 0);
 	pthread_mutex_unlock(&h->d->lock);
 	all = (void *)h->same.data;
 	count = h->same.length / sizeof(*all);
@@ -335,6 +373,7 @@ static int hand_over(struct drop *d, bool *again)
 	buffer_release(&h.staged);
 	buffer_release(&h.done);
 	buffer_release(&h.same);
+	buffer_release(&h.left);
 	*again = h.again;
 	return h.error;
 }

@@ -130,6 +130,7 @@ void drop_settle_node(struct drop *d, struct drop_node *n)
 			link_out(d, n);
 		else
 			unlink_sibling(n);
+		drop_peer_remove(n);
 		free(n->last);
 		free(n->name);
 		free(n);

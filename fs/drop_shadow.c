@@ -366,7 +366,62 @@ int drop_bring(struct drop *d, struct drop_end from, struct drop_end to,
 
 /* ---- other names ---- */
 
-static void forget_name(struct drop *d, const struct stat *st)
+static bool is_now(int directory, const char *name, const struct stat *st)
+{
+	struct stat now;
+
+	return !fstatat(directory, name, &now, AT_SYMLINK_NOFOLLOW) &&
+	       now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+}
+
+static int link_over(struct drop *d, const struct ends *e, struct drop_end to,
+		     const struct stat *old)
+{
+	char name[TEMPORARY_ROOM];
+	int error = temporary(d, e->to, name);
+
+	if (!error)
+		error = note_temporary(d, to, name);
+	if (!error && linkat(e->from, e->from_name, e->to, name, 0))
+		error = drop_failed();
+	if (!error) {
+		if (!is_now(e->to, e->to_name, old) ||
+		    !is_now(e->to, name, &e->st))
+			error = REEL_ESTALE;
+		else if (renameat(e->to, name, e->to, e->to_name))
+			error = drop_failed();
+		if (error)
+			unlinkat(e->to, name, 0);
+	}
+	drop_area_note(d, NULL);
+	return error;
+}
+
+int drop_link_over(struct drop *d, const char *from, const char *to,
+		   const struct stat *old)
+{
+	struct ends e = {.to = -1};
+	int error = 0;
+
+	e.from = drop_parent(d, DROP_TARGET, from, &e.from_name);
+	if (e.from < 0)
+		return e.from;
+	if (fstatat(e.from, e.from_name, &e.st, AT_SYMLINK_NOFOLLOW))
+		error = drop_failed();
+	if (!error)
+		e.to = drop_parent(d, DROP_TARGET, to, &e.to_name);
+	if (!error && e.to < 0)
+		error = e.to;
+	if (!error)
+		error = link_over(d, &e, (struct drop_end){DROP_TARGET, to},
+				  old);
+	if (e.to >= 0)
+		close(e.to);
+	close(e.from);
+	return error;
+}
+
+void drop_forget_name(struct drop *d, const struct stat *st)
 {
 	unsigned names = drop_inodes_get(&d->linked, st);
 
@@ -411,7 +466,7 @@ int drop_unshare(struct drop *d, struct drop_node *n, const char *path,
 		error = drop_look(d, DROP_TARGET, path, &now);
 	if (error)
 		return error;
-	forget_name(d, &st);
+	drop_forget_name(d, &st);
 	if (drop_inodes_get(&d->made, &st))
 		drop_inodes_set(&d->made, &now, 1);
 	pthread_mutex_lock(&d->lock);

@@ -8,6 +8,8 @@
 #include "fs/busy.h"
 #include "fs/drop.h"
 
+#define DROP_PEERS 4096
+
 enum drop_state { DROP_PLAIN, DROP_HIDDEN, DROP_OBJECT };
 
 struct drop_file {
@@ -24,6 +26,7 @@ struct drop_node {
 	struct drop_node *up;	 /* NULL: the root, or gone from the tree */
 	struct drop_node *chain; /* in the table */
 	struct drop_node *first, *next, **link; /* below; siblings */
+	struct drop_node *peer, **peer_link;	/* drop_peers.c; NULL: none */
 	char *name;
 	uint64_t lookups;
 	uint64_t mark; /* the last listing that showed it */
@@ -93,11 +96,12 @@ struct drop {
 	struct drop_node **table;
 	size_t room, count;
 	uint64_t marks;
-	struct drop_inodes made;   /* D6; number 1 */
-	struct drop_inodes linked; /* D5; names that were made here */
-	unsigned serial;	   /* of temporary names */
-	size_t note_length;	   /* without a temporary name */
-	time_t altered;		   /* when something delayed changed last */
+	struct drop_inodes made;	     /* D6; number 1 */
+	struct drop_inodes linked;	     /* D5; names that were made here */
+	struct drop_node *peers[DROP_PEERS]; /* shared ones, by inode */
+	unsigned serial;		     /* of temporary names */
+	size_t note_length;		     /* without a temporary name */
+	time_t altered; /* when something delayed changed last */
 	bool owes;
 	struct buffer names; /* what DROP_NAMES. gives part by part */
 };
@@ -212,6 +216,11 @@ bool drop_is_shared(const struct drop *d, const struct stat *st);
 /* What has is replaced; `emptied`: without its bytes. */
 int drop_unshare(struct drop *d, struct drop_node *n, const char *path,
 		 bool emptied);
+/* One more name for a file of the target, over another that is `old` now. */
+int drop_link_over(struct drop *d, const char *from, const char *to,
+		   const struct stat *old);
+/* A name less was, or was not, made here. */
+void drop_forget_name(struct drop *d, const struct stat *st);
 /* What stands at one place comes to another, with all that belongs to it:
  * renamed, or, when it has to stay or lies on another filesystem, copied. */
 struct drop_end {
@@ -225,6 +234,15 @@ void drop_area_clear(struct drop *d, const char *path);
 /* Leads the open files of a node to where its bytes are now. */
 void drop_redirect(struct drop *d, struct drop_node *n);
 void drop_owe(struct drop *d, struct drop_node *n);
+
+/* ---- drop_peers.c ---- */
+
+/* With `lock` held: a shared file was looked up; a node is freed. */
+void drop_peer_add(struct drop *d, struct drop_node *n);
+void drop_peer_remove(struct drop_node *n);
+/* drop_unshare, and the other names that programs have looked up, which the
+ * rules let be replaced, become names of the copy. */
+int drop_unshare_peers(struct drop *d, struct drop_node *n, const char *path);
 
 /* ---- drop_settle.c: D2 and D3 ---- */
 

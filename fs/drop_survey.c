@@ -141,6 +141,8 @@ static struct drop_node *node_for(struct drop *d, struct drop_survey *s)
 		n->device = s->st.st_dev;
 		n->inode = s->st.st_ino;
 		n->shared = !S_ISDIR(s->st.st_mode) && s->st.st_nlink > 1;
+		if (n->shared)
+			drop_peer_add(d, n);
 	}
 	return n;
 }

@@ -87,6 +87,41 @@ expect "a second name at the next boot" 0 "$reel" delayed run --root out
 [ out/first -ef out/second ]
 ok "is the first's file" $?
 
+# ---- a file of which one name waited for the next boot was changed meanwhile
+# by another: the run stopped there, and all behind it waited for ever
+
+for late in first second; do
+	rm -rf src out && mkdir -p src
+	echo content >src/first
+	ln src/first src/second
+	echo other >src/third
+	fresh_set
+	printf 'delay %s\n' $late third >rules
+	expect "one name of a file is delayed" 0 "$reel" restore set \
+		--to out --rules rules
+	echo more >>out/[fs]*
+	expect "its other name is written to, and the next boot" 0 \
+		"$reel" delayed run --root out
+	[ out/first -ef out/second ] && [ "$(tail -n 1 out/$late)" = more ]
+	ok "it is one file, as it is now" $?
+	[ -e out/third ]
+	ok "what waited behind it comes" $?
+done
+
+# A staged file that went bad is still not moved, when both names wait.
+rm -rf src out && mkdir -p src
+echo content >src/first
+ln src/first src/second
+fresh_set
+printf 'delay %s\n' first second >rules
+expect "both names are delayed" 0 "$reel" restore set --to out --rules rules
+for f in $(find out/var/lib/reel/delayed -type f -links 2 | head -n 1); do
+	echo more >>"$f"
+done
+expect "a staged file went bad" 2 "$reel" delayed run --root out
+[ ! -e out/first ] && [ ! -e out/second ]
+ok "it is not moved" $?
+
 # ---- --overwrite never: a new name became a link to a file with other xattrs
 
 rm -rf src out && mkdir -p src out

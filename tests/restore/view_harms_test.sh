@@ -33,7 +33,7 @@ target() # COMMAND: run in what the target is at first
 
 boot() # what was delayed is carried out
 {
-	down
+	[ ! -d "$now" ] || down
 	try "the next boot" "$reel" delayed run --root "$to"
 }
 
@@ -175,6 +175,106 @@ newer" ]
 	chattr -i "$to/d"
 else
 	skip "an immutable directory"
+fi
+
+# ---- rsync -H set an xattr of a file with several names by one of them, when
+# it had found the others linked to it: they kept the old file
+
+names() # NAME...: all are names of one file, whose xattr is user.new
+{
+	local n one
+	one=$(stat -c %d:%i "$to/$1")
+	for n in "$@"; do
+		[ "$(stat -c %d:%i "$to/$n")" = "$one" ] &&
+			[ "$(getfattr --only-values -n user.new \
+				"$to/$n" 2>/dev/null)" = value ] || return 1
+	done
+}
+
+linked='mkdir -p d/sub z; echo one >d/a; chmod 640 d/a
+	for n in d/b d/sub/c z/e; do ln d/a $n; done'
+target "$linked"
+for rule in '# none' 'preserve /d/b' 'merge /d/b' 'exclude /z'; do
+	afresh "$rule"
+	ln "$to/d/a" "$work/outside"
+	was=$(stat -c '%i %a %Z' "$work/outside")
+	cp -a "$work/before" "$work/new"
+	setfattr -n user.new -v value "$work/new/d/a"
+	chmod 600 "$work/new/d/a"
+	[ "$rule" != '# none' ] || chmod 640 "$work/new/d/a"
+	try "rsync -H over linked files, with '$rule'" \
+		rsync -aHAX --delete "$work/new/" "$now/"
+	down
+	case $rule in
+	*b) names d/a d/sub/c z/e ;;
+	*z) names d/a d/b d/sub/c ;;
+	*) names d/a d/b d/sub/c z/e ;;
+	esac
+	ok "all that may change are names of one file still" $?
+	! getfattr -n user.new "$work/outside" >/dev/null 2>&1 &&
+		[ "$(stat -c '%i %a' "$work/outside")" = "${was% *}" ]
+	ok "the one that lies outside is what it was" $?
+	case $rule in
+	*b) [ "$to/d/b" -ef "$work/outside" ] ;;
+	*z) [ "$to/z/e" -ef "$work/outside" ] ;;
+	esac
+	ok "so is what the rule keeps" $?
+	rm -f "$work/outside"
+done
+
+# ---- names that are files apart in what is restored, and one file in the
+# target, all became what the last was
+
+target "$linked"
+afresh '# none'
+mkdir -p "$work/new/d" "$work/new/z"
+n=600
+for f in d/a d/b z/e; do
+	cp -p "$to/d/a" "$work/new/$f"
+	chmod $((n += 1)) "$work/new/$f"
+done
+find "$now" -ls >/dev/null
+try "rsync of files apart over linked ones" \
+	rsync -aHAX --delete "$work/new/" "$now/"
+down
+same "each is what it was" "$work/new" "$to"
+
+# ---- one file too large for the target's filesystem kept all others from
+# being handed over to the next boot
+
+"$reel" umount "$mnt" >/dev/null 2>&1
+rm -rf "$to" "$work/before"
+mkdir -p "$to"
+if mount -t tmpfs -o size=2m none "$to" 2>/dev/null; then
+	"$reel" init "$set" >/dev/null 2>&1
+	rules 'delay /d' 'delay /new'
+	mkdir "$to/d"
+	echo old >"$to/d/z"
+	view
+	try "what has no room, and more" sh -ec '
+		mkdir -p "$1/new/sub"
+		head -c 8000000 /dev/urandom >"$1/d/huge"
+		for f in d/a d/z new/sub/f; do echo new >"$1/$f"; done' - "$now"
+	try "status" "$reel" status "$mnt"
+	try "what waits for the boot" "$reel" delayed list --root "$to"
+	said "has the one before it" ' d/a$'
+	said "and the one behind it" ' d/z$'
+	said "and a directory's" ' new/sub/f$'
+	! grep -q huge "$work/log"
+	ok "but not what has no room" $?
+	down
+	grep -q 'd/huge: not handed over' "$work/log" "$work/report" \
+		"$set/mount.log"
+	ok "which is told" $?
+	[ "$(find "$set/kept" -name huge -size +7M | wc -l)" = 1 ]
+	ok "and lies in the kept area" $?
+	boot
+	[ "$(cat "$to/d/a" "$to/d/z" "$to/new/sub/f" | tr '\n' ' ')" = \
+		'new new new ' ]
+	ok "all else comes at boot" $?
+	umount "$to"
+else
+	skip "a small target"
 fi
 
 # ---- rsync --delete removed the set's tape image, when it lay in the target

@@ -131,6 +131,7 @@ for d in d0 d1 d2 d3; do
 	done
 done
 chmod -R go-w "$work/four"
+chown -R 4321 "$work/four" # they stay the racer's
 [ "$races" = 0 ] || races "cp -a" cp -a "$work/four/." "$now"
 [ "$races" = 0 ] || races "rsync" rsync -aHAX --delete "$work/four/" "$now/"
 rm -rf "$set/kept" "$work/four"
