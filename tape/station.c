@@ -467,13 +467,11 @@ static void ask_barcode(struct station *s, struct station_drive *d)
 	pthread_mutex_unlock(&s->lock);
 }
 
-int station_get_blank(struct station *s, const char *overwrite,
-		      const volatile int *stop, struct drive **drive,
-		      char barcode[CARTRIDGE_BARCODE])
+static int take_blank(struct station *s, const struct station_want *w,
+		      struct drive **drive, char barcode[CARTRIDGE_BARCODE])
 {
-	const struct station_want w = {.overwrite = overwrite, .stop = stop};
 	struct station_drive *d;
-	int error = take(s, &w, &d);
+	int error = take(s, w, &d);
 
 	if (error)
 		return error;
@@ -482,6 +480,25 @@ int station_get_blank(struct station *s, const char *overwrite,
 	*drive = d->drive;
 	memcpy(barcode, d->barcode, CARTRIDGE_BARCODE);
 	return 0;
+}
+
+int station_get_blank(struct station *s, const char *overwrite,
+		      const volatile int *stop, struct drive **drive,
+		      char barcode[CARTRIDGE_BARCODE])
+{
+	const struct station_want w = {.overwrite = overwrite, .stop = stop};
+
+	return take_blank(s, &w, drive, barcode);
+}
+
+int station_find_blank(struct station *s, const char *overwrite,
+		       const volatile int *stop, struct drive **drive,
+		       char barcode[CARTRIDGE_BARCODE])
+{
+	const struct station_want w = {
+		.overwrite = overwrite, .stop = stop, .hasty = true};
+
+	return take_blank(s, &w, drive, barcode);
 }
 
 static struct station_drive *holding(struct station *s, const struct drive *d)

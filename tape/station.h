@@ -72,6 +72,11 @@ int station_get_or(struct station *s, const struct cartridge_label *want,
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE]);
+/* The same of what is at hand, or a changer has: REEL_EMEDIUM, not said, as
+ * soon as a person would have to be waited for. */
+int station_find_blank(struct station *s, const char *overwrite,
+		       const volatile int *stop, struct drive **drive,
+		       char barcode[CARTRIDGE_BARCODE]);
 /* Whether what station_get_blank gave is blank, and not what was named. */
 bool station_is_blank(struct station *s, const struct drive *d);
 /* Gives a drive back, and closes it unless somebody waits. */
