@@ -329,6 +329,8 @@ refuses "init on what is not understood" 2 "not understood" \
 	"$reel" init "$work/never" --media "$work/n.tap?speed=9"
 refuses "init on an image in no folder" 2 "cannot be opened" \
 	"$reel" init "$work/never" --media "$work/none/n.tap"
+refuses "copy to an image in no folder" 2 "cannot be opened" \
+	"$reel" copy "$work/one" "$work/never" --media "$work/none/n.tap"
 [ ! -e "$work/never" ]
 ok "no set is left of them" $?
 refuses "import of nothing" 2 "none" \
