@@ -477,27 +477,25 @@ int builder_finish(struct builder *b, const struct session_row *row,
 	return !error && packed ? index_pack(b->path, packed) : error;
 }
 
-/* The first session's index becomes the catalogue itself; where volumes lie was
- * known before it when it is made out from cartridges. */
+/* The first session's index becomes the catalogue itself; where volumes lie
+ * is known before it. */
 static int become_catalogue(struct builder *b)
 {
 	struct cartridge_table places = {0};
-	sqlite3 *db = NULL;
+	struct catalog made = {.set = b->set, .path = b->path};
 	int error = places_table(b->catalog, &places);
 
 	if (!error)
-		error = database_open(b->path, DATABASE_BUILD, &db);
+		error = database_open(b->path, DATABASE_BUILD, &made.db);
 	if (!error)
-		error = database_run(db, b->path, catalog_indexes);
-	sqlite3_close(db);
+		error = database_run(made.db, b->path, catalog_indexes);
+	if (!error && places.cartridge_count)
+		error = places_add(&made, &places);
+	sqlite3_close(made.db);
 	if (!error)
 		error = catalog_install(b->catalog, b->path);
-	if (!error)
-		error = catalog_reopen(b->catalog);
-	if (!error && places.cartridge_count)
-		error = places_add(b->catalog, &places);
 	cartridge_table_release(&places);
-	return error;
+	return error ? error : catalog_reopen(b->catalog);
 }
 
 int builder_ingest(struct builder *b)

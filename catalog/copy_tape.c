@@ -286,6 +286,13 @@ static int tape_end(struct copy_sink *k)
 	return end_part(of(k));
 }
 
+static int tape_commit(struct copy_sink *k)
+{
+	struct copy_tape *t = of(k);
+
+	return tapes_written(t->to, &t->append.table);
+}
+
 static int tape_taken(struct copy_sink *k)
 {
 	struct copy_tape *t = of(k);
@@ -314,6 +321,7 @@ static const struct copy_sink_ops operations = {
 	.end = tape_end,
 	.cut = tape_cut,
 	.again = tape_again,
+	.commit = tape_commit,
 	.taken = tape_taken,
 	.close = tape_close,
 };

@@ -17,8 +17,6 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define LEVELS 3
-
 int import_new(const char *path, const struct set_config *media,
 	       struct import **out)
 {
@@ -89,7 +87,7 @@ void import_free(struct import *i)
 	remove_ends(i);
 	set_close(i->set);
 	if (i->made && !i->finished)
-		discard(i->path, LEVELS);
+		discard(i->path, DISCARD_SET);
 	cartridge_table_release(&i->known);
 	free(i->seen);
 	free(i->wanted);

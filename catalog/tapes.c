@@ -556,6 +556,11 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 	return error ? error : places_own(c, table);
 }
 
+int tapes_written(struct catalog *c, const struct cartridge_table *t)
+{
+	return places_add(c, t);
+}
+
 int tapes_committed(struct catalog *c, const struct cartridge_table *t,
 		    uint32_t full)
 {

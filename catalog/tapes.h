@@ -46,7 +46,10 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 			 uint32_t session, int64_t time, const char *overwrite,
 			 struct cartridge_table *table,
 			 struct append_options *o);
-/* The session was published and is in the catalogue: its places are, too.
+/* The session was published: its places come into the catalogue, before the
+ * session does, so that none is there that cannot be found. */
+int tapes_written(struct catalog *c, const struct cartridge_table *t);
+/* The session is in the catalogue, too: nothing of it is to be done any more.
  * `full`: a cartridge that takes no more, or 0. */
 int tapes_committed(struct catalog *c, const struct cartridge_table *t,
 		    uint32_t full);

@@ -389,6 +389,9 @@ int archive_finish(struct archive *a, struct session_row *row)
 	stream_end(a->stream, &t);
 	if (!error)
 		error = stream_publish(a->stream);
+	if (!error && a->volumes)
+		error = tapes_written(a->catalog,
+				      volumes_tape_table(a->volumes));
 	if (!error)
 		error = builder_ingest(a->builder);
 	if (!error && a->volumes)

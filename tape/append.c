@@ -210,14 +210,22 @@ static int add_label(struct append *a, const struct cartridge_label *l)
 	return 0;
 }
 
+/* Of the next cartridge. */
+static uint32_t next_number(const struct append *a)
+{
+	const size_t count = a->table.cartridge_count;
+
+	if (count)
+		return a->table.cartridges[count - 1].number + 1;
+	return a->options.line ? a->options.line : 1;
+}
+
 static int make_label(struct append *a, const char *barcode)
 {
 	const struct append_options *o = &a->options;
 	size_t count = a->table.cartridge_count;
 	struct cartridge_label l = {
-		.number = count	    ? a->table.cartridges[count - 1].number + 1
-			  : o->line ? o->line
-				    : 1,
+		.number = next_number(a),
 		.block_size = o->block_size,
 		.time = now_ns(),
 		.seed = o->seed,
@@ -340,13 +348,52 @@ static int compare_label(struct append *a, const struct cartridge_label *l)
 	return error;
 }
 
+/* The set's own label and nothing behind it, on a cartridge that the set does
+ * not know: its writer was cut off before it could note that it began one. */
+static bool is_begun(struct append *a)
+{
+	struct cartridge_label l;
+	struct drive_read r;
+	uint8_t block[512];
+	bool ours;
+
+	if (cartridge_read_label(a->drive, &l))
+		return false;
+	ours = !memcmp(l.set, a->options.set, sizeof(l.set));
+	for (size_t n = 0; n < a->table.cartridge_count; n++)
+		ours &= memcmp(l.uuid, a->table.cartridges[n].uuid,
+			       sizeof(l.uuid)) != 0;
+	cartridge_label_release(&l);
+	return ours && !drive_read(a->drive, block, sizeof(block), &r) &&
+	       r.found == DRIVE_END;
+}
+
+/* Blank, or as good as that; REEL_EMEDIUM: none is at hand. */
+static int find_blank(struct append *a, char barcode[CARTRIDGE_BARCODE])
+{
+	const struct append_options *o = &a->options;
+	char name[CARTRIDGE_NAME];
+	int error;
+
+	cartridge_make_name(o->set_name, next_number(a), name);
+	error = station_find_blank(o->station, name, o->stop, &a->drive,
+				   barcode);
+	if (error || station_is_blank(o->station, a->drive) || is_begun(a))
+		return error;
+	put_drive(a);
+	return REEL_EMEDIUM;
+}
+
 /* Blank, or named by the caller. */
 static int begin_new(struct append *a)
 {
 	struct append_options *o = &a->options;
 	char barcode[CARTRIDGE_BARCODE] = "";
-	int error = station_get_blank(o->station, o->overwrite, o->stop,
-				      &a->drive, barcode);
+	int error = o->overwrite ? REEL_EMEDIUM : find_blank(a, barcode);
+
+	if (error == REEL_EMEDIUM)
+		error = station_get_blank(o->station, o->overwrite, o->stop,
+					  &a->drive, barcode);
 
 	if (!error && o->overwrite && station_is_blank(o->station, a->drive))
 		log_note("cartridge %s was not written over: there is a blank "

@@ -126,12 +126,22 @@ void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
 
 /* ---- choosing ---- */
 
+static bool is_passed(const struct station_want *w, const uint8_t uuid[16])
+{
+	for (size_t n = 0; n < w->passed_count; n++)
+		if (!memcmp(w->passed[n], uuid, 16))
+			return true;
+	return false;
+}
+
 bool station_fits(const struct station_want *w, const struct station_seen *s)
 {
 	bool labelled = s->content == STATION_LABELLED;
 
 	if (w->label)
 		return labelled && !memcmp(s->uuid, w->label->uuid, 16);
+	if (w->any)
+		return labelled && !is_passed(w, s->uuid);
 	if (s->write_protected)
 		return false;
 	if (s->content == STATION_BLANK)
@@ -411,8 +421,8 @@ static void leave(struct station *s, struct station_wait *wait)
 	}
 }
 
-static int take(struct station *s, const struct station_want *w,
-		struct station_drive **out)
+int station_take(struct station *s, const struct station_want *w,
+		 struct station_drive **out)
 {
 	struct station_wait wait = {.want = w};
 	int error;
@@ -430,59 +440,6 @@ static int take(struct station *s, const struct station_want *w,
 }
 
 /* ---- holders ---- */
-
-int station_get(struct station *s, const struct cartridge_label *want,
-		const volatile int *stop, struct drive **drive)
-{
-	const struct station_others none = {.count = 0};
-
-	return station_get_or(s, want, &none, stop, drive);
-}
-
-int station_get_or(struct station *s, const struct cartridge_label *want,
-		   const struct station_others *others,
-		   const volatile int *stop, struct drive **drive)
-{
-	const struct station_want w = {.label = want,
-				       .stop = stop,
-				       .others = others->labels,
-				       .other_count = others->count,
-				       .hasty = others->hasty};
-	struct station_drive *d;
-	int error = take(s, &w, &d);
-
-	if (!error)
-		*drive = d->drive;
-	return error;
-}
-
-static void ask_barcode(struct station *s, struct station_drive *d)
-{
-	pthread_mutex_lock(&s->lock);
-	d->looked_into = true;
-	pthread_mutex_unlock(&s->lock);
-	station_ask_barcode(s, d);
-	pthread_mutex_lock(&s->lock);
-	d->looked_into = false;
-	pthread_mutex_unlock(&s->lock);
-}
-
-int station_get_blank(struct station *s, const char *overwrite,
-		      const volatile int *stop, struct drive **drive,
-		      char barcode[CARTRIDGE_BARCODE])
-{
-	const struct station_want w = {.overwrite = overwrite, .stop = stop};
-	struct station_drive *d;
-	int error = take(s, &w, &d);
-
-	if (error)
-		return error;
-	if (!*d->barcode && !d->image)
-		ask_barcode(s, d);
-	*drive = d->drive;
-	memcpy(barcode, d->barcode, CARTRIDGE_BARCODE);
-	return 0;
-}
 
 static struct station_drive *holding(struct station *s, const struct drive *d)
 {

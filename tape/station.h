@@ -64,6 +64,12 @@ struct station_others {
 int station_get_or(struct station *s, const struct cartridge_label *want,
 		   const struct station_others *others,
 		   const volatile int *stop, struct drive **drive);
+/* A drive with any cartridge of reel, but for those with these uuids. Through
+ * the changers, one after the other; REEL_EMEDIUM (not said): no other is at
+ * hand. */
+int station_get_other(struct station *s, const uint8_t (*passed)[16],
+		      size_t count, const volatile int *stop,
+		      struct drive **drive);
 /* A drive with a cartridge to begin, at any place of it: blank, or whose
  * present label's name is `overwrite` (NULL: only blank ones). What has data
  * that are not reel's is foreign and needs its name from the message
@@ -72,6 +78,11 @@ int station_get_or(struct station *s, const struct cartridge_label *want,
 int station_get_blank(struct station *s, const char *overwrite,
 		      const volatile int *stop, struct drive **drive,
 		      char barcode[CARTRIDGE_BARCODE]);
+/* The same of what is at hand, or a changer has: REEL_EMEDIUM, not said, as
+ * soon as a person would have to be waited for. */
+int station_find_blank(struct station *s, const char *overwrite,
+		       const volatile int *stop, struct drive **drive,
+		       char barcode[CARTRIDGE_BARCODE]);
 /* Whether what station_get_blank gave is blank, and not what was named. */
 bool station_is_blank(struct station *s, const struct drive *d);
 /* Gives a drive back, and closes it unless somebody waits. */

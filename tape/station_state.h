@@ -66,7 +66,10 @@ struct station_want {
 	const volatile int *stop;
 	const struct cartridge_label *others; /* as good */
 	size_t other_count;
-	bool hasty; /* a person is not waited for, nor asked */
+	bool hasty;		     /* a person is not waited for, nor asked */
+	bool any;		     /* any that is labelled, but for these */
+	const uint8_t (*passed)[16]; /* uuids */
+	size_t passed_count;
 };
 
 /* Somebody who waits; of the station's list. */
@@ -134,6 +137,9 @@ bool station_may_use(const struct station_want *w,
 		     const struct station_drive *d);
 bool station_stopped(const struct station *s, const struct station_want *w);
 int64_t station_now(void); /* ns */
+/* What station_get and the like do (station_get.c): *out is held. */
+int station_take(struct station *s, const struct station_want *w,
+		 struct station_drive **out);
 
 /* station_drive.c; the drive is held by the caller, the lock is not. */
 void station_drive_close(struct station_drive *d);

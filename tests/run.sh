@@ -175,6 +175,7 @@ step tape-media 150 bash tests/tape/media_test.sh "$reel" "$work/tape-media"
 step tape-copies 150 bash tests/tape/copies_test.sh "$asan" \
 	"$work/tape-copies"
 step tape-rot 200 bash tests/tape/rot_test.sh "$asan" "$work/tape-rot"
+step tape-cut 600 bash tests/tape/cut_test.sh "$reel" "$cut" "$work/tape-cut"
 step tape-share 300 bash tests/tape/share_test.sh "$reel" \
 	"$work/tape-share"
 step tape-changers 200 bash tests/tape/changers_test.sh "$reel" \

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "catalog/copy.h"
+#include "catalog/discard.h"
 #include "catalog/places.h"
 #include "tape/cartridge.h"
 #include "tape/error.h"
@@ -62,7 +63,21 @@ static int make_other(struct copying *m, const char *path)
 		error = new_line(m, &c.line);
 	if (!error)
 		error = set_create(path, &c);
-	return error ? error : media_option_make(&c);
+	if (error)
+		return error;
+	error = media_option_make(&c);
+	if (error)
+		discard(path, DISCARD_SET);
+	return error;
+}
+
+/* One that was cut off while it was made may lack images. */
+static int make_media(const struct copying *m)
+{
+	uint32_t newest;
+	int error = catalog_newest(m->catalog, &newest);
+
+	return error || newest ? error : media_option_make(&m->set->config);
 }
 
 /* The other set: there, or made like this one. */
@@ -83,7 +98,9 @@ static int open_other(struct copying *m, const char *path)
 			  path, m->from.name);
 		error = REEL_EINVAL;
 	}
-	return error ? error : catalog_open(m->set, &m->catalog);
+	if (!error)
+		error = catalog_open(m->set, &m->catalog);
+	return error ? error : make_media(m);
 }
 
 static int say(const char *path, const struct copy_found *found)

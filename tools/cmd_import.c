@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "catalog/import.h"
+#include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/station.h"
@@ -18,9 +19,78 @@ struct importing {
 	struct import *import;
 	struct set_config media; /* the drives and changers */
 	unsigned wait;		 /* seconds for each further cartridge */
-	bool seen;		 /* one cartridge at least */
-	bool passed_over;	 /* one of another set */
+	uint8_t (*passed)[16];	 /* uuids of cartridges that were looked at */
+	size_t passed_count;
+	bool seen;	  /* one cartridge at least */
+	bool passed_over; /* one of another set */
 };
+
+static bool is_no_mistake(int error)
+{
+	return error == REEL_EMEDIUM || error == REEL_EEXIST ||
+	       error == REEL_ENOENT || error == REEL_EINVAL;
+}
+
+static int note_passed(struct importing *m, const uint8_t uuid[16])
+{
+	void *more =
+		realloc(m->passed, (m->passed_count + 1) * sizeof(*m->passed));
+
+	if (!more)
+		return REEL_ENOMEM;
+	m->passed = more;
+	memcpy(m->passed[m->passed_count++], uuid, sizeof(*m->passed));
+	return 0;
+}
+
+static int take(struct importing *m, struct drive *d)
+{
+	struct cartridge_label l;
+	int error;
+
+	if (!cartridge_read_label(d, &l)) {
+		error = note_passed(m, l.uuid);
+		cartridge_label_release(&l);
+		if (error)
+			return error;
+	}
+	error = import_cartridge(m->import, d);
+	m->seen |= !error;
+	m->passed_over |=
+		error == REEL_EINVAL && !import_is_hopeless(m->import);
+	return error;
+}
+
+/* What a later session ends on is known from no earlier cartridge: all that the
+ * changers have are looked at. Those of other sets are at home there; what else
+ * is wrong with one was said. */
+static int take_others(struct importing *m, struct station *s)
+{
+	const volatile int *stop = signals_flag();
+	int error = 0;
+
+	while (!error) {
+		const bool passed_over = m->passed_over;
+		const size_t passed = m->passed_count;
+		struct drive *d;
+
+		error = station_get_other(s, (const uint8_t(*)[16])m->passed,
+					  passed, stop, &d);
+		if (error)
+			break;
+		error = take(m, d);
+		station_put(s, d);
+		m->passed_over = passed_over;
+		if (import_is_hopeless(m->import))
+			return error;
+		if (m->passed_count > passed && is_no_mistake(error))
+			error = 0;
+	}
+	if (error == REEL_ENOMEM || error == REEL_ESTOPPED)
+		return error;
+	m->passed_over |= error != REEL_EMEDIUM;
+	return 0;
+}
 
 /* The cartridge that is in a drive now. An empty drive, or what is none of the
  * set's, is no mistake (it was said): others may have one, or get one. */
@@ -34,16 +104,10 @@ static int take_present(struct importing *m, const char *name)
 
 	if (error)
 		return error;
-	error = import_cartridge(m->import, d);
-	m->seen |= !error;
+	error = take(m, d);
 	drive_close(d);
-	if (import_is_hopeless(m->import))
-		return error;
-	m->passed_over |= error == REEL_EINVAL;
-	return error == REEL_EMEDIUM || error == REEL_EEXIST ||
-			       error == REEL_ENOENT || error == REEL_EINVAL
-		       ? 0
-		       : error;
+	return !import_is_hopeless(m->import) && is_no_mistake(error) ? 0
+								      : error;
 }
 
 static int take_needed(struct importing *m, struct station *s)
@@ -82,12 +146,15 @@ static int take_more(struct importing *m)
 	struct station *s;
 	int error;
 
-	if (!import_needed(m->import, 0))
+	if (!import_needed(m->import, 0) && !m->media.changer_count)
 		return 0;
 	error = station_open(&o, &s);
 	if (error)
 		return error;
-	error = take_needed(m, s);
+	if (m->media.changer_count)
+		error = take_others(m, s);
+	if (!error)
+		error = take_needed(m, s);
 	station_close(s);
 	return error;
 }
@@ -99,13 +166,13 @@ static int import_all(struct importing *m, const char *path)
 
 	for (size_t n = 0; !error && n < m->media.drive_count; n++)
 		error = take_present(m, m->media.drives[n]);
+	if (!error)
+		error = take_more(m);
 	if (!error && !m->seen) {
 		log_error("none of the drives has a cartridge of reel; load "
 			  "one, whichever");
 		error = REEL_EMEDIUM;
 	}
-	if (!error)
-		error = take_more(m);
 	import_set_patience(m->import, m->wait, signals_flag());
 	if (!error)
 		error = import_finish(m->import, &found);
@@ -157,6 +224,7 @@ static int run(const struct command *self, int argc, char **argv)
 		error = import_new(argv[argc - 1], &m.media, &m.import);
 	status = error ? error_exit(error) : import_all(&m, argv[argc - 1]);
 	import_free(m.import);
+	free(m.passed);
 	set_config_release(&m.media);
 	return status;
 }
@@ -168,6 +236,7 @@ const struct command command_import = {
 	.details = "In any order, in as many drives as there are. Cartridges "
 		   "that still hold what is\nneeded are asked for by name; "
 		   "without them the snapshots that they end are\nmissing, "
-		   "and that is said (status 1).\n",
+		   "and that is said (status 1). All that a changer has are "
+		   "looked at.\n",
 	.run = run,
 };

@@ -12,7 +12,6 @@
 #define DEFAULT_COMPRESSION "zstd"
 #define TAPE_COMPRESSION    "none" /* drives compress */
 #define SMALLEST_VOLUME	    (1u << 20)
-#define SET_LEVELS	    3 /* of directories in a new set */
 
 struct init {
 	const char *name;
@@ -123,7 +122,7 @@ static int make(const char *path, const struct set_config *config)
 	if (!error)
 		error = make_catalog(path);
 	if (error)
-		discard(path, SET_LEVELS);
+		discard(path, DISCARD_SET);
 	return error;
 }
 

@@ -282,6 +282,39 @@ refuses "import of two sets" 1 "another set" \
 	"$reel" import "$work/one.tap" "$work/two.tap" "$work/new"
 do_it "the first is taken" "$reel" verify "$work/new"
 rm -rf "$work/new"
+# a label and nothing behind it: as good as blank for the set whose label it is
+# and that knows nothing of it (its writer was cut off), for no other
+label_alone() # IMAGE
+{
+	python3 - "$1" <<-'P'
+	import struct, sys
+	data = open(sys.argv[1], "rb").read()
+	at = 0
+	while (length := struct.unpack_from("<I", data, at)[0]):
+	    at += 8 + length + length % 2
+	open(sys.argv[1], "wb").write(data[:at + 4])
+	P
+}
+for n in ours other; do
+	"$reel" init "$work/l$n" --name same --media "$work/l.tap" \
+		>"$work/log" 2>&1
+done
+cp -a "$work/lours" "$work/lnew"
+do_it "a set of the same name" backup "$work/lours"
+cp "$work/l.tap" "$work/before"
+for n in other new; do
+	refuses "the name alone is not enough ($n)" 4 "blank cartridge" \
+		backup "$work/l$n"
+	cmp "$work/before" "$work/l.tap" >"$work/log" 2>&1
+	ok "nothing was written ($n)" $?
+done
+label_alone "$work/l.tap"
+cp "$work/l.tap" "$work/before"
+refuses "another set's label" 4 "blank cartridge" backup "$work/lother"
+cmp "$work/before" "$work/l.tap" >"$work/log" 2>&1
+ok "nothing was written over another set's label" $?
+do_it "the set's own label" backup "$work/lnew"
+do_it "is written on" "$reel" verify "$work/lnew"
 mkdir "$work/taken"
 touch "$work/taken/file"
 for i in taken taken/file/new none/new; do
@@ -296,6 +329,8 @@ refuses "init on what is not understood" 2 "not understood" \
 	"$reel" init "$work/never" --media "$work/n.tap?speed=9"
 refuses "init on an image in no folder" 2 "cannot be opened" \
 	"$reel" init "$work/never" --media "$work/none/n.tap"
+refuses "copy to an image in no folder" 2 "cannot be opened" \
+	"$reel" copy "$work/one" "$work/never" --media "$work/none/n.tap"
 [ ! -e "$work/never" ]
 ok "no set is left of them" $?
 refuses "import of nothing" 2 "none" \

@@ -137,6 +137,23 @@ sys.exit(len([r for r in rows if r["cartridge"]]) < 4)' >"$work/log" 2>&1
 ok "as JSON" $?
 restores "restored from both"
 put_away
+
+# a new machine: no cartridge that lies in a slot is known there
+imported() # NAME
+{
+	rm -rf "$work/again"
+	do_it "$1" "$reel" import "$(unit one tape)" "$(unit two tape)" \
+		"$work/again" --changer "$(unit one changer)" \
+		--changer "$(unit two changer)"
+	[ "$("$reel" ls -lR "$work/again" 2>/dev/null)" = \
+		"$("$reel" ls -lR "$set" 2>/dev/null)" ]
+	ok "$1: it has all" $?
+}
+imported "import from slots alone"
+put_away
+do_it "the first is in a drive" "$reel" media load "$set" lib-0001
+imported "import, the first in a drive"
+put_away
 list | grep '^drive' | grep -q lib-
 [ $? = 1 ]
 ok "media unload puts all away" $?

@@ -238,6 +238,14 @@ rm -rf "$work/copy" "$work"/c*.tap*
 [ $? = 2 ] && grep -q "too small" "$work/log"
 ok "cartridges that are too small for anything" $?
 
+# cut off before all of its cartridges were made
+rm -rf "$work/copy" "$work"/k*.tap*
+do_it "a copy" "$reel" copy "$work/set" "$work/copy" \
+	--media "$(cartridges k 3M 7)"
+rm -rf "$work"/copy/catalog.db* "$work"/k*.tap*
+do_it "begun alone: it goes on" "$reel" copy "$work/set" "$work/copy"
+restores "begun alone: it restores" "$work/copy"
+
 # interrupted at any moment: the copy goes on, and is whole
 rounds=6
 [ "$long" != --long ] || rounds=50
