@@ -23,6 +23,7 @@
 #define PIECE	   (256u << 10)
 #define AGAIN	   60 /* seconds, when it did not work */
 #define NAME_LIMIT 20
+#define TOLD	   20 /* of those that could not be staged, by name */
 
 /* Files with several names, staged already. */
 struct staged {
@@ -159,23 +160,29 @@ static int copy_staged(struct handing *h, int area, const char *name,
 	return error;
 }
 
+static size_t left_count(const struct handing *h)
+{
+	return h->left.length / sizeof(struct drop_node *);
+}
+
 static int leave(struct handing *h, const struct drop_node *n, const char *path,
 		 int error)
 {
 	if (error == REEL_ENOMEM)
 		return error;
-	log_error("%s/%s: could not be handed over to the next boot yet: %s",
-		  h->d->target, path, error_text(error));
+	if (left_count(h) < TOLD)
+		log_error("%s/%s: could not be handed over to the next boot "
+			  "yet: %s",
+			  h->d->target, path, error_text(error));
 	return buffer_append(&h->left, &n, sizeof(n));
 }
 
 static bool is_left(const struct handing *h, const struct drop_node *n)
 {
 	const struct drop_node *const *all = (const void *)h->left.data;
-	size_t count = h->left.length / sizeof(*all);
 
-	for (size_t i = 0; i < count; i++)
-		if (all[i] == n)
+	for (size_t i = left_count(h); i > 0; i--)
+		if (all[i - 1] == n)
 			return true;
 	return false;
 }
@@ -271,6 +278,7 @@ static int name_to(struct handing *h, const struct drop_node *n,
 static int hand(struct handing *h, const char *path, const char *to,
 		const struct drop_node *n, const struct stat *below)
 {
+	size_t left = left_count(h);
 	int error = 0;
 
 	if (n->state == DROP_OBJECT && n->over)
@@ -283,7 +291,7 @@ static int hand(struct handing *h, const char *path, const char *to,
 		error = delay_delete(h->delay, to);
 	else if (!error && n->handed)
 		error = delay_cancel(h->delay, to);
-	if (!error && !is_left(h, n))
+	if (!error && left == left_count(h))
 		error = buffer_append(&h->done, &n, sizeof(n));
 	return error;
 }
@@ -370,6 +378,10 @@ static int hand_over(struct drop *d, bool *again)
 		log_error("%s: what is delayed could not be handed over to the "
 			  "next boot yet: %s",
 			  d->target, error_text(h.error));
+	if (left_count(&h) > TOLD)
+		log_error("%s: %zu names in all could not be handed over to "
+			  "the next boot yet",
+			  d->target, left_count(&h));
 	buffer_release(&h.staged);
 	buffer_release(&h.done);
 	buffer_release(&h.same);
