@@ -20,7 +20,6 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define PIECE	   (256u << 10)
 #define AGAIN	   60 /* seconds, when it did not work */
 #define NAME_LIMIT 20
 #define TOLD	   20 /* of those that could not be staged, by name */
@@ -46,24 +45,6 @@ struct handing {
 
 /* ---- what is the same already ---- */
 
-static bool same_bytes(int a, int b)
-{
-	char *from = malloc(PIECE), *to = malloc(PIECE);
-	bool same = from && to;
-	off_t at = 0;
-	ssize_t n = 1;
-
-	while (same && n > 0) {
-		n = pread(a, from, PIECE, at);
-		same = n >= 0 && pread(b, to, PIECE, at) == n &&
-		       !memcmp(from, to, (size_t)n);
-		at += n;
-	}
-	free(from);
-	free(to);
-	return same;
-}
-
 static bool put_right(int area, const char *from, int target, const char *to)
 {
 	int a = drop_open_at(area, from, O_RDONLY), b = -1;
@@ -75,7 +56,7 @@ static bool put_right(int area, const char *from, int target, const char *to)
 	if (b >= 0 && !fstat(a, &st) && !fstat(b, &now) &&
 	    S_ISREG(st.st_mode) && S_ISREG(now.st_mode) &&
 	    st.st_size == now.st_size && st.st_nlink == 1 &&
-	    now.st_nlink == 1 && same_bytes(a, b))
+	    now.st_nlink == 1 && drop_same_bytes(a, b))
 		same = !drop_copy_metadata(a, b, &st);
 	if (a >= 0)
 		close(a);
