@@ -249,3 +249,21 @@ int drop_copy(int from_directory, const char *from, int to_directory,
 		close(source);
 	return error;
 }
+
+bool drop_same_bytes(int a, int b)
+{
+	char *from = malloc(PIECE), *to = malloc(PIECE);
+	bool same = from && to;
+	off_t at = 0;
+	ssize_t n = 1;
+
+	while (same && n > 0) {
+		n = pread(a, from, PIECE, at);
+		same = n >= 0 && pread(b, to, PIECE, at) == n &&
+		       !memcmp(from, to, (size_t)n);
+		at += n;
+	}
+	free(from);
+	free(to);
+	return same;
+}

@@ -20,9 +20,9 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define PIECE	   (256u << 10)
 #define AGAIN	   60 /* seconds, when it did not work */
 #define NAME_LIMIT 20
+#define TOLD	   20 /* of those that could not be staged, by name */
 
 /* Files with several names, staged already. */
 struct staged {
@@ -45,24 +45,6 @@ struct handing {
 
 /* ---- what is the same already ---- */
 
-static bool same_bytes(int a, int b)
-{
-	char *from = malloc(PIECE), *to = malloc(PIECE);
-	bool same = from && to;
-	off_t at = 0;
-	ssize_t n = 1;
-
-	while (same && n > 0) {
-		n = pread(a, from, PIECE, at);
-		same = n >= 0 && pread(b, to, PIECE, at) == n &&
-		       !memcmp(from, to, (size_t)n);
-		at += n;
-	}
-	free(from);
-	free(to);
-	return same;
-}
-
 static bool put_right(int area, const char *from, int target, const char *to)
 {
 	int a = drop_open_at(area, from, O_RDONLY), b = -1;
@@ -74,7 +56,7 @@ static bool put_right(int area, const char *from, int target, const char *to)
 	if (b >= 0 && !fstat(a, &st) && !fstat(b, &now) &&
 	    S_ISREG(st.st_mode) && S_ISREG(now.st_mode) &&
 	    st.st_size == now.st_size && st.st_nlink == 1 &&
-	    now.st_nlink == 1 && same_bytes(a, b))
+	    now.st_nlink == 1 && drop_same_bytes(a, b))
 		same = !drop_copy_metadata(a, b, &st);
 	if (a >= 0)
 		close(a);
@@ -159,23 +141,29 @@ static int copy_staged(struct handing *h, int area, const char *name,
 	return error;
 }
 
+static size_t left_count(const struct handing *h)
+{
+	return h->left.length / sizeof(struct drop_node *);
+}
+
 static int leave(struct handing *h, const struct drop_node *n, const char *path,
 		 int error)
 {
 	if (error == REEL_ENOMEM)
 		return error;
-	log_error("%s/%s: could not be handed over to the next boot yet: %s",
-		  h->d->target, path, error_text(error));
+	if (left_count(h) < TOLD)
+		log_error("%s/%s: could not be handed over to the next boot "
+			  "yet: %s",
+			  h->d->target, path, error_text(error));
 	return buffer_append(&h->left, &n, sizeof(n));
 }
 
 static bool is_left(const struct handing *h, const struct drop_node *n)
 {
 	const struct drop_node *const *all = (const void *)h->left.data;
-	size_t count = h->left.length / sizeof(*all);
 
-	for (size_t i = 0; i < count; i++)
-		if (all[i] == n)
+	for (size_t i = left_count(h); i > 0; i--)
+		if (all[i - 1] == n)
 			return true;
 	return false;
 }
@@ -271,6 +259,7 @@ static int name_to(struct handing *h, const struct drop_node *n,
 static int hand(struct handing *h, const char *path, const char *to,
 		const struct drop_node *n, const struct stat *below)
 {
+	size_t left = left_count(h);
 	int error = 0;
 
 	if (n->state == DROP_OBJECT && n->over)
@@ -283,7 +272,7 @@ static int hand(struct handing *h, const char *path, const char *to,
 		error = delay_delete(h->delay, to);
 	else if (!error && n->handed)
 		error = delay_cancel(h->delay, to);
-	if (!error && !is_left(h, n))
+	if (!error && left == left_count(h))
 		error = buffer_append(&h->done, &n, sizeof(n));
 	return error;
 }
@@ -370,6 +359,10 @@ static int hand_over(struct drop *d, bool *again)
 		log_error("%s: what is delayed could not be handed over to the "
 			  "next boot yet: %s",
 			  d->target, error_text(h.error));
+	if (left_count(&h) > TOLD)
+		log_error("%s: %zu names in all could not be handed over to "
+			  "the next boot yet",
+			  d->target, left_count(&h));
 	buffer_release(&h.staged);
 	buffer_release(&h.done);
 	buffer_release(&h.same);

@@ -412,6 +412,23 @@ static int remove_kept(struct drop *d, struct drop_survey *s, bool directory,
 	return vanish(d, s, true, v);
 }
 
+/* A directory, of which all that the target has in it goes at the next boot:
+ * so does it. */
+static int remove_emptied(struct drop *d, struct drop_survey *s)
+{
+	struct plan_verdict v = {.action = PLAN_NEW};
+
+	if (!s->node || shows_any(d, s) || keeps_any(d, s->node))
+		return REEL_ENOTEMPTY;
+	pthread_mutex_lock(&d->lock);
+	for (const struct drop_node *n = s->node->first; n; n = n->next)
+		if (n->state == DROP_HIDDEN)
+			v = n->verdict;
+	pthread_mutex_unlock(&d->lock);
+	return v.action == PLAN_DELAYED ? vanish(d, s, true, &v)
+					: REEL_ENOTEMPTY;
+}
+
 static int remove_name(struct drop *d, struct drop_survey *s, bool directory)
 {
 	struct plan_verdict v;
@@ -432,6 +449,8 @@ static int remove_name(struct drop *d, struct drop_survey *s, bool directory)
 		return remove_kept(d, s, directory, &v);
 	else
 		error = remove_from_target(d, s, directory);
+	if (error == REEL_ENOTEMPTY && !shadow)
+		return remove_emptied(d, s);
 	if (error)
 		return error;
 	return vanish(d, s, shadow && (s->below || s->node->handed), &v);

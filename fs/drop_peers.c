@@ -4,9 +4,10 @@
  * Why they may follow when one of them is replaced by a copy: the file itself
  * is not changed. A name is made one of the copy, whose bytes are the same, by
  * a link that is renamed over it, as a program could do that the rules let; it
- * is judged alone, and must be a name of that file at that moment. What nobody
- * looked up, lies outside, or is kept or delayed by a rule keeps the file as it
- * was. A name that cannot follow stays likewise. */
+ * is judged alone, and must be a name of that file at that moment, the copy one
+ * by its owner, mode and bytes. What nobody looked up, lies outside, or is kept
+ * or delayed by a rule keeps the file as it was. A name that cannot follow
+ * stays likewise. */
 #include "fs/drop_state.h"
 
 #include "tape/error.h"

@@ -374,6 +374,24 @@ static bool is_now(int directory, const char *name, const struct stat *st)
 	       now.st_dev == st->st_dev && now.st_ino == st->st_ino;
 }
 
+/* Whoever may rename beside the first name could have swapped it. */
+static bool is_copy(int directory, const char *name, const char *of)
+{
+	int a = drop_open_at(directory, name, O_RDONLY);
+	int b = a < 0 ? a : drop_open_at(directory, of, O_RDONLY);
+	struct stat x, y;
+	bool is = b >= 0 && !fstat(a, &x) && !fstat(b, &y) &&
+		  S_ISREG(x.st_mode) && x.st_mode == y.st_mode &&
+		  x.st_uid == y.st_uid && x.st_gid == y.st_gid &&
+		  x.st_size == y.st_size && drop_same_bytes(a, b);
+
+	if (a >= 0)
+		close(a);
+	if (b >= 0)
+		close(b);
+	return is;
+}
+
 static int link_over(struct drop *d, const struct ends *e, struct drop_end to,
 		     const struct stat *old)
 {
@@ -385,8 +403,9 @@ static int link_over(struct drop *d, const struct ends *e, struct drop_end to,
 	if (!error && linkat(e->from, e->from_name, e->to, name, 0))
 		error = drop_failed();
 	if (!error) {
-		if (!is_now(e->to, e->to_name, old) ||
-		    !is_now(e->to, name, &e->st))
+		if (!is_copy(e->to, name, e->to_name) ||
+		    !is_now(e->to, name, &e->st) ||
+		    !is_now(e->to, e->to_name, old))
 			error = REEL_ESTALE;
 		else if (renameat(e->to, name, e->to, e->to_name))
 			error = drop_failed();

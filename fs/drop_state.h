@@ -196,6 +196,7 @@ int drop_copy(int from_directory, const char *from, int to_directory,
 	      const char *to, bool bytes);
 /* The bytes of one open file to another. */
 int drop_copy_bytes(int from, int to);
+bool drop_same_bytes(int a, int b);
 /* Of pinned files. */
 int drop_copy_metadata(int from, int to, const struct stat *st);
 int drop_copy_times(int fd, const struct stat *st);
@@ -216,7 +217,8 @@ bool drop_is_shared(const struct drop *d, const struct stat *st);
 /* What has is replaced; `emptied`: without its bytes. */
 int drop_unshare(struct drop *d, struct drop_node *n, const char *path,
 		 bool emptied);
-/* One more name for a file of the target, over another that is `old` now. */
+/* One more name for a regular file of the target, over another that is `old`
+ * now and of which it is a copy. */
 int drop_link_over(struct drop *d, const char *from, const char *to,
 		   const struct stat *old);
 /* A name less was, or was not, made here. */

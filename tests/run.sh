@@ -162,6 +162,10 @@ step restore-view 300 bash tests/restore/view_test.sh "$asan" \
 	"$work/restore-view"
 step restore-view-table 300 python3 tests/restore/view_table.py "$asan" \
 	"$work/view-table"
+rounds=40
+[ "$long" != --long ] || rounds=600
+step restore-view-random 900 python3 tests/restore/view_random.py "$asan" \
+	"$work/view-random" $rounds
 step restore-view-posix 300 bash tests/restore/view_posix_test.sh "$reel" \
 	"$work/view-posix"
 step restore-view-harms 300 bash tests/restore/view_harms_test.sh "$asan" \

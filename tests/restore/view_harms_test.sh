@@ -239,6 +239,25 @@ try "rsync of files apart over linked ones" \
 down
 same "each is what it was" "$work/new" "$to"
 
+# ---- directories stayed of which all that was in them was to go at the next
+# boot, and what was to come in their place did not
+
+target 'mkdir -p old/deep/er other; for f in old/deep/er old/deep other
+	do echo old >$f/late; done; echo kept >other/kept'
+afresh 'delay late' 'preserve kept'
+mkdir "$work/new"
+echo a file now >"$work/new/old"
+try "rsync --delete of directories that a rule delays" \
+	rsync -aHAX --delete "$work/new/" "$now/"
+[ -f "$to/old/deep/er/late" ] && [ -f "$now/old" ]
+ok "they wait, and the view shows it" $?
+refused "one with a kept file is not removed" rmdir "$now/other"
+boot
+cmp -s "$work/new/old" "$to/old"
+ok "at boot what is new comes in their place" $?
+[ "$(ls "$to/other")" = kept ]
+ok "what is kept stays" $?
+
 # ---- one file too large for the target's filesystem kept all others from
 # being handed over to the next boot
 
