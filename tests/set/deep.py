@@ -5,8 +5,9 @@
 
 Each of LEVELS (4,000) directories holds a file and the next directory, whose
 names have 15 bytes: the paths of all of them are 120 MB. No command may take
-LIMIT of memory for it (twice that where all of it moved), nor SECONDS of a processor, and what is restored is
-what was backed up.
+LIMIT of memory for it (twice that where all of it moved), nor SECONDS of a
+processor, nor have more than DESCRIPTORS, and what is restored is what was
+backed up. So is a tree of many directories side by side.
 """
 import os
 import resource
@@ -15,6 +16,8 @@ import sys
 
 LIMIT = 64 << 10  # KiB
 SECONDS = 8
+DESCRIPTORS = 512
+WIDE = 5000
 NAME = "fifteen-letters"
 checks = [0, 0]
 
@@ -78,10 +81,15 @@ def same(one, other):
     return len(seen[0]) > 1 and seen[0] == seen[1]
 
 
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+
+
 def run(reel, what, *arguments, quiet=True, limit=LIMIT):
     """Runs a command, checks its end and its memory; what it printed."""
     output = subprocess.DEVNULL if quiet else subprocess.PIPE
-    with subprocess.Popen([reel, *arguments], stdout=output) as child:
+    with subprocess.Popen([reel, *arguments], stdout=output,
+                          preexec_fn=few_descriptors) as child:
         text = None if quiet else child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -126,6 +134,19 @@ def try_moved(reel):
     run(reel, "find --all", "find", "set", "--all")
     run(reel, "restore of what was moved", "restore", "set", "--to", "moved")
     check(same("tree/below", "moved/below"), "what was moved is restored")
+
+
+def try_wide(reel):
+    for n in range(WIDE):
+        os.makedirs("wide/%d" % n)
+        with open("wide/%d/file" % n, "w", encoding="ascii") as f:
+            f.write("%d\n" % n)
+    run(reel, "init", "init", "broad")
+    run(reel, "a wide backup", "backup", "broad", "-C", "wide", ".")
+    run(reel, "restore of the wide one", "restore", "broad", "--to",
+        "out-wide")
+    check(all(read("out-wide/%d/file" % n) == b"%d\n" % n
+              for n in range(WIDE)), "all %d directories are there" % WIDE)
 
 
 def processor(mnt):
@@ -177,16 +198,13 @@ def main():
     reel = os.path.realpath(sys.argv[1])
     work = os.path.abspath(sys.argv[2])
     levels = int(sys.argv[3]) if len(sys.argv) > 3 else 4000
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < levels + 200:
-        print("deep: skipped: a backup needs a descriptor for each level, "
-              "see ulimit -Hn")
-        return 0
     subprocess.run(["rm", "-rf", work], check=True)
     os.makedirs(work)
     os.chdir(work)
     try:
         try_set(reel, levels)
         try_moved(reel)
+        try_wide(reel)
         try_current(reel, levels)
     finally:
         os.chdir("/")
