@@ -234,6 +234,7 @@ void builder_free(struct builder *b)
 	if (b->path)
 		unlink(b->path);
 	builder_contents_release(&b->contents);
+	tree_trail_release(&b->trail);
 	free(b->xattrs);
 	free(b->path);
 	free(b);

@@ -293,6 +293,13 @@ static int still_has(struct builder *b, uint64_t parent, const char *name,
 	return error;
 }
 
+static int old_path(struct builder *b, uint64_t parent, const char *name,
+		    size_t length, struct buffer *path)
+{
+	return tree_path(b->catalog, &b->trail, b->session - 1, parent, name,
+			 length, path);
+}
+
 int builder_live_path(struct builder *b, uint64_t content, struct buffer *path)
 {
 	int error = b->old ? builder_late_indexes(b) : REEL_ENOENT;
@@ -313,8 +320,7 @@ int builder_live_path(struct builder *b, uint64_t content, struct buffer *path)
 				: still_has(b, parent, name, length, content,
 					    &found);
 		if (!error && found)
-			error = tree_path(b->catalog, b->session - 1, parent,
-					  name, length, path);
+			error = old_path(b, parent, name, length, path);
 	}
 	sqlite3_reset(s);
 	if (error || found)
@@ -345,8 +351,7 @@ int builder_live_name(struct builder *b, uint64_t inode, struct buffer *path)
 		if (error || ended)
 			continue;
 		found = true;
-		error = tree_path(b->catalog, b->session - 1, parent, name,
-				  length, path);
+		error = old_path(b, parent, name, length, path);
 	}
 	sqlite3_reset(s);
 	if (error || found)

@@ -103,6 +103,7 @@ struct builder {
 	uint64_t last_inode;
 	uint64_t last_size;
 	mode_t last_mode;
+	struct tree_trail trail; /* in the snapshot before */
 };
 
 /* The statement, reset; NULL: logged. */

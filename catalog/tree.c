@@ -13,7 +13,6 @@
 #define INODE_AT     3 /* first column of the inode in a statement */
 #define AFTER_INODE  (INODE_AT + 16)
 #define TARGET_LIMIT 65536
-#define DEPTH_LIMIT  65536 /* of a path, in directories */
 #define ID_LIMIT     ((UINT64_C(1) << TREE_ID_BITS) - 1)
 
 static uint64_t default_blocks(uint64_t size)
@@ -210,58 +209,6 @@ int tree_resolve(struct catalog *c, uint32_t session, const char *path,
 		}
 		path += n + (slash != NULL);
 	}
-	return error;
-}
-
-static void reverse(uint8_t *data, size_t length)
-{
-	for (size_t n = 0; n < length / 2; n++) {
-		uint8_t byte = data[n];
-
-		data[n] = data[length - 1 - n];
-		data[length - 1 - n] = byte;
-	}
-}
-
-/* Names are gathered from the leaf up, reversed, and turned at the end. */
-static int append_reversed(struct buffer *b, const char *name, size_t length)
-{
-	size_t before = b->length;
-	int error = before ? buffer_append(b, "/", 1) : 0;
-
-	if (!error)
-		error = buffer_append(b, name, length);
-	if (!error)
-		reverse(b->data + b->length - length, length);
-	return error;
-}
-
-int tree_path(struct catalog *c, uint32_t session, uint64_t parent,
-	      const char *name, size_t length, struct buffer *out)
-{
-	struct buffer path = {0};
-	uint64_t mark = parent; /* an ancestor: met again, there is no root */
-	int error = length ? append_reversed(&path, name, length) : 0;
-
-	for (unsigned depth = 1; !error && parent > TREE_ROOT; depth++) {
-		struct entry_row e = {0};
-
-		error = depth <= DEPTH_LIMIT
-				? tree_directory(c, session, parent, &e)
-				: REEL_EDAMAGED;
-		if (!error && (e.parent == mark || !e.name_length))
-			error = catalog_damaged(c, REEL_EDAMAGED);
-		if (!error)
-			error = append_reversed(&path, e.name, e.name_length);
-		parent = e.parent;
-		if (!(depth & (depth - 1)))
-			mark = parent;
-	}
-	if (!error) {
-		reverse(path.data, path.length);
-		error = buffer_append(out, path.data, path.length);
-	}
-	buffer_release(&path);
 	return error;
 }
 

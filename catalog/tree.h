@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "catalog/catalog.h"
+#include "tape/buffer.h"
 #include "tape/digest.h"
 #include "tape/member.h"
 
@@ -81,10 +82,18 @@ int tree_inodes_after(struct catalog *c, uint64_t after, int count,
  * REEL_ENOTDIR. */
 int tree_resolve(struct catalog *c, uint32_t session, const char *path,
 		 size_t length, struct entry_row *out);
+/* The way to the last path that was asked for: what lies on it is not looked
+ * up again for the next one. Zero-initialised is valid. */
+struct tree_trail {
+	uint32_t session;
+	struct buffer path;  /* of the last directory */
+	struct buffer steps; /* the directories down to it */
+};
 /* Path of an entry by its parent and name, appended to *out. */
-struct buffer;
-int tree_path(struct catalog *c, uint32_t session, uint64_t parent,
-	      const char *name, size_t length, struct buffer *out);
+int tree_path(struct catalog *c, struct tree_trail *t, uint32_t session,
+	      uint64_t parent, const char *name, size_t length,
+	      struct buffer *out);
+void tree_trail_release(struct tree_trail *t);
 
 /* Every name of an inode version (no directory) in a snapshot, until `each`
  * returns non-zero. In a snapshot that is not the newest this takes long. */

@@ -18,6 +18,7 @@
 #define PROGRESS_EVERY 256 /* items */
 
 struct pipeline {
+	struct folder_pool folders;
 	struct queue listed;  /* walk -> change */
 	struct queue changed; /* change -> archive */
 	struct walk walk;
@@ -39,7 +40,7 @@ static void *change_thread(void *context)
 	return NULL;
 }
 
-/* Folders in flight hold their descriptors; deep trees need many. */
+/* The more folders in flight may keep their descriptors. */
 static void raise_file_limit(void)
 {
 	struct rlimit r;
@@ -73,6 +74,7 @@ static int start(struct pipeline *p, struct set *set, struct catalog *c,
 		.reserved = set->reserved,
 		.exclusion.rules = o->rules,
 		.stop = o->stop,
+		.folders = &p->folders,
 		.out.queue = &p->listed,
 	};
 	p->change.in = &p->listed;
@@ -197,6 +199,7 @@ int capture_run(struct set *set, struct catalog *c,
 	memset(&p, 0, sizeof(p));
 	memset(result, 0, sizeof(*result));
 	raise_file_limit();
+	folder_pool_init(&p.folders, 0);
 	p.archive.overwrite = o->overwrite;
 	p.archive.stop = o->stop;
 	p.archive.buffer = o->buffer;
@@ -211,6 +214,7 @@ int capture_run(struct set *set, struct catalog *c,
 		error = start(&p, set, c, o);
 	if (error) {
 		archive_close(&p.archive);
+		folder_pool_release(&p.folders);
 		return error;
 	}
 	error = drain(&p, o, result);
@@ -227,6 +231,7 @@ int capture_run(struct set *set, struct catalog *c,
 	result->excluded = p.walk.excluded;
 	tell(&p, o, NULL);
 	archive_close(&p.archive);
+	folder_pool_release(&p.folders);
 	if (!error && o->verify && !o->dry_run)
 		error = verify_session(set, c, o, result->session.id);
 	return error;

@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
+#include "fs/folder_pool.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/stop.h"
@@ -179,6 +180,18 @@ static void read_xattrs(struct change *c, struct item *i, int fd,
 		free(names);
 }
 
+static void read_folder_xattrs(struct change *c, struct item *i)
+{
+	int fd = folder_use(i->folder);
+
+	if (fd < 0) {
+		say(c, i, "its extended attributes cannot be listed", errno);
+		return;
+	}
+	read_xattrs(c, i, fd, NULL);
+	folder_unuse(i->folder);
+}
+
 /* ---- contents ---- */
 
 static bool maybe_sparse(const struct statx *st)
@@ -326,19 +339,32 @@ static bool take_symlink(struct change *c, struct item *i)
 	return true;
 }
 
-/* Reads what archive needs of a changed name. False: it is left out. */
-static bool take_name(struct change *c, struct item *i, int64_t now)
+/* What is no regular file. */
+static bool take_other(struct change *c, struct item *i)
 {
 	char path[300], room[NAME_MAX + 1];
 
-	if (S_ISREG(i->st.stx_mode))
-		return take_file(c, i, now);
 	if (S_ISLNK(i->st.stx_mode) && !take_symlink(c, i))
 		return false;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", i->folder->fd,
 		 source_name(i, room));
 	read_xattrs(c, i, -1, path);
 	return true;
+}
+
+/* Reads what archive needs of a changed name. False: it is left out. */
+static bool take_name(struct change *c, struct item *i, int64_t now)
+{
+	bool taken;
+
+	if (folder_use(i->folder) < 0) {
+		say(c, i, "cannot be read; left out", errno);
+		return false;
+	}
+	taken = S_ISREG(i->st.stx_mode) ? take_file(c, i, now)
+					: take_other(c, i);
+	folder_unuse(i->folder);
+	return taken;
 }
 
 /* ---- comparing ---- */
@@ -468,7 +494,7 @@ static int take_folder(struct change *c, struct comparison *m, struct item *i)
 	if (i->unchanged)
 		c->unchanged++;
 	else
-		read_xattrs(c, i, i->folder->fd, NULL);
+		read_folder_xattrs(c, i);
 	return pass_on(c, i) ? 0 : REEL_ESTOPPED;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "fs/folder_pool.h"
 #include "tape/error.h"
 #include "tape/text.h"
 
@@ -41,7 +42,9 @@ void folder_put(struct folder *f)
 					      memory_order_acq_rel) == 1) {
 		struct folder *parent = f->parent;
 
-		if (f->fd >= 0)
+		if (f->pool)
+			folder_pool_drop(f);
+		else if (f->fd >= 0)
 			close(f->fd);
 		buffer_release(&f->xattrs);
 		free(f->past_nodes);

@@ -8,15 +8,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "catalog/rules.h"
 #include "catalog/tree.h"
 #include "tape/buffer.h"
 
+struct folder_pool;
+
 /* Counted: held by its items and its children. */
 struct folder {
 	atomic_uint references;
-	struct folder *parent;	  /* NULL: the root */
-	int fd;			  /* open while it is held; -1: of no disk */
+	struct folder *parent; /* NULL: the root */
+	int fd;		       /* -1: of no disk, or shut: folder_use */
+	dev_t device;	       /* of what is open */
+	ino_t inode;
+	struct folder_pool *pool;     /* NULL: open while it is held */
+	atomic_int users;	      /* see folder_pool.c */
+	struct folder *newer, *older; /* in the pool, when open */
 	bool whole;		  /* all its names are listed (not just some) */
 	struct rules_place place; /* what rules say of all below it */
 	size_t path_length;	  /* of its path, which for the root is "" */

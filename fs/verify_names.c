@@ -11,6 +11,7 @@
 struct naming {
 	struct verify *v;
 	struct buffer path;
+	struct tree_trail trail;
 	uint32_t volume;
 	uint64_t position;
 };
@@ -33,7 +34,7 @@ static int path_of(struct naming *n, const struct entry_row *e)
 	n->path.length = 0;
 	if (e->parent == 0)
 		return 0;
-	return tree_path(n->v->catalog, e->since, e->parent, e->name,
+	return tree_path(n->v->catalog, &n->trail, e->since, e->parent, e->name,
 			 e->name_length, &n->path);
 }
 
@@ -89,6 +90,7 @@ int verify_name_unseen(struct verify *v)
 		qsort(v->seen, v->seen_count, sizeof(*v->seen), by_number);
 	err = contents_each_name(v->catalog, v->session, unseen, &n);
 	buffer_release(&n.path);
+	tree_trail_release(&n.trail);
 	for (size_t i = 0; i < v->bad_count; i++)
 		if (v->result->damaged_files != before)
 			v->bad[i].named = true;
@@ -135,6 +137,7 @@ int verify_name_hurt(struct verify *v)
 	qsort(v->hurt, v->hurt_count, sizeof(*v->hurt), by_content);
 	err = contents_each_name(v->catalog, 0, hurt_name, &n);
 	buffer_release(&n.path);
+	tree_trail_release(&n.trail);
 	if (!err)
 		say_nameless(v);
 	return err;

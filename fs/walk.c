@@ -243,40 +243,52 @@ static int take_name(struct walk *w, struct folder *f, const char *name,
 	return put_name(w, f, name, &st);
 }
 
+/* One name of a folder; a subdirectory is collected. */
+static int list_name(struct walk *w, struct level *l, const char *name)
+{
+	struct rules_place place;
+	bool is_dir;
+	int error = take_name(w, l->folder, name, &place, &is_dir);
+
+	if (!error && is_dir)
+		error = buffer_append(&l->subdirs, &place, sizeof(place));
+	if (!error && is_dir)
+		error = buffer_append(&l->subdirs, name, strlen(name) + 1);
+	return error;
+}
+
+static int list_names(struct walk *w, struct level *l, const struct listing *n)
+{
+	int error = exclusion_enter(&w->exclusion, l->folder);
+
+	for (size_t at = 0; !error && at < n->count; at++)
+		error = stop_is_set(w->stop) ? REEL_ESTOPPED
+					     : list_name(w, l, n->names[at]);
+	return error ? error : put_marker(w, ITEM_END, l->folder);
+}
+
 /* Lists a folder: passes its names on, collects its subdirectories. */
 static int list_folder(struct walk *w, struct level *l)
 {
+	struct folder *f = l->folder;
 	struct listing names;
-	bool root = !l->folder->parent;
-	int error =
-		listing_read(l->folder->fd, &names, root ? w->reserved : NULL);
+	int fd = folder_use(f);
+	int error = fd < 0 ? error_from_errno(errno)
+			   : listing_read(fd, &names,
+					  f->parent ? NULL : w->reserved);
 
-	if (error == REEL_ENOMEM)
-		return error;
-	if (error) {
-		problem(w, l->folder, "",
+	if (!error) {
+		error = list_names(w, l, &names);
+		listing_release(&names);
+	} else if (error != REEL_ENOMEM) {
+		problem(w, f, "",
 			"cannot be listed; what the set has of it stays");
-		l->folder->whole = false;
-		return 0;
+		f->whole = false;
+		error = 0;
 	}
-	error = exclusion_enter(&w->exclusion, l->folder);
-	for (size_t n = 0; !error && n < names.count; n++) {
-		struct rules_place place;
-		bool is_dir;
-
-		error = stop_is_set(w->stop)
-				? REEL_ESTOPPED
-				: take_name(w, l->folder, names.names[n],
-					    &place, &is_dir);
-		if (!error && is_dir)
-			error = buffer_append(&l->subdirs, &place,
-					      sizeof(place));
-		if (!error && is_dir)
-			error = buffer_append(&l->subdirs, names.names[n],
-					      strlen(names.names[n]) + 1);
-	}
-	listing_release(&names);
-	return error ? error : put_marker(w, ITEM_END, l->folder);
+	if (fd >= 0)
+		folder_unuse(f);
+	return error;
 }
 
 static void level_free(struct level *l)
@@ -291,14 +303,18 @@ static int enter(struct walk *w, struct folder *parent, const char *name,
 		 bool follow, struct folder **out)
 {
 	char room[RESERVED_ROOM];
-	int base = parent ? parent->fd : AT_FDCWD;
+	int base = parent ? folder_use(parent) : AT_FDCWD;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
 		    (follow ? 0 : O_NOFOLLOW);
-	int fd = openat(base, name, flags);
+	int fd = base == -1 ? -1 : openat(base, name, flags);
+	int err = errno;
 
 	*out = NULL;
+	if (parent && base != -1)
+		folder_unuse(parent);
 	if (fd < 0) {
-		if (!parent || errno != ENOENT)
+		errno = err;
+		if (!parent || base == -1 || errno != ENOENT)
 			name_problem(w, parent, name, "cannot open");
 		return 0;
 	}
@@ -316,9 +332,13 @@ static int enter(struct walk *w, struct folder *parent, const char *name,
 		folder_put(f);
 		return 0;
 	}
+	f->device = makedev(i->st.stx_dev_major, i->st.stx_dev_minor);
+	f->inode = i->st.stx_ino;
 	f->whole = parent || w->whole_root;
 	f->unnamed = !f->whole;
 	*out = f;
+	if (parent && !follow && as == name)
+		folder_pool_add(w->folders, f);
 	return put(w, i);
 }
 
@@ -337,18 +357,11 @@ static int level_push(struct level **top, struct folder *f, dev_t device)
 	return 0;
 }
 
-static dev_t device_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : st.st_dev;
-}
-
 /* Everything below a folder that has been announced; takes the folder. */
 static int walk_whole(struct walk *w, struct folder *f)
 {
 	struct level *top = NULL;
-	dev_t device = device_of(f->fd);
+	dev_t device = f->device;
 	int error = level_push(&top, f, device);
 
 	if (!error)
@@ -372,7 +385,7 @@ static int walk_whole(struct walk *w, struct folder *f)
 		if (error || !child)
 			continue;
 		child->place = place;
-		if (w->one_file_system && device_of(child->fd) != device) {
+		if (w->one_file_system && child->device != device) {
 			child->whole = false;
 			folder_put(child);
 			continue;

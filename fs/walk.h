@@ -3,6 +3,7 @@
 #define REEL_FS_WALK_H
 
 #include "fs/exclusion.h"
+#include "fs/folder_pool.h"
 #include "fs/item.h"
 
 struct walk {
@@ -17,6 +18,7 @@ struct walk {
 	struct exclusion exclusion; /* below what is named */
 	const volatile int *stop;
 	/* where it goes */
+	struct folder_pool *folders;
 	struct outlet out;
 	bool whole_root; /* the root itself is named */
 	bool met;	 /* something that was named is there */

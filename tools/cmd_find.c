@@ -21,8 +21,9 @@ struct find {
 	const char *medium; /* that is needed, or NULL */
 	char *path;	    /* start */
 	bool all;
-	struct catalog *inner; /* --all: lookups inside the scan */
-	struct buffer found;   /* --all: the path of a match */
+	struct catalog *inner;	 /* --all: lookups inside the scan */
+	struct buffer found;	 /* --all: the path of a match */
+	struct tree_trail trail; /* --all: to it */
 	uint32_t newest;
 };
 
@@ -143,7 +144,7 @@ static int on_name(void *context, const struct entry_row *row)
 	if (!name_fits(f, name) || !type_fits(f, row->inode.mode))
 		return 0;
 	f->found.length = 0;
-	error = tree_path(f->inner, row->since, row->parent, name,
+	error = tree_path(f->inner, &f->trail, row->since, row->parent, name,
 			  row->name_length, &f->found);
 	if (!error)
 		error = buffer_append(&f->found, "", 1);
@@ -171,6 +172,7 @@ static int find_ever(struct find *f)
 	if (error)
 		target_trouble(&f->target, NULL, error);
 	buffer_release(&f->found);
+	tree_trail_release(&f->trail);
 	catalog_close(f->inner);
 	return error;
 }

@@ -57,6 +57,7 @@ static void ask_entry(struct catalog *c, uint32_t session,
 		      const struct entry_row *e)
 {
 	struct buffer text = {0};
+	struct tree_trail trail = {0};
 	struct entry_row again;
 	char *name = NULL;
 	int calls = 0;
@@ -66,7 +67,9 @@ static void ask_entry(struct catalog *c, uint32_t session,
 	FUZZ_CHECK(!memchr(e->name, '\0', e->name_length));
 	FUZZ_CHECK(!(e->name_length == 1 && e->name[0] == '.'));
 	FUZZ_CHECK(!(e->name_length == 2 && !memcmp(e->name, "..", 2)));
-	tree_path(c, session, e->parent, e->name, e->name_length, &text);
+	tree_path(c, &trail, session, e->parent, e->name, e->name_length,
+		  &text);
+	tree_trail_release(&trail);
 	text.length = 0;
 	tree_lookup(c, session, e->parent, e->name, e->name_length, &again);
 	tree_versions(c, e->parent, e->name, e->name_length, few_entries,

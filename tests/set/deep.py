@@ -5,7 +5,9 @@
 
 Each of LEVELS (4,000) directories holds a file and the next directory, whose
 names have 15 bytes: the paths of all of them are 120 MB. No command may take
-LIMIT of memory for it, and what is restored is what was backed up.
+LIMIT of memory for it (twice that where all of it moved), nor SECONDS of a
+processor, nor have more than DESCRIPTORS, and what is restored is what was
+backed up. So is a tree of many directories side by side.
 """
 import os
 import resource
@@ -13,6 +15,9 @@ import subprocess
 import sys
 
 LIMIT = 64 << 10  # KiB
+SECONDS = 8
+DESCRIPTORS = 512
+WIDE = 5000
 NAME = "fifteen-letters"
 checks = [0, 0]
 
@@ -76,16 +81,23 @@ def same(one, other):
     return len(seen[0]) > 1 and seen[0] == seen[1]
 
 
-def run(reel, what, *arguments, quiet=True):
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+
+
+def run(reel, what, *arguments, quiet=True, limit=LIMIT):
     """Runs a command, checks its end and its memory; what it printed."""
     output = subprocess.DEVNULL if quiet else subprocess.PIPE
-    with subprocess.Popen([reel, *arguments], stdout=output) as child:
+    with subprocess.Popen([reel, *arguments], stdout=output,
+                          preexec_fn=few_descriptors) as child:
         text = None if quiet else child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     check(child.returncode == 0, "%s ends with 0" % what)
-    check(usage.ru_maxrss < LIMIT,
+    check(usage.ru_maxrss < limit,
           "%s takes %d KiB" % (what, usage.ru_maxrss))
+    seconds = usage.ru_utime + usage.ru_stime
+    check(seconds < SECONDS, "%s takes %.1f s" % (what, seconds))
     return text
 
 
@@ -112,19 +124,88 @@ def try_set(reel, levels):
     check(before and before == after, "the catalogue answers as before")
 
 
+def try_moved(reel):
+    """All of it at another place: where was each content, so far?"""
+    os.rename("tree", "below")
+    os.mkdir("tree")
+    os.rename("below", "tree/below")
+    run(reel, "a backup of the moved tree", "backup", "set", "-C", "tree",
+        ".", limit=2 * LIMIT)
+    run(reel, "find --all", "find", "set", "--all")
+    run(reel, "restore of what was moved", "restore", "set", "--to", "moved")
+    check(same("tree/below", "moved/below"), "what was moved is restored")
+
+
+def try_wide(reel):
+    for n in range(WIDE):
+        os.makedirs("wide/%d" % n)
+        with open("wide/%d/file" % n, "w", encoding="ascii") as f:
+            f.write("%d\n" % n)
+    run(reel, "init", "init", "broad")
+    run(reel, "a wide backup", "backup", "broad", "-C", "wide", ".")
+    run(reel, "restore of the wide one", "restore", "broad", "--to",
+        "out-wide")
+    check(all(read("out-wide/%d/file" % n) == b"%d\n" % n
+              for n in range(WIDE)), "all %d directories are there" % WIDE)
+
+
+def processor(mnt):
+    """Seconds of a processor that the process of a mount has taken."""
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = read("/proc/%s/cmdline" % p).split(b"\0")
+            stat = read("/proc/%s/stat" % p).rsplit(b")", 1)[1].split()
+        except OSError:
+            continue
+        if mnt.encode() in words and b"mount" in words:
+            return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0
+
+
+def commit(reel, mnt, what):
+    before = processor(mnt)
+    subprocess.run([reel, "commit", mnt], stdout=subprocess.DEVNULL,
+                   check=False)
+    seconds = processor(mnt) - before
+    check(0 < seconds < SECONDS, "the commit of %s takes %.1f s" %
+          (what, seconds))
+
+
+def try_current(reel, levels):
+    if not os.access("/dev/fuse", os.W_OK):
+        print("deep: skipped: /dev/fuse cannot be used here")
+        return
+    mnt = os.path.abspath("mnt")
+    os.mkdir(mnt)
+    run(reel, "init", "init", "written")
+    subprocess.run([reel, "mount", "written", mnt], check=True)
+    try:
+        make("mnt/current/one", levels)
+        commit(reel, mnt, "a new tree")
+        os.rename("mnt/current/one", "mnt/current/other")
+        commit(reel, mnt, "a renamed tree")
+        make("mnt/current/one", levels)
+        commit(reel, mnt, "a tree of known files")
+        check(same("mnt/current/one", "mnt/current/other"),
+              "both are there")
+    finally:
+        subprocess.run([reel, "umount", mnt], stdout=subprocess.DEVNULL,
+                       check=False)
+    run(reel, "verify of what was committed", "verify", "written")
+
+
 def main():
     reel = os.path.realpath(sys.argv[1])
     work = os.path.abspath(sys.argv[2])
     levels = int(sys.argv[3]) if len(sys.argv) > 3 else 4000
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < levels + 200:
-        print("deep: skipped: a backup needs a descriptor for each level, "
-              "see ulimit -Hn")
-        return 0
     subprocess.run(["rm", "-rf", work], check=True)
     os.makedirs(work)
     os.chdir(work)
     try:
         try_set(reel, levels)
+        try_moved(reel)
+        try_wide(reel)
+        try_current(reel, levels)
     finally:
         os.chdir("/")
         subprocess.run(["rm", "-rf", work], check=False)

@@ -147,7 +147,6 @@ static void lookups(void)
 static void paths(void)
 {
 	struct entry_row e;
-	struct buffer path = {0};
 
 	CU_ASSERT_EQUAL_FATAL(resolve(1, "", &e), 0);
 	CU_ASSERT_EQUAL(e.node, TREE_ROOT);
@@ -160,15 +159,39 @@ static void paths(void)
 	CU_ASSERT_EQUAL(resolve(2, "d/x", &e), REEL_ENOTDIR);
 	CU_ASSERT_EQUAL(resolve(1, "d/y", &e), REEL_ENOENT);
 	CU_ASSERT_EQUAL(resolve(1, "y/x", &e), REEL_ENOENT);
-	CU_ASSERT_EQUAL(tree_path(s.catalog, 1, s.sub, "deep", 4, &path), 0);
-	CU_ASSERT_EQUAL(path.length, 10);
-	CU_ASSERT_EQUAL(memcmp(path.data, "d/sub/deep", 10), 0);
-	path.length = 0;
-	CU_ASSERT_EQUAL(tree_path(s.catalog, 1, TREE_ROOT, "", 0, &path), 0);
-	CU_ASSERT_EQUAL(path.length, 0);
-	CU_ASSERT_EQUAL(tree_path(s.catalog, 2, s.sub, "deep", 4, &path),
-			REEL_ENOENT);
+}
+
+static void is_path(struct tree_trail *t, uint64_t parent, const char *name,
+		    const char *wanted)
+{
+	struct buffer path = {0};
+
+	CU_ASSERT_EQUAL(
+		tree_path(s.catalog, t, 1, parent, name, strlen(name), &path),
+		0);
+	CU_ASSERT_EQUAL_FATAL(path.length, strlen(wanted));
+	CU_ASSERT(!path.length || !memcmp(path.data, wanted, strlen(wanted)));
 	buffer_release(&path);
+}
+
+/* One after the other on one trail, down, up, aside, after an error. */
+static void paths_upwards(void)
+{
+	struct tree_trail t = {0};
+	struct buffer path = {0};
+
+	is_path(&t, s.sub, "deep", "d/sub/deep");
+	is_path(&t, s.sub, "deep", "d/sub/deep");
+	is_path(&t, TREE_ROOT, "", "");
+	is_path(&t, s.d, "x", "d/x");
+	is_path(&t, s.sub, "", "d/sub");
+	is_path(&t, s.d, "x", "d/x");
+	CU_ASSERT_EQUAL(tree_path(s.catalog, &t, 2, s.sub, "deep", 4, &path),
+			REEL_ENOENT);
+	is_path(&t, TREE_ROOT, "a", "a");
+	is_path(&t, s.sub, "deep", "d/sub/deep");
+	buffer_release(&path);
+	tree_trail_release(&t);
 }
 
 /* A directory, a file, a directory again: each under its own number. */
@@ -376,6 +399,7 @@ void suite_tree(void)
 	CU_add_test(suite, "many cursors", many_cursors);
 	CU_add_test(suite, "lookups", lookups);
 	CU_add_test(suite, "paths", paths);
+	CU_add_test(suite, "paths upwards", paths_upwards);
 	CU_add_test(suite, "changed kinds", changed_kinds);
 	CU_add_test(suite, "symlinks", symlinks);
 	CU_add_test(suite, "versions", versions);
