@@ -296,8 +296,7 @@ static int tape_commit(struct copy_sink *k)
 static int tape_taken(struct copy_sink *k)
 {
 	struct copy_tape *t = of(k);
-	int error = tapes_committed(t->to, &t->append.table,
-				    append_full(&t->append));
+	int error = tapes_committed(t->to, append_full(&t->append));
 
 	append_release(&t->append);
 	t->open = false;

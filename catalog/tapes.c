@@ -561,12 +561,9 @@ int tapes_written(struct catalog *c, const struct cartridge_table *t)
 	return places_add(c, t);
 }
 
-int tapes_committed(struct catalog *c, const struct cartridge_table *t,
-		    uint32_t full)
+int tapes_committed(struct catalog *c, uint32_t full)
 {
-	int error = places_add(c, t);
+	int error = full ? places_set_full(c, full) : 0;
 
-	if (!error && full)
-		error = places_set_full(c, full);
 	return error ? error : intent_remove(c->set);
 }

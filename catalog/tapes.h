@@ -51,8 +51,7 @@ int tapes_append_options(struct catalog *c, uint32_t first_volume,
 int tapes_written(struct catalog *c, const struct cartridge_table *t);
 /* The session is in the catalogue, too: nothing of it is to be done any more.
  * `full`: a cartridge that takes no more, or 0. */
-int tapes_committed(struct catalog *c, const struct cartridge_table *t,
-		    uint32_t full);
+int tapes_committed(struct catalog *c, uint32_t full);
 
 /* The session failed before it could be whole, and nothing more is written:
  * what is on the cartridges does not count. */

@@ -9,14 +9,9 @@
 
 #define DEPTH_LIMIT 65536 /* of a path, in directories */
 
-/* A directory of the trail; its path ends there. */
+/* A directory of the trail, whose path ends there, or of the way up, whose name
+ * does. */
 struct trail_step {
-	uint64_t node;
-	size_t end;
-};
-
-/* A directory on the way up; its name ends there. */
-struct climb {
 	uint64_t node;
 	size_t end;
 };
@@ -69,7 +64,7 @@ static int climb(struct catalog *c, const struct tree_trail *t, uint64_t node,
 
 	*stay = 0;
 	for (unsigned depth = 1; !error && node > TREE_ROOT; depth++) {
-		struct climb up = {.node = node};
+		struct trail_step up = {.node = node};
 		struct entry_row e = {0};
 
 		*stay = find_step(t, node);
@@ -98,7 +93,7 @@ static int go(struct catalog *c, struct tree_trail *t, uint64_t node)
 	struct buffer way = {0}, names = {0};
 	size_t stay;
 	int error = climb(c, t, node, &way, &names, &stay);
-	const struct climb *all = (const void *)way.data;
+	const struct trail_step *all = (const void *)way.data;
 
 	cut(t, error ? 0 : stay);
 	for (size_t n = way.length / sizeof(*all); !error && n; n--) {

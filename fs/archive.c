@@ -396,7 +396,6 @@ int archive_finish(struct archive *a, struct session_row *row)
 		error = builder_ingest(a->builder);
 	if (!error && a->volumes)
 		error = tapes_committed(a->catalog,
-					volumes_tape_table(a->volumes),
 					volumes_tape_full(a->volumes));
 	session_row_release(row);
 	if (!error)

@@ -392,7 +392,7 @@ void reply_value(fuse_req_t request, const void *value, size_t length,
 }
 
 /* Programs that hear that there are no ACLs ask less, and set none. */
-static bool is_foreign(const struct mount *m, const char *name)
+static bool lacks_acls(const struct mount *m, const char *name)
 {
 	return !m->has_acls &&
 	       (!strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT));
@@ -407,7 +407,7 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 	int error;
 
 	b->length = 0;
-	if (is_foreign(w->mount, name)) {
+	if (lacks_acls(w->mount, name)) {
 		fuse_reply_err(request, EOPNOTSUPP);
 		return;
 	}
