@@ -4,11 +4,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "tape/error.h"
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+#define DESCRIPTORS 16384 /* that we ask for */
+#define FEWEST	    256	  /* fewer are not shared out */
+#define OTHERS	    96	  /* for the catalogue, volumes and files at work */
+#define WALK	    256
 
 void restore_entry_release(struct restore_entry *e)
 {
@@ -21,6 +27,31 @@ void restore_entry_release(struct restore_entry *e)
 bool place_name_valid(const char *name, size_t length)
 {
 	return beneath_name_valid(name, length);
+}
+
+void place_budget(struct place_budget *out)
+{
+	struct rlimit limit;
+	rlim_t room = FEWEST;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		room = limit.rlim_cur;
+		if (room < DESCRIPTORS) {
+			limit.rlim_cur = limit.rlim_max < DESCRIPTORS
+						 ? limit.rlim_max
+						 : DESCRIPTORS;
+			if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+				room = limit.rlim_cur;
+		}
+	}
+	if (room > DESCRIPTORS)
+		room = DESCRIPTORS;
+	if (room < FEWEST)
+		room = FEWEST;
+	room -= OTHERS;
+	out->walk = room / 3 < WALK ? (unsigned)room / 3 : WALK;
+	out->reopened = out->walk / 2;
+	out->window = (unsigned)(room - out->walk) / 2;
 }
 
 static int place_new(struct place *up, const char *name, size_t length,
@@ -211,7 +242,7 @@ void place_shut(struct place *p)
 }
 
 /* From the nearest open ancestor down. */
-int place_reopen(struct place *p)
+int place_reopen(const struct restore *r, struct place *p)
 {
 	struct place *open = p;
 
@@ -226,7 +257,7 @@ int place_reopen(struct place *p)
 		int err = q->fd < 0 ? error_from_errno(errno) : 0;
 
 		if (q->up != open &&
-		    (err || q->up->depth + PLACES_REOPENED < p->depth))
+		    (err || q->up->depth + r->open.reopened < p->depth))
 			place_shut(q->up);
 		if (err)
 			return err;

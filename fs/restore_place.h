@@ -47,6 +47,13 @@ enum restore_problem {
 
 struct restore_clones;
 
+/* Directories that are held open at a time, see place_budget. */
+struct place_budget {
+	unsigned walk;	   /* by the walk: those nearest to it */
+	unsigned reopened; /* by place_reopen */
+	unsigned window;   /* by each of the pool's two windows */
+};
+
 /* A file or directory that is let alone, see restore_border.c. */
 struct restore_border {
 	dev_t device;
@@ -69,6 +76,7 @@ struct restore {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	struct place_budget open;
 	int threads;	       /* that write; of a tape one, so that it is
 				* not moved to and fro */
 	uint64_t seed;	       /* of the names of temporary files */
@@ -139,11 +147,12 @@ int place_enter(struct restore *r, struct place *up, const char *name,
 bool place_name_valid(const char *name, size_t length);
 struct place *place_get(struct place *p);
 void place_put(struct restore *r, struct place *p);
-/* Closing and opening again, see P2: with a place as many above it as
- * PLACES_REOPENED, that the walk comes back to next. */
-#define PLACES_REOPENED 128
+/* Asks for many descriptors and shares out those that the process gets. */
+void place_budget(struct place_budget *out);
+/* Closing and opening again, see P2: with a place some above it, that the walk
+ * comes back to next. */
 void place_shut(struct place *p);
-int place_reopen(struct place *p);
+int place_reopen(const struct restore *r, struct place *p);
 /* Path of a name in a place, relative to the target; heap. */
 char *place_path(const struct place *p, const char *name);
 

@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "tape/error.h"
 #include "tape/stop.h"
 
@@ -30,8 +29,6 @@
 #define BATCH_JOBS    32
 #define BATCH_BYTES   (4u << 20)
 #define THREADS_LIMIT 64
-#define DESCRIPTORS   16384 /* that we ask for */
-#define OTHERS	      512   /* of them for the walk and the threads */
 
 struct job {
 	struct place *place;
@@ -49,7 +46,6 @@ struct window {
 
 struct restore_pool {
 	struct restore *restore;
-	size_t places_limit;
 	bool tape;
 	unsigned threads;
 	pthread_t thread[THREADS_LIMIT];
@@ -175,7 +171,7 @@ static bool is_full(const struct restore_pool *q)
 	const struct window *w = q->filling;
 
 	return w->count == WINDOW_JOBS || w->memory >= WINDOW_MEMORY ||
-	       w->places >= q->places_limit;
+	       w->places >= q->restore->open.window;
 }
 
 /* Whether nobody has anything to do but the walk. */
@@ -230,28 +226,6 @@ void pool_drain(struct restore_pool *q)
 
 /* ---- beginning and end ---- */
 
-/* How many directories a window may hold: as many as there are descriptors,
- * for two windows. */
-static size_t places_limit(void)
-{
-	struct rlimit limit;
-	rlim_t room = 1024;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		if (limit.rlim_cur < DESCRIPTORS) {
-			limit.rlim_cur = limit.rlim_max < DESCRIPTORS
-						 ? limit.rlim_max
-						 : DESCRIPTORS;
-			setrlimit(RLIMIT_NOFILE, &limit);
-		}
-		if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-			room = limit.rlim_cur;
-	}
-	if (room > DESCRIPTORS)
-		room = DESCRIPTORS;
-	return room > OTHERS + 64 ? (size_t)(room - OTHERS) / 2 : 32;
-}
-
 static int windows_new(struct restore_pool *q)
 {
 	for (int i = 0; i < 2; i++) {
@@ -273,7 +247,6 @@ int pool_new(struct restore *r, int threads, struct restore_pool **out)
 	if (!q)
 		return REEL_ENOMEM;
 	q->restore = r;
-	q->places_limit = places_limit();
 	q->tape = r->set && r->set->medium->tape;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->work, NULL);

@@ -18,8 +18,8 @@
 #include "tape/error.h"
 #include "tape/stop.h"
 
-#define CURSORS_OPEN 32	 /* statements held by the walk */
-#define PLACES_OPEN  256 /* descriptors held by the walk */
+#define CURSORS_OPEN 32 /* statements held by the walk */
+#define PLACES_TOP   16 /* stay open */
 #define PROGRESS_NS  100000000
 
 struct level {
@@ -121,7 +121,7 @@ static bool is_ancestor(const struct place *p, uint64_t node)
 /* Far ancestors give up their descriptors and statements. */
 static void economize(struct restore_walk *w)
 {
-	size_t from = w->shut > 16 ? w->shut : 16;
+	size_t from = w->shut > PLACES_TOP ? w->shut : PLACES_TOP;
 
 	if (w->depth > CURSORS_OPEN) {
 		struct level *l = &w->levels[w->depth - CURSORS_OPEN - 1];
@@ -129,10 +129,10 @@ static void economize(struct restore_walk *w)
 		tree_end(l->cursor);
 		l->cursor = NULL;
 	}
-	if (w->depth < from + PLACES_OPEN)
+	if (w->depth < from + w->r->open.walk)
 		return;
 	pool_drain(w->pool);
-	for (; from < w->depth - 16; from++)
+	for (; from < w->depth - PLACES_TOP; from++)
 		place_shut(w->levels[from].place);
 	w->shut = from;
 }
@@ -557,9 +557,9 @@ static int pop(struct restore_walk *w)
 	}
 	if (up && up->place->fd < 0 && !up->place->delayed &&
 	    !up->place->lost && !w->r->options->dry_run) {
-		err = place_reopen(up->place);
-		w->shut = w->depth > PLACES_REOPENED
-				  ? w->depth - PLACES_REOPENED
+		err = place_reopen(w->r, up->place);
+		w->shut = w->depth > w->r->open.reopened
+				  ? w->depth - w->r->open.reopened
 				  : 0;
 	}
 	if (up && !up->cursor && !err)

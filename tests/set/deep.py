@@ -16,7 +16,7 @@ import sys
 
 LIMIT = 64 << 10  # KiB
 SECONDS = 8
-DESCRIPTORS = 512
+DESCRIPTORS = 256
 WIDE = 5000
 NAME = "fifteen-letters"
 checks = [0, 0]

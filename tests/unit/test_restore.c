@@ -24,6 +24,7 @@ static void target_init(struct target *t)
 	snprintf(t->path, sizeof(t->path), "/tmp/reel-test-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(t->path));
 	t->restore.options = &t->options;
+	place_budget(&t->restore.open);
 	t->restore.root = open(t->path, O_RDONLY | O_DIRECTORY);
 	t->restore.uid = geteuid();
 	t->restore.gid = getegid();
@@ -216,7 +217,7 @@ static void test_deep(void)
 	free(path);
 	while (p != t.root) {
 		up = place_get(p->up);
-		CU_ASSERT_FATAL(place_reopen(up) == 0);
+		CU_ASSERT_FATAL(place_reopen(&t.restore, up) == 0);
 		place_put(&t.restore, p);
 		p = up;
 	}
