@@ -118,8 +118,8 @@ void list_ahead(struct worker *w)
 }
 
 /* At the end of a listing the kernel knows its files: their contents can go
- * ahead of the question for them. Where another walk came between, they are
- * listed again. */
+ * ahead of the question for them, while whoever listed them wakes up. Where
+ * another walk came between, they are listed again. */
 static void push_files(struct worker *w, uint64_t id, size_t size, bool known)
 {
 	struct listing *l = w->lister.asked;
@@ -149,9 +149,9 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 	}
 	const struct buffer *page = &w->lister.asked->page;
 
+	fuse_reply_buf(request, (char *)page->data, page->length);
 	if (plus && fixed && !page->length && w->mount->push)
 		push_files(w, id, size, known);
-	fuse_reply_buf(request, (char *)page->data, page->length);
 }
 
 void list_names(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,

@@ -17,7 +17,7 @@
 #define CREDIT_MOST   64
 #define LISTED_BYTES  (2u << 20)
 #define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
-#define HEAD_START    4		   /* files that lie ready before the answer */
+#define HEAD_START    8		   /* files that the worker pushes itself */
 
 struct push {
 	struct catalog *catalog; /* the thread's */
