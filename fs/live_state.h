@@ -62,11 +62,11 @@ struct live_file {
 	struct content_row content; /* of a node without a file; id 0: none */
 };
 
-/* live.c. What the base says of a node; *r is the caller's to release. */
+/* live_nodes.c. What the base says of a node; *r is the caller's to release. */
 int live_fill(struct spool_node *r, uint64_t id, const struct inode_row *i,
 	      uint64_t base, uint64_t parent);
 
-/* live.c; all under lock. */
+/* live_nodes.c; all under lock. */
 int node_get(struct live *l, uint64_t id, struct live_node **out);
 void node_put(struct live *l, struct live_node *n); /* accepts NULL */
 /* A new node, held; in no row yet. */
@@ -89,7 +89,10 @@ void node_stat(const struct live_node *n, struct live_entry *out);
 uint64_t node_base_directory(const struct live_node *n);
 /* Rows of changed nodes into the spool; ends its transaction. */
 int live_flush(struct live *l);
+/* At the end, all. */
+void nodes_free(struct live *l);
 
+/* live.c */
 int live_load_epoch(struct live *l);
 
 /* live_names.c; under lock. The node of a name: REEL_ENOENT. */
