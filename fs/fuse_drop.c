@@ -509,34 +509,14 @@ static void on_opendir(fuse_req_t request, fuse_ino_t id,
 		drop_list_close(l);
 }
 
-struct page {
-	fuse_req_t request;
-	struct buffer *to;
-	size_t room;
-	bool plus;
-};
-
 static int put_name(void *context, const char *name, const struct drop_entry *e,
 		    uint64_t next)
 {
 	struct page *p = context;
-	size_t left = p->room - p->to->length, n;
-	char *at = (char *)p->to->data + p->to->length;
+	struct fuse_entry_param entry;
 
-	if (p->plus) {
-		struct fuse_entry_param entry;
-
-		fill(p->request, &entry, e);
-		n = fuse_add_direntry_plus(p->request, at, left, name, &entry,
-					   (off_t)next);
-	} else {
-		n = fuse_add_direntry(p->request, at, left, name, &e->st,
-				      (off_t)next);
-	}
-	if (n > left)
-		return 1;
-	p->to->length += n;
-	return 0;
+	fill(p->request, &entry, e);
+	return page_put(p, name, &entry, next);
 }
 
 static void list(fuse_req_t request, size_t size, off_t offset,

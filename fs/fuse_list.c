@@ -5,34 +5,38 @@
 
 #define AHEAD_SIZE (128u << 10) /* bytes of a page that is made ahead */
 
-struct page {
-	fuse_req_t request; /* NULL: ahead of it */
+int page_put(struct page *p, const char *name, const struct fuse_entry_param *e,
+	     uint64_t next)
+{
+	size_t left = p->room - p->to->length, n;
+	char *at = (char *)p->to->data + p->to->length;
+
+	n = p->plus ? fuse_add_direntry_plus(p->request, at, left, name, e,
+					     (off_t)next)
+		    : fuse_add_direntry(p->request, at, left, name, &e->attr,
+					(off_t)next);
+	if (n > left)
+		return 1;
+	p->to->length += n;
+	return 0;
+}
+
+struct filling {
+	struct page page;
 	const struct channel *channel;
 	struct listing *to;
-	bool plus;
 };
 
 static int put_name(void *context, const char *name, const struct view_entry *e,
 		    uint64_t next)
 {
-	struct page *p = context;
-	struct listing *l = p->to;
-	size_t left = l->size - l->page.length, n;
-	char *at = (char *)l->page.data + l->page.length;
+	struct filling *f = context;
+	struct listing *l = f->to;
+	struct fuse_entry_param entry;
 
-	if (p->plus) {
-		struct fuse_entry_param entry;
-
-		fuse_entry_of(p->channel, &entry, e);
-		n = fuse_add_direntry_plus(p->request, at, left, name, &entry,
-					   (off_t)next);
-	} else {
-		n = fuse_add_direntry(p->request, at, left, name, &e->st,
-				      (off_t)next);
-	}
-	if (n > left)
+	fuse_entry_of(f->channel, &entry, e);
+	if (page_put(&f->page, name, &entry, next))
 		return 1;
-	l->page.length += n;
 	l->last = next;
 	if (e->content && e->fixed_stat)
 		push_list_add(&l->small,
@@ -43,10 +47,11 @@ static int put_name(void *context, const char *name, const struct view_entry *e,
 	return 0;
 }
 
-static int fill_page(struct worker *w, struct page *p, uint64_t id, size_t size,
-		     uint64_t offset)
+/* `request`: NULL ahead of it. */
+static int fill_page(struct worker *w, fuse_req_t request, struct listing *l,
+		     bool plus, uint64_t id, size_t size, uint64_t offset)
 {
-	struct listing *l = p->to;
+	struct filling f = {{request, &l->page, size, plus}, w->channel, l};
 	int error;
 
 	if (!offset || l->id != id) {
@@ -61,7 +66,7 @@ static int fill_page(struct worker *w, struct page *p, uint64_t id, size_t size,
 	error = buffer_reserve(&l->page, size);
 	if (!error)
 		error = view_list(&w->mount->view, w->catalog, id, offset,
-				  put_name, p);
+				  put_name, &f);
 	l->whole = !error;
 	if (error < 0)
 		l->id = 0;
@@ -96,9 +101,7 @@ static int walk_page(struct worker *w, fuse_req_t request, uint64_t id,
 	if (at_end(l->asked, id, offset)) {
 		l->asked->page.length = l->asked->below_count = 0;
 	} else if (offset || !take_ahead(l, id, size)) {
-		struct page p = {request, w->channel, l->asked, true};
-
-		error = fill_page(w, &p, id, size, offset);
+		error = fill_page(w, request, l->asked, true, id, size, offset);
 	}
 	if (!error)
 		forecast_given(&l->forecast, l->asked->below,
@@ -111,10 +114,9 @@ void list_ahead(struct worker *w)
 {
 	struct lister *l = &w->lister;
 	uint64_t id = forecast_next(&l->forecast);
-	struct page p = {NULL, w->channel, l->ahead, true};
 
 	if (id && id != l->ahead->id && l->size <= AHEAD_SIZE)
-		fill_page(w, &p, id, l->size, 0);
+		fill_page(w, NULL, l->ahead, true, id, l->size, 0);
 }
 
 /* At the end of a listing the kernel knows its files: their contents can go
@@ -123,9 +125,8 @@ void list_ahead(struct worker *w)
 static void push_files(struct worker *w, uint64_t id, size_t size, bool known)
 {
 	struct listing *l = w->lister.asked;
-	struct page p = {NULL, w->channel, l, true};
 
-	if (known || !fill_page(w, &p, id, size, 0))
+	if (known || !fill_page(w, NULL, l, true, id, size, 0))
 		push_directory(w->mount->push, w->catalog, &l->small);
 	l->page.length = 0;
 }
@@ -134,7 +135,6 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 		 bool plus)
 {
 	struct worker *w = worker_of(request);
-	struct page p = {request, w->channel, w->lister.asked, plus};
 	bool fixed = view_is_fixed(&w->mount->view, id);
 	bool known = w->lister.asked->id == id;
 	int error;
@@ -142,7 +142,8 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 	if (plus && fixed)
 		error = walk_page(w, request, id, size, (uint64_t)offset);
 	else
-		error = fill_page(w, &p, id, size, (uint64_t)offset);
+		error = fill_page(w, request, w->lister.asked, plus, id, size,
+				  (uint64_t)offset);
 	if (error) {
 		fuse_reply_err(request, error_errno(error));
 		return;

@@ -155,6 +155,17 @@ void list_entries(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 /* Lists what will be asked for next; for when nothing is. */
 void list_ahead(struct worker *w);
 
+/* A page of a listing that is filled. */
+struct page {
+	fuse_req_t request;
+	struct buffer *to; /* has `room` bytes */
+	size_t room;
+	bool plus;
+};
+/* Another name; behind it the listing goes on at `next`. 1: it has no room. */
+int page_put(struct page *p, const char *name, const struct fuse_entry_param *e,
+	     uint64_t next);
+
 /* The kernel's answer to a value of `length` bytes that `size` are asked of. */
 void reply_value(fuse_req_t request, const void *value, size_t length,
 		 size_t size);
