@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include "catalog/follow.h"
 #include "catalog/tapes.h"
 #include "fs/archive.h"
 #include "fs/change.h"
@@ -178,6 +179,8 @@ static int finish(struct pipeline *p, struct capture_result *r)
 	r->stored = p->archive.stream ? stream_stored(p->archive.stream) : 0;
 	r->stops =
 		p->archive.volumes ? volumes_tape_stops(p->archive.volumes) : 0;
+	if (!error)
+		follow_wait(p->archive.set, r->session.id);
 	return error;
 }
 

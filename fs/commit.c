@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "catalog/follow.h"
 #include "catalog/media.h"
 #include "catalog/rules_file.h"
 #include "catalog/tapes.h"
@@ -279,8 +280,10 @@ int commit_run(struct live *live, const char *set,
 					   sizeof(struct live_result));
 		error = error ? error : thawed;
 	}
-	if (result->session)
+	if (result->session) {
 		catalog_session_name(c.catalog, result->session, result->name);
+		follow_wait(c.set, result->session);
+	}
 	archive_close(&c.archive);
 	buffer_release(&c.results);
 	catalog_close(c.catalog);

@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "catalog/follow.h"
 #include "catalog/rules_file.h"
 #include "fs/mount_state.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
 #define READ_AHEAD_KIB 1024
+#define LOOK_AGAIN     10 /* ms */
 
 static void tell_ready(struct mount *m)
 {
@@ -66,27 +68,38 @@ static int watch(struct mount *m)
 /* Called from a thread that serves no requests: the kernel may wait for an
  * answer about the directory before it forgets the name. Workers let go of
  * their views first, so that who asks again is answered anew. */
-static void tell_news(struct mount *m, int watched, struct catalog *c,
-		      uint32_t *newest)
+static bool tell_news(struct mount *m, struct catalog *c, struct follow *f)
 {
-	_Alignas(struct inotify_event) char drained[4096];
 	uint32_t now;
 
-	while (read(watched, drained, sizeof(drained)) > 0)
-		;
-	if (catalog_newest(c, &now) || now == *newest)
-		return;
-	*newest = now;
+	if (catalog_newest(c, &now) || now == f->at)
+		return false;
 	if (m->live)
 		live_follow(m->live);
 	atomic_fetch_add(&m->news, 1);
-	if (!m->main.session)
-		return;
-	fuse_lowlevel_notify_inval_entry(m->main.session, VIEW_SNAPSHOTS,
-					 "latest", strlen("latest"));
-	fuse_lowlevel_notify_inval_inode(m->main.session, VIEW_SNAPSHOTS, -1,
-					 0);
-	fuse_lowlevel_notify_inval_inode(m->main.session, VIEW_ROOT, -1, 0);
+	if (m->main.session) {
+		struct fuse_session *s = m->main.session;
+
+		fuse_lowlevel_notify_inval_entry(s, VIEW_SNAPSHOTS, "latest",
+						 strlen("latest"));
+		fuse_lowlevel_notify_inval_inode(s, VIEW_SNAPSHOTS, -1, 0);
+		fuse_lowlevel_notify_inval_inode(s, VIEW_ROOT, -1, 0);
+	}
+	follow_to(f, now);
+	return true;
+}
+
+/* The catalogue is written to before its readers see it: what brought no news
+ * is looked at again, after so many milliseconds. */
+static int watch_news(struct mount *m, int watched, struct catalog *c,
+		      struct follow *f)
+{
+	_Alignas(struct inotify_event) char drained[4096];
+	bool written = false;
+
+	while (read(watched, drained, sizeof(drained)) > 0)
+		written = true;
+	return !tell_news(m, c, f) && written ? LOOK_AGAIN : -1;
 }
 
 static int wait_for_end(struct mount *m, int signals)
@@ -96,19 +109,23 @@ static int wait_for_end(struct mount *m, int signals)
 			     {.fd = m->ended, .events = POLLIN},
 			     {.fd = watch(m), .events = POLLIN}};
 	struct catalog *c = NULL;
+	struct follow f = {.fd = -1};
 	uint32_t newest;
-	int error = catalog_open_reader(m->set, &c);
+	int again = -1, error = catalog_open_reader(m->set, &c);
 
 	if (!error)
 		error = catalog_newest(c, &newest);
+	if (!error)
+		follow_begin(&f, m->set, newest);
 	while (!error && !p[0].revents && !p[1].revents) {
-		if (poll(p, 3, wait) > 0 && p[2].revents)
-			tell_news(m, p[2].fd, c, &newest);
+		if (poll(p, 3, again < 0 ? wait : again) > 0 || again > 0)
+			again = watch_news(m, p[2].fd, c, &f);
 		if (m->live)
 			live_tend(m->live);
 		if (m->drop)
 			drop_tend(m->drop);
 	}
+	follow_end(&f);
 	catalog_close(c);
 	if (p[2].fd >= 0)
 		close(p[2].fd);

@@ -256,8 +256,15 @@ if git --version >/dev/null 2>&1; then
 	looking=$!
 	"$reel" backup "$set" -C "$work" repo >"$work/log" 2>&1
 	ok "a git checkout beside the rest" $? || say "$work/log"
-	[ -d "$work/mnt/snapshots/latest/repo" ]
-	ok "latest leads to it at once, however often it was looked at" $?
+	late=0
+	for n in $(seq 8); do
+		[ -d "$work/mnt/snapshots/latest/repo" ] || late=1
+		echo "$n" >"$work/repo/turn"
+		"$reel" backup "$set" -C "$work" repo >"$work/log" 2>&1
+		[ "$(cat "$work/mnt/snapshots/latest/repo/turn")" = "$n" ] ||
+			late=1
+	done
+	ok "latest leads to it at once, however often it was looked at" $late
 	kill $looking
 	wait $looking 2>/dev/null
 	sleep 1.1 # current/ may lag a second behind
