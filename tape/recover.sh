@@ -92,13 +92,23 @@ close_defaults() {
 	rm -rf "$R/tmp"
 }
 
+# The directories of these names, in $R/tmp. Not left to cp --parents, which
+# needs /proc for those that are closed to their owner.
+make_parents() {
+	for name; do
+		shift
+		set -- "$@" "$R/tmp/${name%/*}"
+	done
+	mkdir -p -- "$@"
+}
+
 # Names that shared an inode with others become files of their own, with that
 # of the others' metadata which the first argument says.
 separate() {
 	kept=$1
 	shift
 	[ $# -gt 0 ] || return 0
-	mkdir "$R/tmp" &&
+	make_parents "$@" &&
 		cp "$kept" --parents --reflink=auto -t "$R/tmp" -- "$@" &&
 		cp -rlf --remove-destination "$R/tmp/." . || status=1
 	rm -rf "$R/tmp"
