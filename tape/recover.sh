@@ -185,6 +185,10 @@ apply_copies() {
 			plain "${line#??}"
 			renew "$name" || status=1
 			;;
+		"g "*)
+			plain "${line#??}"
+			chmod g-s -- "./$name" || status=1
+			;;
 		esac
 	done <"$list"
 }

@@ -232,8 +232,8 @@ one_set() # NAME OPTIONS...
 	rm -rf "$set"
 }
 
-# Copies in directories that are closed to their owner: in a root without
-# /proc, cp gives up when it is to make such directories.
+# Directories that are closed to their owner. In a root without /proc, cp gives
+# up when it is to make them for copies; tar leaves them what they inherited.
 closed_directories()
 {
 	local tree=$work/closed set=$work/closedset
@@ -245,10 +245,15 @@ closed_directories()
 	touch -d 2001-01-01 "$tree/read-only/none/time"
 	chmod 0 "$tree/read-only/none"
 	chmod 555 "$tree/read-only"
+	mkdir -m 2775 "$tree/group"
 	"$reel" init "$set" >/dev/null
 	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	mkdir -p "$tree/group/open/none" "$tree/group/kept"
+	chmod g-s,u-w "$tree/group/open/none" "$tree/group/open"
+	chmod 2555 "$tree/group/kept"
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
 	cp "$here/../../tape/recover.sh" "$work"
-	bare_recipe "$set" 1 "$tree"
+	bare_recipe "$set" 2 "$tree"
 	chmod -R u+rwX "$tree"
 	rm -rf "$tree" "$set"
 }
