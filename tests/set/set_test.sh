@@ -258,6 +258,25 @@ closed_directories()
 	rm -rf "$tree" "$set"
 }
 
+# A hard link whose other name came to an earlier path with its directory.
+moved_link()
+{
+	local tree=$work/moved set=$work/movedset
+	mkdir -p "$tree/b" "$tree/c"
+	: >"$tree/b/empty"
+	setfattr -n user.tag -v value "$tree/b/empty" 2>/dev/null
+	ln "$tree/b/empty" "$tree/c/stays"
+	sleep 0.2 # what is that young is read again
+	"$reel" init "$set" >/dev/null
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	mv "$tree/b" "$tree/a"
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	"$reel" verify "$set" >"$work/log" 2>&1
+	ok "a link that an earlier path was added to verifies" $? ||
+		cat "$work/log"
+	rm -rf "$tree" "$set"
+}
+
 # The sessions in order through plain tars.
 plain_set() # NAME OPTIONS...
 {
@@ -524,6 +543,7 @@ plain_set plainzstd --compress zstd --volume-size 1M
 wild_set wild --compress zstd --volume-size 1M
 many_copies
 closed_directories
+moved_link
 left_out
 reserved_files
 lost_volumes
