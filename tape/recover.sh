@@ -56,6 +56,12 @@ extract() {
 	tar -x -i -f - -p --numeric-owner --xattrs --xattrs-include='*' "$@"
 }
 
+# All but the target itself, which gets its metadata when all is done. With
+# recursion . would fit every name that begins with ./
+extract_below() {
+	extract --anchored --no-recursion --exclude=. --recursion "$@"
+}
+
 # A line of a list, its escapes undone, in $name.
 plain() {
 	case $1 in
@@ -196,7 +202,7 @@ apply_copies() {
 apply_meta() {
 	[ -f "$1" ] || return 0
 	mkdir "$R/meta" "$R/top"
-	zstd -dcq -- "$1" | extract --anchored --exclude=. -C "$R/meta" ||
+	zstd -dcq -- "$1" | extract_below -C "$R/meta" ||
 		status=1
 	cp -a --attributes-only "$R/meta/." . || status=1
 	rm -rf "$R/meta"
@@ -224,7 +230,7 @@ session() {
 	}
 	remove_listed "$S/replaced"
 	close_defaults "$S/copies"
-	stream "$@" | extract --anchored --exclude="$R" --exclude=. || status=1
+	stream "$@" | extract_below --exclude="$R" || status=1
 	apply_copies "$S/copies"
 	remove_listed "$S/deleted"
 	apply_meta "$S/meta.tar.zst"

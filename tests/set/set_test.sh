@@ -277,6 +277,42 @@ moved_link()
 	rm -rf "$tree" "$set"
 }
 
+# bsdtar takes what looks like a drive off the front of a path.
+foreign_names()
+{
+	local tree=$work/foreign set=$work/foreignset tool name
+	local long='\'$(printf 'long%.0s' $(seq 30))
+	mkdir -p "$tree/d:dir/sub"
+	for name in '\012' 'c:x' 'Z:\y' '\\?\UNC\a' '\' 'c:' "$long" \
+		"$long"$'\377' '\..\z' 'd:dir/sub/file' '1:x'; do
+		head -c 300 /dev/urandom >"$tree/$name"
+	done
+	ln "$tree/c:x" "$tree/c:link"
+	ln -s 'c:x' "$tree/e:symlink"
+	cp "$tree/c:x" "$tree/\\copy"
+	chmod 600 "$tree/\\copy"
+	"$reel" init "$set" --compress none >/dev/null
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	for tool in tar bsdtar pax; do
+		mkdir "$work/plain"
+		extract $tool "$work/plain" <"$set/volumes/000001.tar" \
+			>"$work/log" 2>&1 && [ ! -s "$work/log" ] &&
+			rm -r "$work/plain"/.reel-* &&
+			diff -r --no-dereference "$tree" "$work/plain" \
+				>"$work/log" 2>&1
+		ok "$tool: names that look like drives" $? || cat "$work/log"
+		rm -rf "$work/plain"
+	done
+	dash "$here/../../tape/recover.sh" "$set/volumes" "$work/out" \
+		2>"$work/log" && same "$tree" "$work/out"
+	ok "the recipe: names that look like drives" $? || cat "$work/log"
+	rm "$set/catalog.db"
+	"$reel" catalog rebuild "$set" >"$work/log" 2>&1 &&
+		"$reel" verify "$set" >"$work/log" 2>&1
+	ok "verify: names that look like drives" $? || cat "$work/log"
+	rm -rf "$tree" "$set" "$work/out"
+}
+
 # The sessions in order through plain tars.
 plain_set() # NAME OPTIONS...
 {
@@ -544,6 +580,7 @@ wild_set wild --compress zstd --volume-size 1M
 many_copies
 closed_directories
 moved_link
+foreign_names
 left_out
 reserved_files
 lost_volumes
