@@ -210,9 +210,9 @@ static int add_folder(struct archive *a, struct item *i)
 	return error ? error : archive_need_folder(a, f);
 }
 
-/* Whether what a plain extraction makes in a folder inherits an ACL from it.
- * The root gets its metadata when all is done. */
-static int note_default_acl(struct archive *a, struct item *i)
+/* What a plain extraction makes in a folder inherits from it: an ACL,
+ * set-group-ID. The root gets its metadata when all is done. */
+static int note_inheritance(struct archive *a, struct item *i)
 {
 	static const char name[] = "system.posix_acl_default";
 	struct folder *f = i->folder;
@@ -220,8 +220,11 @@ static int note_default_acl(struct archive *a, struct item *i)
 	struct xattr x;
 	int error;
 
-	if (builder_epoch(a->builder) == a->session || !f->parent ||
-	    !f->old_node || !i->old.xattrs)
+	if (builder_epoch(a->builder) == a->session || !f->parent)
+		return 0;
+	f->sets_group =
+		f->parent->sets_group || (f->old_node && i->old.mode & S_ISGID);
+	if (!f->old_node || !i->old.xattrs)
 		return 0;
 	error = tree_xattrs(a->catalog, i->old.xattrs, &xattrs);
 	if (!error)
@@ -236,7 +239,7 @@ static int take_folder(struct archive *a, struct item *i)
 	struct folder *f = i->folder;
 	bool full = builder_epoch(a->builder) == a->session;
 	bool known = f->old_node && !full;
-	int error = note_default_acl(a, i);
+	int error = note_inheritance(a, i);
 
 	if (error)
 		return error;

@@ -48,6 +48,9 @@ int archive_put_link(struct archive *a, struct item *i, struct link_group *g,
 	error = archive_need_folder(a, i->folder);
 	if (!error && !stays)
 		error = archive_lose_old(a, i, 0);
+	/* of an unchanged name no xattrs were read */
+	if (!error && i->unchanged && i->old.xattrs)
+		error = tree_xattrs(a->catalog, i->old.xattrs, &i->xattrs);
 	archive_row(&row, i, a->atime);
 	as_first(&row, g);
 	archive_fill(a, &m, &row, &i->xattrs);

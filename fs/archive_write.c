@@ -303,6 +303,22 @@ static void folder_member(struct archive *a, struct folder *f, struct member *m)
 	archive_fill(a, m, &f->row, &f->xattrs);
 }
 
+/* GNU tar leaves directories that are closed to their owner the set-group-ID
+ * that they inherited. */
+static bool keeps_group(const struct folder *f)
+{
+	return f->parent && f->parent->sets_group && !(f->row.mode & S_ISGID) &&
+	       (f->row.mode & S_IRWXU) != S_IRWXU;
+}
+
+static int list_folder(struct archive *a, const struct folder *f,
+		       const char *verb)
+{
+	return archive_list_line(&a->copies, a->set->directory, verb,
+				 (char *)a->trail.path.data, f->path_length,
+				 NULL, 0);
+}
+
 int archive_need_folder(struct archive *a, struct folder *f)
 {
 	struct member m;
@@ -312,11 +328,11 @@ int archive_need_folder(struct archive *a, struct folder *f)
 		return 0;
 	f->in_archive = true;
 	if (f->hands_on)
-		error = archive_list_line(&a->copies, a->set->directory, "a ",
-					  (char *)a->trail.path.data,
-					  f->path_length, NULL, 0);
+		error = list_folder(a, f, "a ");
 	if (!error && f->hands_on)
 		error = archive_meta_folder(a, f);
+	if (!error && keeps_group(f))
+		error = list_folder(a, f, "g ");
 	folder_member(a, f, &m);
 	return error ? error : archive_put_member(a, &m);
 }

@@ -34,9 +34,10 @@ struct folder {
 	uint64_t node;
 	bool in_archive; /* has a member in this session */
 	bool in_meta;
-	bool hands_on; /* had a default ACL before this session */
-	bool unnamed;  /* the root, when "." was not named: no member */
-	bool noted;    /* but its metadata, which no session before has */
+	bool hands_on;	 /* had a default ACL before this session */
+	bool sets_group; /* it or one above had set-group-ID before */
+	bool unnamed;	 /* the root, when "." was not named: no member */
+	bool noted;	 /* but its metadata, which no session before has */
 	struct inode_row row;
 	struct buffer xattrs;
 	/* set by stale: every directory that ever stood here */

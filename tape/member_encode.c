@@ -1,5 +1,6 @@
 #include "tape/member.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -186,34 +187,67 @@ static int put_carrier(struct buffer *out, char type, const char *name,
 	return error ? error : pad(out, length);
 }
 
+/* bsdtar takes a drive's letter and backslashes off the front of a path. */
+static bool looks_foreign(const char *path, size_t length)
+{
+	return (length && path[0] == '\\') ||
+	       (length > 1 && path[1] == ':' && isalpha((uint8_t)path[0]));
+}
+
 /* A name: raw in its field, a record when long and ASCII, a GNU header when
  * long and not. */
-static int put_name(struct buffer *out, struct buffer *records, char gnu,
-		    const char *key, const char *name, size_t length,
-		    bool slash, char field[100])
+static int put_whole(struct buffer *out, struct buffer *records, char gnu,
+		     const char *key, struct buffer *name, char field[100])
+{
+	int error;
+
+	if (name->length <= 100) {
+		memcpy(field, name->data, name->length);
+		return 0;
+	}
+	/* tools that know neither still see a name */
+	memcpy(field, name->data, 99);
+	if (name->length <= RECORD_LONGEST &&
+	    is_ascii((char *)name->data, name->length))
+		return put_text(records, key, name->data, name->length);
+	error = buffer_append(name, "", 1);
+	return error ? error
+		     : put_carrier(out, gnu, "././@LongLink", name->data,
+				   name->length);
+}
+
+static int put_path(struct buffer *out, struct buffer *records,
+		    const struct member *m, char field[100])
+{
+	const char *path = m->path_length ? m->path : ".";
+	size_t length = m->path_length ? m->path_length : 1;
+	struct buffer whole = {0};
+	int error = 0;
+
+	if (looks_foreign(path, length))
+		error = buffer_append(&whole, "./", 2);
+	if (!error)
+		error = buffer_append(&whole, path, length);
+	if (!error && m->type == MEMBER_DIRECTORY)
+		error = buffer_append(&whole, "/", 1);
+	if (!error)
+		error = put_whole(out, records, 'L', "path", &whole, field);
+	buffer_release(&whole);
+	return error;
+}
+
+static int put_link(struct buffer *out, struct buffer *records,
+		    const struct member *m, char field[100])
 {
 	struct buffer whole = {0};
 	int error = 0;
 
-	if (length + slash <= 100) {
-		memcpy(field, name, length);
-		if (slash)
-			field[length] = '/';
-		return 0;
-	}
-	/* tools that know neither still see a name */
-	memcpy(field, name, 99);
-	error = buffer_append(&whole, name, length);
-	if (!error && slash)
-		error = buffer_append(&whole, "/", 1);
-	if (!error && length <= RECORD_LONGEST && is_ascii(name, length)) {
-		error = put_text(records, key, whole.data, whole.length);
-	} else if (!error) {
-		error = buffer_append(&whole, "", 1);
-		if (!error)
-			error = put_carrier(out, gnu, "././@LongLink",
-					    whole.data, whole.length);
-	}
+	if (m->type == MEMBER_LINK && looks_foreign(m->link, m->link_length))
+		error = buffer_append(&whole, "./", 2);
+	if (!error)
+		error = buffer_append(&whole, m->link, m->link_length);
+	if (!error)
+		error = put_whole(out, records, 'K', "linkpath", &whole, field);
 	buffer_release(&whole);
 	return error;
 }
@@ -298,19 +332,14 @@ static int put_global(const struct member *m, struct buffer *out)
 static int make_header(const struct member *m, struct buffer *out,
 		       struct buffer *records, struct ustar *h)
 {
-	bool directory = m->type == MEMBER_DIRECTORY;
-	const char *path = m->path_length ? m->path : ".";
-	size_t length = m->path_length ? m->path_length : 1;
 	int error;
 
 	ustar_init(h);
 	h->type = (char)m->type;
 	put_octal(h->mode, sizeof(h->mode), m->mode & 07777);
-	error = put_name(out, records, 'L', "path", path, length, directory,
-			 h->name);
+	error = put_path(out, records, m, h->name);
 	if (!error && m->link_length)
-		error = put_name(out, records, 'K', "linkpath", m->link,
-				 m->link_length, false, h->link);
+		error = put_link(out, records, m, h->link);
 	if (!error)
 		error = put_numbers(records, m, h);
 	if (!error)

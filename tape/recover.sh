@@ -56,6 +56,12 @@ extract() {
 	tar -x -i -f - -p --numeric-owner --xattrs --xattrs-include='*' "$@"
 }
 
+# All but the target itself, which gets its metadata when all is done. With
+# recursion . would fit every name that begins with ./
+extract_below() {
+	extract --anchored --no-recursion --exclude=. --recursion "$@"
+}
+
 # A line of a list, its escapes undone, in $name.
 plain() {
 	case $1 in
@@ -92,13 +98,23 @@ close_defaults() {
 	rm -rf "$R/tmp"
 }
 
+# The directories of these names, in $R/tmp. Not left to cp --parents, which
+# needs /proc for those that are closed to their owner.
+make_parents() {
+	for name; do
+		shift
+		set -- "$@" "$R/tmp/${name%/*}"
+	done
+	mkdir -p -- "$@"
+}
+
 # Names that shared an inode with others become files of their own, with that
 # of the others' metadata which the first argument says.
 separate() {
 	kept=$1
 	shift
 	[ $# -gt 0 ] || return 0
-	mkdir "$R/tmp" &&
+	make_parents "$@" &&
 		cp "$kept" --parents --reflink=auto -t "$R/tmp" -- "$@" &&
 		cp -rlf --remove-destination "$R/tmp/." . || status=1
 	rm -rf "$R/tmp"
@@ -175,6 +191,10 @@ apply_copies() {
 			plain "${line#??}"
 			renew "$name" || status=1
 			;;
+		"g "*)
+			plain "${line#??}"
+			chmod g-s -- "./$name" || status=1
+			;;
 		esac
 	done <"$list"
 }
@@ -182,7 +202,7 @@ apply_copies() {
 apply_meta() {
 	[ -f "$1" ] || return 0
 	mkdir "$R/meta" "$R/top"
-	zstd -dcq -- "$1" | extract --anchored --exclude=. -C "$R/meta" ||
+	zstd -dcq -- "$1" | extract_below -C "$R/meta" ||
 		status=1
 	cp -a --attributes-only "$R/meta/." . || status=1
 	rm -rf "$R/meta"
@@ -210,7 +230,7 @@ session() {
 	}
 	remove_listed "$S/replaced"
 	close_defaults "$S/copies"
-	stream "$@" | extract --anchored --exclude="$R" --exclude=. || status=1
+	stream "$@" | extract_below --exclude="$R" || status=1
 	apply_copies "$S/copies"
 	remove_listed "$S/deleted"
 	apply_meta "$S/meta.tar.zst"
