@@ -195,25 +195,39 @@ static bool looks_foreign(const char *path, size_t length)
 }
 
 /* A name: raw in its field, a record when long and ASCII, a GNU header when
- * long and not. */
-static int put_whole(struct buffer *out, struct buffer *records, char gnu,
-		     const char *key, struct buffer *name, char field[100])
+ * long and not. `before` and `behind` stand around it. */
+static int put_name(struct buffer *out, struct buffer *records, char gnu,
+		    const char *key, const char *before, const char *name,
+		    size_t length, const char *behind, char field[100])
 {
+	struct buffer whole = {0};
+	size_t head = strlen(before), tail = strlen(behind);
 	int error;
 
-	if (name->length <= 100) {
-		memcpy(field, name->data, name->length);
+	if (head + length + tail <= 100) {
+		memcpy(field, before, head);
+		memcpy(field + head, name, length);
+		memcpy(field + head + length, behind, tail);
 		return 0;
 	}
+	error = buffer_append(&whole, before, head);
+	if (!error)
+		error = buffer_append(&whole, name, length);
+	if (!error)
+		error = buffer_append(&whole, behind, tail);
 	/* tools that know neither still see a name */
-	memcpy(field, name->data, 99);
-	if (name->length <= RECORD_LONGEST &&
-	    is_ascii((char *)name->data, name->length))
-		return put_text(records, key, name->data, name->length);
-	error = buffer_append(name, "", 1);
-	return error ? error
-		     : put_carrier(out, gnu, "././@LongLink", name->data,
-				   name->length);
+	if (!error)
+		memcpy(field, whole.data, 99);
+	if (!error && length <= RECORD_LONGEST && is_ascii(name, length)) {
+		error = put_text(records, key, whole.data, whole.length);
+	} else if (!error) {
+		error = buffer_append(&whole, "", 1);
+		if (!error)
+			error = put_carrier(out, gnu, "././@LongLink",
+					    whole.data, whole.length);
+	}
+	buffer_release(&whole);
+	return error;
 }
 
 static int put_path(struct buffer *out, struct buffer *records,
@@ -221,35 +235,20 @@ static int put_path(struct buffer *out, struct buffer *records,
 {
 	const char *path = m->path_length ? m->path : ".";
 	size_t length = m->path_length ? m->path_length : 1;
-	struct buffer whole = {0};
-	int error = 0;
 
-	if (looks_foreign(path, length))
-		error = buffer_append(&whole, "./", 2);
-	if (!error)
-		error = buffer_append(&whole, path, length);
-	if (!error && m->type == MEMBER_DIRECTORY)
-		error = buffer_append(&whole, "/", 1);
-	if (!error)
-		error = put_whole(out, records, 'L', "path", &whole, field);
-	buffer_release(&whole);
-	return error;
+	return put_name(out, records, 'L', "path",
+			looks_foreign(path, length) ? "./" : "", path, length,
+			m->type == MEMBER_DIRECTORY ? "/" : "", field);
 }
 
 static int put_link(struct buffer *out, struct buffer *records,
 		    const struct member *m, char field[100])
 {
-	struct buffer whole = {0};
-	int error = 0;
+	bool named = m->type == MEMBER_LINK &&
+		     looks_foreign(m->link, m->link_length);
 
-	if (m->type == MEMBER_LINK && looks_foreign(m->link, m->link_length))
-		error = buffer_append(&whole, "./", 2);
-	if (!error)
-		error = buffer_append(&whole, m->link, m->link_length);
-	if (!error)
-		error = put_whole(out, records, 'K', "linkpath", &whole, field);
-	buffer_release(&whole);
-	return error;
+	return put_name(out, records, 'K', "linkpath", named ? "./" : "",
+			m->link, m->link_length, "", field);
 }
 
 static int put_numbers(struct buffer *records, const struct member *m,
