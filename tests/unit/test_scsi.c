@@ -254,6 +254,8 @@ static void spacing(void)
 	CU_ASSERT_EQUAL(drive_space(d, DRIVE_BLOCKS, -9, &m), 0);
 	CU_ASSERT(m.count == 3 && m.found == DRIVE_BEGIN);
 	CU_ASSERT_EQUAL(drive_space(d, DRIVE_SETMARKS, 1, &m), REEL_ENOTSUP);
+	CU_ASSERT_EQUAL(drive_mark(d, DRIVE_MARK_SET, 1, false, NULL),
+			REEL_ENOTSUP);
 	drive_close(d);
 }
 
