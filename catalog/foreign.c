@@ -244,35 +244,53 @@ struct tape_scan {
 	const volatile int *stop;
 	uint32_t archives, first; /* volume of the first archive */
 	struct frame *frames;
-	size_t count;
+	size_t count, room;
 };
 
-/* Frames of a whole volume, behind those of the volumes before. */
+static int add_frame(struct tape_scan *t, uint32_t volume, uint64_t at,
+		     uint32_t length)
+{
+	if (t->count == FRAME_COUNT_LIMIT)
+		return REEL_ERANGE;
+	if (t->count == t->room) {
+		size_t room = t->room ? 2 * t->room : 64;
+		void *more = realloc(t->frames, room * sizeof(*t->frames));
+
+		if (!more)
+			return REEL_ENOMEM;
+		t->frames = more;
+		t->room = room;
+	}
+	t->frames[t->count++] = (struct frame){.stream = t->scan.stream + at,
+					       .position = at,
+					       .volume = volume,
+					       .stored = length,
+					       .length = length};
+	return 0;
+}
+
+/* Frames of a whole volume, behind those of the volumes before. A frame is read
+ * whole or not at all, so a block that cannot be read has its own. */
 static int add_volume(struct tape_scan *t, uint32_t volume, uint64_t size)
 {
-	size_t n = (size_t)((size + FRAME_SIZE - 1) / FRAME_SIZE);
-	void *more = t->count + n > FRAME_COUNT_LIMIT
-			     ? NULL
-			     : realloc(t->frames,
-				       (t->count + n + 1) * sizeof(*t->frames));
+	uint64_t at = 0, gap = 0, behind = 0;
+	int error = 0;
 
-	if (!more)
-		return REEL_ENOMEM;
-	t->frames = more;
-	for (uint64_t at = 0; at < size; at += FRAME_SIZE) {
-		uint64_t left = size - at;
-		uint32_t length =
-			left < FRAME_SIZE ? (uint32_t)left : FRAME_SIZE;
+	while (!error && at < size) {
+		uint64_t end = size - at < FRAME_SIZE ? size : at + FRAME_SIZE;
 
-		t->frames[t->count++] =
-			(struct frame){.stream = t->scan.stream + at,
-				       .position = at,
-				       .volume = volume,
-				       .stored = length,
-				       .length = length};
+		if (at >= behind &&
+		    !medium_blocks_gap(t->medium, volume, at, &gap, &behind))
+			gap = behind = size;
+		if (at < gap && gap < end)
+			end = gap;
+		else if (at >= gap && behind < end)
+			end = behind;
+		error = add_frame(t, volume, at, (uint32_t)(end - at));
+		at = end;
 	}
 	t->scan.stream += size;
-	return 0;
+	return error;
 }
 
 /* One archive is the root; with the second each has a directory. */

@@ -121,6 +121,9 @@ int foreign_source_tape(struct foreign_source *s, struct medium *m,
 	n = medium_read(m, volume, 0, head, sizeof(head), stop);
 	if (n == 0 && medium_size(m, volume, &size) == REEL_ENOENT)
 		return REEL_ENOENT;
+	/* it begins with a bad block: who knows with what */
+	if (n == REEL_EDAMAGED && medium_blocks_known(m, volume))
+		return 0;
 	if (n < 0)
 		return (int)n;
 	return n == sizeof(head) && member_begins(head) ? 0 : REEL_EINVAL;

@@ -95,6 +95,8 @@ static int look_into(struct gathering *g, const char *name)
 	int error = drive_open(name, &o, &d);
 
 	if (!error)
+		error = drive_take_any(d);
+	if (!error)
 		error = append_read_file(d, 1u << 20, &b);
 	if (!error)
 		error = cartridge_label_decode(b.data, b.length, &l);

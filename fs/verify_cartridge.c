@@ -71,6 +71,18 @@ static int say_left_over(struct verify_cartridge *v, struct drive *d)
 	return 0;
 }
 
+/* Asked by reading: there are drives (of tgt) that move on behind the end of
+ * the data and say nothing. */
+static int is_end(struct drive *d, bool *end)
+{
+	uint8_t start[512];
+	struct drive_read r;
+	int error = drive_read(d, start, sizeof(start), &r);
+
+	*end = !error && r.found == DRIVE_END;
+	return error == REEL_ERANGE || error == REEL_EDAMAGED ? 0 : error;
+}
+
 /* Behind the last table that is whole: nothing, or what an interrupted backup
  * left, or a volume whose table was whole once: one that was cut short has no
  * filemark. */
@@ -79,9 +91,15 @@ static int look_behind(struct verify_cartridge *v, struct drive *d)
 	struct drive_position p = {.object = DRIVE_UNKNOWN, .file = v->file};
 	struct buffer b = {0};
 	struct drive_moved m;
+	bool table = false, end = false;
 	int error = drive_seek(d, &p);
-	bool table = false;
 
+	if (!error)
+		error = is_end(d, &end);
+	if (end || error == REEL_ENOENT)
+		return say_left_over(v, d);
+	if (!error)
+		error = drive_seek(d, &p);
 	if (!error)
 		error = drive_space(d, DRIVE_FILEMARKS, 1, &m);
 	if (!error && m.found == DRIVE_BLOCK) {

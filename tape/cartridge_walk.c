@@ -19,6 +19,8 @@ int cartridge_read_label(struct drive *d, struct cartridge_label *out)
 		return REEL_EMEDIUM;
 	}
 	if (!error)
+		error = drive_take_any(d);
+	if (!error)
 		error = drive_rewind(d, false);
 	if (!error)
 		error = append_read_file(d, LABEL_LIMIT, &b);

@@ -387,6 +387,16 @@ int drive_set(struct drive *d, enum drive_parameter what, uint64_t value)
 				     : error;
 }
 
+int drive_take_any(struct drive *d)
+{
+	struct drive_parameters p;
+	int error = drive_parameters(d, &p);
+
+	if (error || !p.block_size || !(p.features & DRIVE_HAS_VARIABLE))
+		return error;
+	return drive_set(d, DRIVE_SET_BLOCK_SIZE, 0);
+}
+
 int drive_attribute(struct drive *d, uint16_t id, void *to, size_t *length)
 {
 	if (!d->op->attribute)

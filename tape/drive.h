@@ -253,8 +253,9 @@ struct drive_parameters {
 	char barcode[DRIVE_TEXT], medium_serial[DRIVE_TEXT];
 	char density_name[DRIVE_TEXT]; /* "" when not told */
 	uint32_t features;	       /* enum drive_feature */
-	uint32_t block_min, block_max; /* bytes; what a drive_write takes */
-	uint32_t block_size;	       /* 0: variable */
+	/* Bytes; what a drive_write takes, unless `block_size` is set. */
+	uint32_t block_min, block_max;
+	uint32_t block_size; /* of all blocks; 0: variable */
 	uint32_t partitions, partitions_max;
 	uint32_t partition; /* the present one */
 	uint8_t density;    /* code; 0 not told */
@@ -277,7 +278,11 @@ enum drive_parameter {
 	DRIVE_SET_DENSITY,
 };
 
+/* An image that was opened for reading has it for as long as it is open. */
 int drive_set(struct drive *d, enum drive_parameter what, uint64_t value);
+/* Takes off the block size that another program may have left, where the drive
+ * has blocks of any size. */
+int drive_take_any(struct drive *d);
 
 #define DRIVE_ATTRIBUTE_LIMIT	4096
 #define DRIVE_ATTRIBUTE_BARCODE 0x0806

@@ -78,8 +78,6 @@ int image_parameters(struct drive *d, struct drive_parameters *p)
 	p->block_min = 1;
 	p->block_max = TAP_BLOCK_LIMIT;
 	p->block_size = i->conf.block;
-	if (i->conf.block)
-		p->block_min = p->block_max = i->conf.block;
 	p->partitions_max = DRIVE_PARTITIONS;
 	p->report_setmarks = i->conf.setmarks && i->conf.report;
 	if (!i->present)
@@ -131,7 +129,7 @@ int image_set(struct drive *d, enum drive_parameter what, uint64_t value)
 	default:
 		return REEL_ENOTSUP;
 	}
-	return save(i);
+	return d->options.read_only ? 0 : save(i);
 }
 
 int image_attribute(struct drive *d, uint16_t id, void *to, size_t *length)

@@ -49,7 +49,7 @@ int image_tell(struct drive *d, struct drive_position *p)
 	const struct image *i = image_of(d);
 
 	if (!i->present)
-		return image_needs_cartridge(image_of(d));
+		return REEL_EMEDIUM;
 	*p = (struct drive_position){i->partition, i->at.object, i->at.file,
 				     i->at.block};
 	return 0;

@@ -28,8 +28,8 @@ struct drive_operations {
 	int (*flush)(struct drive *d); /* mark, no mark, not immediate */
 	/* By object. Moves over filemarks and blocks. */
 	int (*locate)(struct drive *d, uint32_t partition, uint64_t object);
-	/* Sets what it knows of *p, which has what was counted. Counted alone.
-	 */
+	/* Sets what it knows of *p, which has what was counted. REEL_EMEDIUM
+	 * (not said). Counted alone. */
 	int (*tell)(struct drive *d, struct drive_position *p);
 	/* The others: REEL_ENOTSUP, and said so. */
 	int (*select)(struct drive *d, uint32_t partition);

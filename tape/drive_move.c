@@ -58,6 +58,8 @@ int drive_tell(struct drive *d, struct drive_position *p)
 		return error;
 	if (d->op->tell) {
 		error = d->op->tell(d, &now);
+		if (error == REEL_EMEDIUM)
+			return drive_fail(d, error, "no cartridge is loaded");
 		if (error)
 			return error;
 		d->at = now;

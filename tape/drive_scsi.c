@@ -489,6 +489,8 @@ static int mark_drive(struct drive *base, enum drive_mark kind, uint32_t count,
 		return drive_fail(base, REEL_ERANGE,
 				  "it writes at most %u marks at once",
 				  SCSI_LENGTH_24);
+	if (setmark && !drive_scsi_has_setmarks(d))
+		return drive_lacks(base, "write setmarks");
 	scsi_begin(&c, SCSI_WRITE_FILEMARKS, SCSI_TIME_DATA);
 	c.cdb[1] = (uint8_t)(immediate | setmark << 1);
 	scsi_put24(c.cdb + 2, count);

@@ -65,6 +65,7 @@ int drive_scsi_space(struct drive *d, enum drive_unit unit, int64_t count,
 		     struct drive_moved *m);
 int drive_scsi_space_raw(struct scsi_drive *d, uint8_t code, int64_t count,
 			 struct scsi_sense *s);
+bool drive_scsi_has_setmarks(struct scsi_drive *d);
 int drive_scsi_rewind(struct drive *d, bool immediate);
 int drive_scsi_locate(struct drive *d, uint32_t partition, uint64_t object);
 int drive_scsi_select(struct drive *d, uint32_t partition);

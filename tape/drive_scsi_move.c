@@ -29,6 +29,15 @@ int drive_scsi_space_raw(struct scsi_drive *d, uint8_t code, int64_t count,
 		d, &c, code == SPACE_END ? SCSI_ABSOLUTE : SCSI_RELATIVE, s);
 }
 
+/* By a move over none: some drives (of tgt) write filemarks when they are asked
+ * for setmarks. */
+bool drive_scsi_has_setmarks(struct scsi_drive *d)
+{
+	struct scsi_sense s;
+
+	return !drive_scsi_space_raw(d, SPACE_SETS, 0, &s);
+}
+
 static uint8_t space_code(enum drive_unit unit)
 {
 	switch (unit) {

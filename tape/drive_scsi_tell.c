@@ -384,8 +384,6 @@ int drive_scsi_parameters(struct drive *base, struct drive_parameters *p)
 	if (drive_scsi_ready(d, 1, &s))
 		return s.key ? 0 : REEL_EIO;
 	learn_pages(d, p);
-	if (p->block_size)
-		p->block_min = p->block_max = p->block_size;
 	learn_density(d, p);
 	learn_memory(d, p);
 	if (!(p->features & DRIVE_HAS_REMAINING))

@@ -332,6 +332,10 @@ static int st_mark(struct drive *base, enum drive_mark kind, uint32_t count,
 		return st_failed(d, EACCES, "write");
 	if (count > INT32_MAX)
 		return drive_fail(base, REEL_ERANGE, "too many marks");
+	/* L4: while it writes the drive cannot be asked */
+	if (kind == DRIVE_MARK_SET && !d->writing &&
+	    !drive_scsi_has_setmarks(&d->scsi))
+		return drive_lacks(base, "write setmarks");
 	if (kind == DRIVE_MARK_SET)
 		what = MTWSM;
 	*early = base->early;

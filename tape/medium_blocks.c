@@ -18,6 +18,7 @@
 #define FIRST_BLOCK (256u << 10)
 #define RUN_LIMIT   (1u << 20) /* of one tape file: 32 MiB of memory */
 #define FILE_LIMIT  65536
+#define GAP_SIZE    512
 
 struct run {
 	uint64_t byte;	/* of its first block, in the file */
@@ -25,9 +26,17 @@ struct run {
 	uint32_t size;	/* of each block, never 0 */
 };
 
+/* A block that could not be read. */
+struct gap {
+	uint64_t byte;
+	uint32_t size;
+};
+
 struct tape_file {
 	struct run *runs;
 	size_t count, room;
+	struct gap *gaps;
+	size_t gap_count, gap_room;
 	uint64_t object; /* of its first block, in partition 0 */
 	uint64_t size;	 /* bytes known */
 	uint64_t blocks;
@@ -102,6 +111,24 @@ static int add_block(struct medium_blocks *m, struct tape_file *f, size_t size)
 	}
 	f->blocks++;
 	f->size += size;
+	return 0;
+}
+
+/* A block that nothing is known of but that it is there: it has the size of the
+ * one before it, or one that any block of an archive is a multiple of. */
+static int add_gap(struct tape_file *f, uint32_t *size)
+{
+	*size = f->count ? f->runs[f->count - 1].size : GAP_SIZE;
+	if (f->gap_count == f->gap_room) {
+		size_t room = f->gap_room ? 2 * f->gap_room : 4;
+		void *more = realloc(f->gaps, room * sizeof(*f->gaps));
+
+		if (!more)
+			return REEL_ENOMEM;
+		f->gaps = more;
+		f->gap_room = room;
+	}
+	f->gaps[f->gap_count++] = (struct gap){f->size, *size};
 	return 0;
 }
 
@@ -203,19 +230,29 @@ static int load_again(struct medium_blocks *m, size_t file, uint64_t at)
 	return 1;
 }
 
+static int load_gap(struct medium_blocks *m, struct tape_file *f)
+{
+	uint32_t size;
+	int error = add_gap(f, &size);
+
+	if (!error)
+		error = add_block(m, f, size);
+	return error ? error : REEL_EDAMAGED;
+}
+
 /* The first block that is not known yet: 1, or 0 at the end of the file, which
- * is noted. An unreadable one counts with the size of the one before it. */
+ * is noted. REEL_EDAMAGED: it cannot be read; where others follow it counts. */
 static int load_new(struct medium_blocks *m, size_t file)
 {
 	struct tape_file *f = &m->files[file];
 	uint64_t byte = f->size;
 	struct drive_read r;
-	int error = load(m, file, f->blocks, &r), added = 0;
+	int error = load(m, file, f->blocks, &r);
 
-	if (error == REEL_EDAMAGED && r.found != DRIVE_END && f->count)
-		added = add_block(m, f, f->runs[f->count - 1].size);
+	if (error == REEL_EDAMAGED && r.found != DRIVE_END)
+		return load_gap(m, f);
 	if (error)
-		return added ? added : error;
+		return error;
 	if (r.found != DRIVE_BLOCK) {
 		f->ended = true;
 		m->ended |= r.found != DRIVE_FILEMARK;
@@ -351,6 +388,35 @@ uint64_t medium_blocks_known(struct medium *medium, uint32_t volume)
 	return known;
 }
 
+bool medium_blocks_gap(struct medium *medium, uint32_t volume, uint64_t from,
+		       uint64_t *begin, uint64_t *end)
+{
+	struct medium_blocks *m = of(medium);
+	const struct tape_file *f;
+	size_t low = 0, high;
+	bool found;
+
+	pthread_mutex_lock(&m->lock);
+	f = &m->files[volume - 1];
+	high = f->gap_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct gap *g = &f->gaps[middle];
+
+		if (g->byte + g->size <= from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	found = low < f->gap_count;
+	if (found) {
+		*begin = f->gaps[low].byte;
+		*end = f->gaps[low].byte + f->gaps[low].size;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return found;
+}
+
 static void blocks_name(struct medium *medium, uint32_t volume, uint64_t at,
 			char *name)
 {
@@ -364,8 +430,10 @@ static void blocks_close(struct medium *medium)
 	struct medium_blocks *m = of(medium);
 
 	drive_close(m->drive);
-	for (size_t n = 0; n < m->count; n++)
+	for (size_t n = 0; n < m->count; n++) {
 		free(m->files[n].runs);
+		free(m->files[n].gaps);
+	}
 	free(m->files);
 	free(m->data);
 	pthread_mutex_destroy(&m->lock);

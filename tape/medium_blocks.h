@@ -15,5 +15,9 @@ int medium_blocks_new(struct drive *d, struct medium **out);
 /* Bytes of the volume that are known so far. A read of them that failed with
  * REEL_EDAMAGED met a bad block; the block behind it may be whole. */
 uint64_t medium_blocks_known(struct medium *m, uint32_t volume);
+/* The bytes of the first bad block of a known volume that ends behind `from`.
+ * False: none is known. */
+bool medium_blocks_gap(struct medium *m, uint32_t volume, uint64_t from,
+		       uint64_t *begin, uint64_t *end);
 
 #endif

@@ -106,7 +106,8 @@ bool tape_number(const struct command *self, const char *text, const char *what,
 	char *end;
 
 	errno = 0;
-	value = strtoull(text, &end, 0);
+	value = strtoull(text, &end,
+			 text[0] == '0' && text[1] == 'x' ? 16 : 10);
 	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno &&
 	    value <= limit) {
 		*number = value;

@@ -89,9 +89,24 @@ static bool find(const struct changer_inventory *i, const char *name,
 	return e != NULL;
 }
 
+static void say_move(const char *changer, uint16_t from, uint16_t to)
+{
+	struct json j;
+
+	json_begin(&j);
+	json_bytes(&j, "device", changer, strlen(changer));
+	json_text(&j, "verb", "move");
+	json_number(&j, "from", from);
+	json_number(&j, "to", to);
+	json_bool(&j, "done", true);
+	json_end(&j);
+}
+
 static int run_move(const struct command *self, int argc, char **argv)
 {
-	const struct option_spec specs[] = {{0}};
+	bool json = false;
+	const struct option_spec specs[] = {
+		{"json", 0, OPTION_FLAG, &json, NULL, "one object"}, {0}};
 	struct changer_inventory i = {0};
 	uint16_t from = 0, to = 0;
 	struct changer *c;
@@ -110,12 +125,14 @@ static int run_move(const struct command *self, int argc, char **argv)
 		error = changer_move(c, from, to);
 	changer_inventory_release(&i);
 	changer_close(c);
+	if (!error && json)
+		say_move(argv[0], from, to);
 	return error_exit(error);
 }
 
 const struct command tape_move = {
 	.name = "tape move",
-	.synopsis = "CHANGER BARCODE|FROM TO",
+	.synopsis = "CHANGER BARCODE|FROM TO [--json]",
 	.summary = "move a cartridge in a changer",
 	.details =
 		"FROM and TO are addresses as `inventory` shows them. Unload "

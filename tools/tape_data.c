@@ -13,28 +13,41 @@
 /* What a transfer came to. */
 struct transfer {
 	uint64_t bytes, blocks, files;
-	bool early;
+	bool early, closed; /* who reads our output wants no more */
 };
 
-static void say(const struct command *self, const char *device,
-		const struct transfer *t, FILE *to)
+static void say(const char *device, const struct transfer *t)
 {
-	(void)self;
-	fprintf(to, "%s: %" PRIu64 " bytes in %" PRIu64 " %s, %" PRIu64 " %s\n",
+	fprintf(stderr,
+		"%s: %" PRIu64 " bytes in %" PRIu64 " %s, %" PRIu64 " %s\n",
 		device, t->bytes, t->blocks,
 		t->blocks == 1 ? "block" : "blocks", t->files,
 		t->files == 1 ? "file" : "files");
 }
 
+static void begin_object(struct json *j, FILE *to, const char *device,
+			 const struct transfer *t)
+{
+	json_begin_at(j, to);
+	json_bytes(j, "device", device, strlen(device));
+	json_number(j, "size", t->bytes);
+	json_number(j, "blocks", t->blocks);
+}
+
 /* ---- read ---- */
 
-static int put(const uint8_t *data, size_t length)
+/* What was read; *closed: it is not wanted any more. */
+static int put(const uint8_t *data, size_t length, bool *closed)
 {
 	while (length) {
 		ssize_t n = write(STDOUT_FILENO, data, length);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EPIPE) {
+			*closed = true;
+			return 0;
+		}
 		if (n < 0) {
 			log_error("the output cannot be written: %s",
 				  strerror(errno));
@@ -73,6 +86,17 @@ static int next_block(struct drive *d, uint8_t **data, size_t *room,
 	}
 }
 
+/* tar leaves what lies behind the end of an archive unread: the tape goes on to
+ * the next tape file all the same. */
+static int leave_file(struct drive *d, struct transfer *t)
+{
+	struct drive_moved m;
+	int error = drive_space(d, DRIVE_FILEMARKS, 1, &m);
+
+	t->files += !error && m.found == DRIVE_BLOCK;
+	return error;
+}
+
 static int read_files(struct drive *d, uint64_t files, size_t room,
 		      const volatile int *stop, struct transfer *t)
 {
@@ -80,20 +104,35 @@ static int read_files(struct drive *d, uint64_t files, size_t room,
 	struct drive_read r;
 	int error = data ? 0 : REEL_ENOMEM;
 
-	while (!error && t->files < files) {
+	while (!error && !t->closed && t->files < files) {
 		error = *stop ? REEL_ESTOPPED : next_block(d, &data, &room, &r);
 		if (error || r.found == DRIVE_END)
 			break;
 		if (r.found == DRIVE_FILEMARK) {
 			t->files++;
 		} else if (r.found == DRIVE_BLOCK) {
-			error = put(data, r.length);
+			error = put(data, r.length, &t->closed);
 			t->blocks++;
 			t->bytes += r.length;
 		}
 	}
+	if (!error && t->closed)
+		error = leave_file(d, t);
 	free(data);
 	return error;
+}
+
+static void say_read(const char *device, const struct transfer *t, bool json)
+{
+	struct json j;
+
+	if (!json) {
+		say(device, t);
+		return;
+	}
+	begin_object(&j, stderr, device, t);
+	json_number(&j, "files", t->files);
+	json_end(&j);
 }
 
 static int run_read(const struct command *self, int argc, char **argv)
@@ -101,7 +140,7 @@ static int run_read(const struct command *self, int argc, char **argv)
 	const volatile int *stop = signals_flag();
 	uint64_t block = DRIVE_DEFAULT_SIZE, files = 1;
 	const char *count = NULL;
-	bool all = false, quiet = false;
+	bool all = false, quiet = false, json = false;
 	const struct option_spec specs[] = {
 		{"block-size", 'b', OPTION_SIZE, &block, "SIZE",
 		 "what blocks are expected to have (256K)"},
@@ -109,6 +148,8 @@ static int run_read(const struct command *self, int argc, char **argv)
 		 "so many tape files (1)"},
 		{"all", 0, OPTION_FLAG, &all, NULL, "to the end of the data"},
 		{"quiet", 'q', OPTION_FLAG, &quiet, NULL, "no summary"},
+		{"json", 0, OPTION_FLAG, &json, NULL,
+		 "the summary, on stderr, as an object"},
 		{0}};
 	struct transfer t = {0};
 	struct drive *d;
@@ -118,6 +159,8 @@ static int run_read(const struct command *self, int argc, char **argv)
 		return status;
 	if (count && !tape_number(self, count, "files", INT64_MAX, &files))
 		return EXIT_FAILED;
+	if (!files)
+		return options_misuse(self, "at least one file");
 	if (!block || block > DRIVE_BLOCK_LIMIT)
 		return options_misuse(self, "a block has 1 byte to 16M");
 	if (isatty(STDOUT_FILENO))
@@ -135,16 +178,17 @@ static int run_read(const struct command *self, int argc, char **argv)
 		error = REEL_ENOENT;
 	}
 	if (!error && !quiet)
-		say(self, argv[0], &t, stderr);
+		say_read(argv[0], &t, json);
 	return tape_done(self, d, error, false);
 }
 
 const struct command tape_read = {
 	.name = "tape read",
-	.synopsis = "DEVICE [-b SIZE] [--files N|--all] [-q]",
+	.synopsis = "DEVICE [-b SIZE] [--files N|--all] [-q] [--json]",
 	.summary = "tape files to the standard output",
-	.details = "From where the tape is, up to behind a filemark. Blocks of "
-		   "any size are read.\n",
+	.details = "From where the tape is, up to behind a filemark, also when "
+		   "who reads the output\nwants no more. Blocks of any size "
+		   "are read.\n",
 	.run = run_read,
 };
 
@@ -261,14 +305,11 @@ static int run_write(const struct command *self, int argc, char **argv)
 	error = write_tape(d, block, no_mark, stop, &t);
 	status = tape_done(self, d, error, false);
 	if (json && !status) {
-		json_begin(&j);
-		json_bytes(&j, "device", argv[0], strlen(argv[0]));
-		json_number(&j, "size", t.bytes);
-		json_number(&j, "blocks", t.blocks);
+		begin_object(&j, stdout, argv[0], &t);
 		json_bool(&j, "early_warning", t.early);
 		json_end(&j);
 	} else if (!quiet && !status) {
-		say(self, argv[0], &t, stderr);
+		say(argv[0], &t);
 	}
 	if (t.early && !quiet && !status)
 		log_note("%s: the end of the medium is near", argv[0]);

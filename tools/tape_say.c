@@ -1,7 +1,9 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "tape/error.h"
+#include "tape/text.h"
 #include "tools/figures.h"
 #include "tools/json.h"
 #include "tools/tape.h"
@@ -14,12 +16,18 @@ struct sayer {
 
 static void say_text(struct sayer *s, const char *key, const char *text)
 {
+	char *shown;
+
 	if (!*text)
 		return;
-	if (s->json)
+	if (s->json) {
 		json_text(&s->object, key, text);
-	else
-		printf("%-18s %s\n", key, text);
+		return;
+	}
+	/* a barcode may have any bytes */
+	shown = text_name(text, strlen(text));
+	printf("%-18s %s\n", key, shown ? shown : "");
+	free(shown);
 }
 
 static void say_flag(struct sayer *s, const char *key, bool value)

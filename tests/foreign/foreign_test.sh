@@ -254,6 +254,41 @@ mount_it t.tap && [ "$(cd "$mnt" && echo *)" = "file-0 file-1 file-5" ] &&
 	cmp "$mnt/file-5/holes" src/holes
 ok "tape files are directories" $?
 umount_it
+# Blocks that cannot be read, the Nth of the tape: what lies in others is shown.
+spoil() # FILE N...
+{
+	python3 - "$@" <<'P'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+at = n = 0
+while at < len(data):
+    length = int.from_bytes(data[at:at + 4], "little")
+    end = at + length + (8 if length else 4)
+    if str(n) in sys.argv[2:]:
+        data[at + 3] |= 0x80
+        data[end - 1] |= 0x80
+    at = end
+    n += 1
+open(sys.argv[1], "wb").write(data)
+P
+}
+mkdir parts
+for n in 0 1 2 3 4 5; do
+	head -c 20000 /dev/urandom >parts/$n
+done
+rm -f t.tap*
+: >t.tap
+for n in 1 2 3; do
+	tar -b 20 -cf - -C parts . | "$reel" tape write t.tap -q -b 10K
+done
+# 14 blocks and a mark each: amid the first file, the beginning of the second
+spoil t.tap 5 15
+mount_it t.tap && [ "$(cd "$mnt" && echo *)" = "file-0 file-1 file-2" ] &&
+	diff -r parts "$mnt/file-2" >>log 2>&1 &&
+	[ "$(diff -rq parts "$mnt/file-0" 2>&1 | wc -l)" = 1 ] &&
+	[ "$(diff -rq parts "$mnt/file-1" 2>&1 | wc -l)" = 1 ]
+ok "unreadable blocks cost the files that lie in them, and no others" $?
+umount_it
 : >t.tap
 refuses "a blank tape" 2 "no tar archive on the tape" t.tap
 rm -f t.tap*

@@ -128,6 +128,25 @@ do_it "the right one is back" backup "$work/one"
 do_it "and all is well" "$reel" verify "$work/one"
 rm -rf "$work/out"
 
+# ---- a block size that another program left in the drive ----
+
+"$reel" tape set "$work/one.tap" block-size 512
+do_it "blocks of 512: the set's cartridge is known" "$reel" verify "$work/one"
+change
+do_it "blocks of 512: backup" backup "$work/one"
+for kind in 512 1M; do
+	"$reel" tape set "$work/one.tap" block-size $kind
+	do_it "blocks of $kind: verify by itself" "$reel" verify "$work/one.tap"
+	do_it "blocks of $kind: import" \
+		"$reel" import "$work/one.tap" "$work/again"
+	rm -rf "$work/again"
+	rm -f "$work/fixed.tap"*
+	: >"$work/fixed.tap"
+	"$reel" tape set "$work/fixed.tap" block-size $kind
+	new_set fixed "$work/fixed.tap"
+	do_it "blocks of $kind: a new set" "$reel" verify "$work/fixed"
+done
+
 # ---- what is not reel's ----
 
 rm -f "$work/foreign.tap"
@@ -260,10 +279,11 @@ do_it "it reads" "$reel" verify "$work/one"
 same "$work/one.tap"
 ok "it is as it was" $?
 rm "$work/one.tap.conf"
-sed -i "s|^drive = .*|&?block=64K|" "$work/one/set.conf"
-refuses "blocks larger than the drive's" 2 "block-size" backup "$work/one"
-same "$work/one.tap"
-ok "it is as it was" $?
+do_it "a set with the largest blocks" \
+	"$reel" init "$work/large" --media "$work/large.tap" --block-size 16M
+refuses "blocks larger than the drive's" 2 "block-size" backup "$work/large"
+[ ! -s "$work/large.tap" ]
+ok "nothing was written" $?
 sed -i "s|^drive = .*|drive = $work/nowhere/one.tap|" "$work/one/set.conf"
 refuses "no drive" 4 "one-0001" backup "$work/one"
 sed -i "s|^drive = .*|drive = $work/one.tap|" "$work/one/set.conf"

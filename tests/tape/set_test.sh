@@ -211,6 +211,8 @@ import_it() # NAME DEVICE: on a new machine
 	ok "$name: and read" $?
 	do_it "$name: and let go" "$reel" umount "$mnt"
 	do_it "$name: verify of a cartridge" "$reel" verify "$d"
+	! grep -q "has no table" "$work/log"
+	ok "$name: and nothing more is said to lie on it" $?
 	before=$("$reel" snapshots "$work/again" --json | wc -l)
 	echo three >"$work/src/changes"
 	do_it "$name: backup into the new set" \

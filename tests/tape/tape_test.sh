@@ -113,6 +113,14 @@ blocks() # DEVICE
 	tape seek "$d" --end && "$reel" tape write "$d" -q <"$work/c" &&
 		tape seek "$d" --file 4 && same "$work/c" "$d"
 	ok "$d: append" $?
+	tape seek "$d" --file 0 &&
+		"$reel" tape read "$d" -b 4K --json 2>"$work/log" |
+		head -c 1000 >/dev/null
+	ok "$d: who reads wants no more" "${PIPESTATUS[0]}"
+	grep -q '"blocks":[0-9]*,"files":1}$' "$work/log"
+	ok "$d: it says how much, as JSON" $?
+	same "$work/b" "$d"
+	ok "$d: the next tape file comes next" $?
 	cat "$work/a" "$work/b" "$work/c" >"$work/all"
 	tape seek "$d" 0 && "$reel" tape read "$d" --all -q 2>"$work/log" |
 		cmp -s - "$work/all"
@@ -167,6 +175,8 @@ optional() # DEVICE
 	ok "$d: unload" $?
 	tape load "$d" --json && grep -q '"verb":"load","done":true' "$work/log"
 	ok "$d: load" $?
+	[ "$(wc -l <"$work/log")" = 1 ]
+	ok "$d: load, and nothing else is said" $?
 	refuses "$d: ecc" 2 "cannot have its error correction set" \
 		set "$d" ecc on
 	refuses "$d: padding" 2 "cannot have its padding set" \
@@ -176,6 +186,7 @@ optional() # DEVICE
 	refuses "$d: erase asks" 2 "give --yes" erase "$d"
 	refuses "$d: format asks" 2 "give --yes" format "$d"
 	refuses "$d: partition asks" 2 "give --yes" partition "$d" --count 2
+	refuses "$d: setmarks" 2 "cannot write setmarks" mark "$d" --setmarks
 	has "$d" tell || {
 		refuses "$d: tell" 2 "cannot tell where" tell "$d"
 		refuses "$d: seek by number" 2 "cannot seek by" seek "$d" 5
@@ -269,6 +280,9 @@ tape seek "$image" 1 && tape erase "$image" --yes &&
 ok "erase" $?
 tape seek "$image" 0 && tape erase "$image" --long --yes && [ ! -s "$image" ]
 ok "erase --long" $?
+tape attribute "$image" 0806 --set "$(printf 'A\033[31m\nB')" &&
+	[ "$(value "$image" barcode)" = 'A\0033[31m\0012B' ]
+ok "a barcode with control characters" $?
 tape attribute "$image" 0806 --set TAPE01L8 &&
 	[ "$("$reel" tape attribute "$image" 0806)" = TAPE01L8 ]
 ok "attribute" $?
@@ -288,7 +302,6 @@ refuses "a partition that is not there" 2 "there is no partition 2" \
 	seek "$image" --partition 2
 tape format "$image" --yes && [ "$(value "$image" partitions)" = 1 ]
 ok "format" $?
-refuses "setmarks" 2 "cannot write setmarks" mark "$image" --setmarks
 : >"$work/set.tap"
 tape mark "$work/set.tap?setmarks" --setmarks &&
 	tape seek "$work/set.tap?setmarks" 0 &&
@@ -326,6 +339,9 @@ refuses "a wrong URL" 2 "is meant to be\|cannot be reached\|without libiscsi" \
 refuses "nobody listens" 2 "cannot be reached\|without libiscsi" \
 	status iscsi://127.0.0.1:1/iqn.none/1
 refuses "a wrong number" 2 "not a number" seek "$image" x
+refuses "a number is no octal one" 2 "there is no block 1000" \
+	seek "$image" 01000
+refuses "no files" 2 "at least one file" read "$image" --files 0
 refuses "a wrong size" 2 "not a size" set "$image" block-size x
 refuses "a wrong parameter" 2 "there is no parameter" set "$image" speed 1
 tape unload "$image"
@@ -333,7 +349,8 @@ tape status "$image"
 [ $? = 4 ] && grep -q "^state *empty" "$work/log"
 ok "status without a cartridge" $?
 "$reel" tape read "$image" >/dev/null 2>"$work/log"
-[ $? = 4 ] && grep -q "no cartridge is loaded" "$work/log"
+[ $? = 4 ] && grep -q "no cartridge is loaded" "$work/log" &&
+	[ "$(wc -l <"$work/log")" = 1 ]
 ok "read without a cartridge" $?
 "$reel" tape write "$image" <"$work/a" >/dev/null 2>"$work/log"
 [ $? = 4 ]
@@ -393,7 +410,9 @@ tape inventory "$changer" --json &&
 	grep -q '"address":1002,"full":true,"barcode":"RIG003L8"' "$work/log"
 ok "inventory --json" $?
 tape unload "$second" && tape move "$changer" RIG002L8 1001 &&
-	tape move "$changer" RIG003L8 101 && tape load "$second" &&
+	tape move "$changer" RIG003L8 101 --json &&
+	grep -q '"verb":"move","from":1002,"to":101,"done":true}' "$work/log" &&
+	tape load "$second" &&
 	tape inventory "$changer" && grep -q '^drive *101 full  RIG003L8' \
 	"$work/log"
 ok "another cartridge into a drive" $?

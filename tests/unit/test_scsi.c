@@ -254,6 +254,8 @@ static void spacing(void)
 	CU_ASSERT_EQUAL(drive_space(d, DRIVE_BLOCKS, -9, &m), 0);
 	CU_ASSERT(m.count == 3 && m.found == DRIVE_BEGIN);
 	CU_ASSERT_EQUAL(drive_space(d, DRIVE_SETMARKS, 1, &m), REEL_ENOTSUP);
+	CU_ASSERT_EQUAL(drive_mark(d, DRIVE_MARK_SET, 1, false, NULL),
+			REEL_ENOTSUP);
 	drive_close(d);
 }
 
@@ -424,6 +426,10 @@ static void parameters(void)
 	CU_ASSERT_EQUAL(put(d, 1, 1024, NULL), REEL_ERANGE);
 	CU_ASSERT_EQUAL(put(d, 1, 512, NULL), 0);
 	CU_ASSERT_EQUAL(tape.last[1] & 1, 1);
+	CU_ASSERT_EQUAL(drive_parameters(d, &p), 0);
+	CU_ASSERT(p.block_size == 512 && p.block_max == 4096);
+	CU_ASSERT_EQUAL(drive_take_any(d), 0);
+	CU_ASSERT_EQUAL(tape.block, 0);
 	CU_ASSERT_EQUAL(drive_set(d, DRIVE_SET_COMPRESSION, 0), 0);
 	CU_ASSERT_EQUAL(drive_set(d, DRIVE_SET_ECC, 1), REEL_ENOTSUP);
 	drive_close(d);
