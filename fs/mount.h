@@ -42,5 +42,7 @@ int mount_commit(const char *mountpoint, const char *label);
 /* Takes a reel mount down: waits until it is really gone. What was written
  * stays in the spool. */
 int mount_umount(const char *mountpoint);
+/* Whether one lies on the path (absolute), topmost. */
+bool mount_is_there(const char *path);
 
 #endif

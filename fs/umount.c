@@ -61,8 +61,7 @@ static int on_mount(void *context, const char *place, const char *type)
 	return 0;
 }
 
-/* Whether a reel mount lies on the path, topmost. */
-static bool is_mounted(const char *path)
+bool mount_is_there(const char *path)
 {
 	struct mounted m = {.path = path};
 
@@ -145,7 +144,7 @@ static bool is_writable(const char *path)
 {
 	struct statvfs st;
 
-	return is_mounted(path) && !statvfs(path, &st) &&
+	return mount_is_there(path) && !statvfs(path, &st) &&
 	       !(st.f_flag & ST_RDONLY);
 }
 
@@ -156,11 +155,11 @@ int mount_commit(const char *mountpoint, const char *label)
 
 	if (!path || asprintf(&current, "%s/current", path) < 0)
 		error = path ? REEL_ENOMEM : REEL_ENOENT;
-	if (!error && !is_mounted(current) && is_writable(path)) {
+	if (!error && !mount_is_there(current) && is_writable(path)) {
 		free(current); /* -o current */
 		current = strdup(path);
 		error = current ? 0 : REEL_ENOMEM;
-	} else if (!error && !is_mounted(current)) {
+	} else if (!error && !mount_is_there(current)) {
 		log_error("%s: no writable current/ is mounted there",
 			  mountpoint);
 		error = REEL_EINVAL;
@@ -202,7 +201,7 @@ static int take_down_within(const char *path, const char *name)
 
 	if (asprintf(&within, "%s/%s", path, name) < 0)
 		return REEL_ENOMEM;
-	if (is_mounted(within))
+	if (mount_is_there(within))
 		error = take_down(within);
 	free(within);
 	return error;
@@ -235,7 +234,7 @@ int mount_umount(const char *mountpoint)
 		log_error("%s: %s", mountpoint, strerror(errno));
 		return REEL_ENOENT;
 	}
-	if (!is_mounted(path)) {
+	if (!mount_is_there(path)) {
 		log_error("%s: no reel mount is there", path);
 		error = REEL_EINVAL;
 	}

@@ -433,6 +433,12 @@ static int mount_it(const struct command *self, struct mounting *m,
 			  strerror(errno));
 		return EXIT_FAILED;
 	}
+	if (mount_is_there(m->mountpoint)) {
+		log_error("%s: a reel mount is there already; end it with "
+			  "`reel umount` first",
+			  m->mount.mountpoint);
+		return EXIT_FAILED;
+	}
 	m->mount.mountpoint = m->mountpoint;
 	if (m->rest.length && buffer_append(&m->rest, "", 1))
 		return EXIT_FAILED;

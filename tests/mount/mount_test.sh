@@ -289,6 +289,9 @@ sleep 0.5
 	"behind the rebuild" ]
 ok "a session after a rebuild is read" $? || say "$work/log"
 
+! "$reel" mount "$set" "$work/mnt" 2>"$work/log" &&
+	grep -q "a reel mount is there already" "$work/log"
+ok "a mount over a mount, which umount would not end, is refused" $?
 "$reel" umount "$work/mnt"
 ok "umount" $?
 ! mountpoint -q "$work/mnt"
