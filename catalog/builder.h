@@ -28,6 +28,9 @@ int builder_change_inode(struct builder *b, const struct inode_row *inode);
  * was alive under this name is ended. `node` 0 for non-directories. */
 int builder_entry(struct builder *b, uint64_t parent, const char *name,
 		  size_t length, uint64_t node, uint64_t inode);
+/* The same for a file's name that this session may have given already. */
+int builder_entry_again(struct builder *b, uint64_t parent, const char *name,
+			size_t length, uint64_t inode);
 uint64_t builder_new_node(struct builder *b);
 /* The name (and all below it, when a directory) is gone. */
 int builder_remove(struct builder *b, uint64_t parent, const char *name,

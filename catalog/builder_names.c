@@ -260,36 +260,46 @@ static int was_ended(struct builder *b, uint64_t parent, const char *name,
 	return database_error(b->db, b->path, result);
 }
 
-/* The content of a name of this session; 0: there is none. */
-static int content_of(struct builder *b, uint64_t parent, const char *name,
-		      size_t length, uint64_t *content)
+/* What a name of this session stands for; mode 0: there is none. */
+static int kind_of(struct builder *b, uint64_t parent, const char *name,
+		   size_t length, struct inode_kind *k)
 {
 	sqlite3_stmt *s = builder_statement(b, B_GET_ENTRY);
-	struct inode_kind k = {0};
 	int error = 0;
 
+	*k = (struct inode_kind){0};
 	if (!s)
 		return REEL_EIO;
 	sqlite3_bind_int64(s, 1, (int64_t)parent);
-	sqlite3_bind_blob(s, 2, name, (int)length, SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, length ? name : "", (int)length, SQLITE_STATIC);
 	if (sqlite3_step(s) == SQLITE_ROW)
-		error = inode_kind(b, (uint64_t)sqlite3_column_int64(s, 0), &k);
+		error = inode_kind(b, (uint64_t)sqlite3_column_int64(s, 0), k);
 	sqlite3_reset(s);
-	*content = k.content;
 	return error;
+}
+
+int builder_entry_again(struct builder *b, uint64_t parent, const char *name,
+			size_t length, uint64_t inode)
+{
+	struct inode_kind k;
+	int error = kind_of(b, parent, name, length, &k);
+
+	if (!error && k.mode)
+		count_name(b, k.mode, k.size, -1);
+	return error ? error : builder_entry(b, parent, name, length, 0, inode);
 }
 
 /* Whether a name of before still leads to this content. */
 static int still_has(struct builder *b, uint64_t parent, const char *name,
 		     size_t length, uint64_t content, bool *has)
 {
-	uint64_t now = content;
+	struct inode_kind now = {.content = content};
 	bool ended = false;
 	int error = was_ended(b, parent, name, length, &ended);
 
 	if (!error && ended)
-		error = content_of(b, parent, name, length, &now);
-	*has = now == content;
+		error = kind_of(b, parent, name, length, &now);
+	*has = now.content == content;
 	return error;
 }
 

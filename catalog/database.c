@@ -156,6 +156,25 @@ static int harden(sqlite3 *db, enum database_mode mode)
 	return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
+int database_peek(const char *path, const char *sql, int64_t *value)
+{
+	char *uri = as_uri(path, "?mode=ro");
+	sqlite3 *db = NULL;
+	int error = REEL_EDAMAGED;
+
+	if (!uri)
+		return REEL_ENOMEM;
+	if (sqlite3_open_v2(uri, &db,
+			    SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
+				    SQLITE_OPEN_URI,
+			    NULL) == SQLITE_OK &&
+	    harden(db, DATABASE_READ) == SQLITE_OK)
+		error = database_integer(db, sql, value);
+	sqlite3_close(db);
+	free(uri);
+	return error;
+}
+
 static const char *const journal[] = {
 	[DATABASE_READ] = "",
 	[DATABASE_IMMUTABLE] = "",

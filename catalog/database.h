@@ -33,6 +33,8 @@ int catalog_damaged(struct catalog *c, int error);
 int database_run(sqlite3 *db, const char *path, const char *sql);
 /* One integer; `fallback` when the statement gives no row. */
 int database_integer(sqlite3 *db, const char *sql, int64_t *value);
+/* The same of a file that may be no database at all. */
+int database_peek(const char *path, const char *sql, int64_t *value);
 
 /* Statements of a connection, prepared when first used. */
 enum statement {

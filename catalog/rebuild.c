@@ -1,5 +1,6 @@
 /* A catalogue made anew from the media alone. It is built beside the old one
  * and takes its name when it is whole, so a cut leaves the old one. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ struct rebuild {
 	struct set *set;
 	struct catalog *fresh;
 	bool incomplete; /* something was lost; it was said */
+	uint32_t last_volume;
 };
 
 static int from_archive(struct set *set, struct catalog *c, uint32_t first,
@@ -161,6 +163,7 @@ static int take_volumes(struct rebuild *b)
 			at++;
 			continue;
 		}
+		b->last_volume = v[at].number;
 		n = one_session(b, v + at, count - at, &m, &trailer);
 		/* Without an end, and the next one never got its name: an
 		 * interrupted backup (stream.h, S3). */
@@ -187,6 +190,32 @@ static int keep_old(struct rebuild *b, const char *old)
 	int error = catalog_newest(b->fresh, &newest);
 
 	return error || newest || access(old, F_OK) ? error : REEL_EDAMAGED;
+}
+
+/* Newest sessions whose volumes are gone: forgotten, their numbers would be
+ * given again, and nothing but one of the two could be kept once the volumes
+ * come back. */
+static int miss_newest(struct rebuild *b, const char *old)
+{
+	int64_t volume = 0, session = 0;
+	uint32_t newest = 0;
+	char sql[100], name[64];
+	int error = catalog_newest(b->fresh, &newest);
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT first_volume FROM session WHERE id > %u "
+		 "ORDER BY id LIMIT 1",
+		 (unsigned)newest);
+	if (error || access(old, F_OK) || database_peek(old, sql, &volume) ||
+	    database_peek(old, "SELECT max(id) FROM session", &session) ||
+	    volume <= b->last_volume || volume > UINT32_MAX)
+		return error;
+	volume_name((uint32_t)volume, b->set->config.compression, name);
+	log_error("sessions %u to %lld are on none of the volumes: put "
+		  "%s/volumes/%s and what follows it back (or, if they are "
+		  "lost for good, move catalog.db away and rebuild)",
+		  (unsigned)newest + 1, (long long)session, b->set->path, name);
+	return REEL_EMEDIUM;
 }
 
 /* What the old catalogue knew of copies that are in no drive now: it is they
@@ -261,6 +290,8 @@ int catalog_rebuild(struct set *set, bool all)
 					 : take_volumes(&b);
 	if (!error && set->config.tape && !access(old->path, F_OK))
 		error = keep_copies(&b);
+	if (!error && !set->config.tape)
+		error = miss_newest(&b, old->path);
 	/* all of it into the one file that is renamed */
 	if (!error)
 		error = database_error(

@@ -284,8 +284,8 @@ int scan_join(struct scan *s, const char *path, size_t length,
 	}
 	err = scan_parent(s, path, length, &parent, &name, &name_length);
 	if (!err)
-		err = builder_entry(s->builder, parent, name, name_length, 0,
-				    found.inode);
+		err = builder_entry_again(s->builder, parent, name, name_length,
+					  found.inode);
 	mine = scan_paths_find(&s->paths, scan_hash(s, path, length));
 	if (mine && !err) {
 		mine->inode = found.inode;

@@ -285,8 +285,14 @@ static void take_end(struct scan *s, struct member_decoder *d)
 		s->stream = t.index_offset - MEMBER_BLOCK;
 }
 
+/* What linked to the path until now meant what stood there before. */
 static int note_member(struct scan *s, const struct member *m)
 {
+	uint64_t hash = scan_hash(s, m->path, m->path_length);
+	struct scan_path *p = scan_paths_find(&s->paths, hash);
+
+	if (p)
+		p->names = 0;
 	if (s->member_count == s->member_room) {
 		size_t room = s->member_room ? 2 * s->member_room : 4096;
 		uint64_t *more = realloc(s->members, room * sizeof(*more));
@@ -296,7 +302,7 @@ static int note_member(struct scan *s, const struct member *m)
 		s->members = more;
 		s->member_room = room;
 	}
-	s->members[s->member_count++] = scan_hash(s, m->path, m->path_length);
+	s->members[s->member_count++] = hash;
 	return 0;
 }
 
@@ -377,7 +383,9 @@ static int link_line(struct scan *s, char verb, const struct buffer *path,
 		return time_line(s, path, target);
 	if (verb != 'l' || !target)
 		return 0;
-	return expect(s, (char *)target->data, target->length, true);
+	/* a name that has a member was counted with it */
+	return expect(s, (char *)target->data, target->length,
+		      !scan_has_member(s, (char *)path->data, path->length));
 }
 
 static int gone_line(struct scan *s, char verb, const struct buffer *path,

@@ -197,6 +197,14 @@ run "$reel" catalog rebuild "$set"
 ok "rebuild with it" $?
 unhurt "a vanished volume" "$set"
 
+# the newest sessions' numbers must not be given again
+mkdir "$work/gone"
+mv "$set"/volumes/* "$work/gone/"
+run "$reel" catalog rebuild "$set"
+expect "rebuild without the newest volumes" $? 4 "000001.tar.zst" 2
+mv "$work/gone"/* "$set/volumes/"
+unhurt "and with what was known" "$set"
+
 # a volume with contents alone: the index behind it still says what there was
 "$reel" ls -R --json "$set" >"$work/a"
 mv "$set/volumes/000002.tar.zst" "$work/"
