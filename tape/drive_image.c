@@ -67,7 +67,8 @@ static int sync_name(const char *path)
 
 static int open_file(struct image *i, const char *path, bool create, int *fd)
 {
-	int flags = O_CLOEXEC | (i->writable ? O_RDWR : O_RDONLY);
+	/* a pipe would be waited for, and is refused below */
+	int flags = O_CLOEXEC | O_NONBLOCK | (i->writable ? O_RDWR : O_RDONLY);
 	struct stat st;
 
 	create = create && i->writable && access(path, F_OK) != 0;

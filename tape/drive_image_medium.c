@@ -166,9 +166,30 @@ int image_set_attribute(struct drive *d, uint16_t id, const void *data,
 	return error ? error : save(i);
 }
 
+/* 0: no limit. */
+static uint64_t sum_of(const uint64_t *sizes, uint32_t count)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t n = 0; n < count; n++) {
+		if (!sizes[n])
+			return 0;
+		sum += sizes[n];
+	}
+	return sum;
+}
+
+static uint64_t whole_capacity(const struct image *i)
+{
+	return i->conf.medium != DRIVE_UNKNOWN
+		       ? i->conf.medium
+		       : sum_of(i->conf.capacity, i->conf.partitions);
+}
+
 static int lay_out(struct image *i, uint32_t count, const uint64_t *sizes)
 {
 	static const struct tap_place start;
+	uint64_t whole = whole_capacity(i);
 	int error = 0;
 
 	for (uint32_t n = count > i->saved.partitions ? count
@@ -190,22 +211,13 @@ static int lay_out(struct image *i, uint32_t count, const uint64_t *sizes)
 		error = tap_cut(&i->tap, &start);
 	if (error)
 		return error;
+	if (whole == sum_of(sizes, count))
+		whole = DRIVE_UNKNOWN;
+	i->saved.medium = i->conf.medium = whole;
 	i->saved.partitions = i->conf.partitions = count;
 	memcpy(i->saved.capacity, sizes, count * sizeof(*sizes));
 	memcpy(i->conf.capacity, sizes, count * sizeof(*sizes));
 	return save(i);
-}
-
-static uint64_t whole_capacity(const struct image *i)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t n = 0; n < i->conf.partitions; n++) {
-		if (!i->conf.capacity[n])
-			return 0;
-		sum += i->conf.capacity[n];
-	}
-	return sum;
 }
 
 int image_partition(struct drive *d, const struct drive_partitioning *p)
@@ -231,6 +243,10 @@ int image_partition(struct drive *d, const struct drive_partitioning *p)
 		rest -= limited ? sizes[n] : 0;
 	}
 	for (uint32_t n = 0; n < count; n++) {
+		if (!sizes[n] && limited && !rest)
+			return drive_fail(d, REEL_ENOSPC,
+					  "nothing of the medium is left for "
+					  "another partition");
 		if (!sizes[n])
 			sizes[n] = rest;
 	}

@@ -13,6 +13,7 @@
 void image_conf_init(struct image_conf *c)
 {
 	*c = (struct image_conf){.partitions = 1,
+				 .medium = DRIVE_UNKNOWN,
 				 .early = DRIVE_UNKNOWN,
 				 .loaded = true,
 				 .report = true,
@@ -174,6 +175,8 @@ static int parse_key(struct image_conf *c, const char *key, size_t key_length,
 {
 	if (equals(key, key_length, "capacity"))
 		return image_size_parse(value, length, &c->capacity[0]);
+	if (equals(key, key_length, "medium"))
+		return image_size_parse(value, length, &c->medium);
 	if (equals(key, key_length, "early"))
 		return image_size_parse(value, length, &c->early);
 	if (equals(key, key_length, "block"))
@@ -304,6 +307,8 @@ static int print(const struct image_conf *c, struct buffer *b)
 	for (uint32_t n = 1; n < c->partitions && !error; n++)
 		error = buffer_printf(b, "partition %" PRIu64 "\n",
 				      c->capacity[n]);
+	if (c->medium != DRIVE_UNKNOWN && !error)
+		error = buffer_printf(b, "medium %" PRIu64 "\n", c->medium);
 	if (c->early != DRIVE_UNKNOWN && !error)
 		error = buffer_printf(b, "early %" PRIu64 "\n", c->early);
 	if (!error)

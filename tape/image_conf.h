@@ -5,6 +5,7 @@
  *     capacity SIZE      of partition 0; none: as much as the disk takes
  *     partition SIZE     one more partition (in FILE.tap.p1, .p2 ...), SIZE as
  *                        above or 0
+ *     medium SIZE        of all of it, where partitions leave some unused
  *     early SIZE         before the end, where the early warning begins
  *     block SIZE         all blocks have this size; 0: any
  *     protected yes|no   the cartridge cannot be written
@@ -40,7 +41,8 @@ struct image_attribute {
 struct image_conf {
 	uint64_t capacity[DRIVE_PARTITIONS]; /* bytes; 0: no limit */
 	uint32_t partitions;
-	uint64_t early; /* bytes; DRIVE_UNKNOWN: a 64th of the capacity */
+	uint64_t medium; /* bytes; DRIVE_UNKNOWN: the sum of them */
+	uint64_t early;	 /* bytes; DRIVE_UNKNOWN: a 64th of the capacity */
 	uint32_t block;
 	bool is_protected, loaded, locked, setmarks, report, locate, repair;
 	uint32_t partition; /* position */

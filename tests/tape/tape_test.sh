@@ -332,6 +332,9 @@ printf 'This is a text' >"$work/text.tap"
 refuses "no image" 5 "not a tape image" status "$work/text.tap"
 [ "$(cat "$work/text.tap")" = "This is a text" ]
 ok "which is left as it was" $?
+mkfifo "$work/pipe.tap" && mkdir "$work/folder.tap"
+refuses "a pipe is no image" 2 "not a regular file" status "$work/pipe.tap"
+refuses "a folder is no image" 2 "not a regular file" status "$work/folder.tap"
 refuses "a wrong option behind the name" 2 "not understood" \
 	status "$image?speed=9"
 refuses "a wrong URL" 2 "is meant to be\|cannot be reached\|without libiscsi" \

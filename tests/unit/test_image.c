@@ -542,6 +542,16 @@ static void partitions(void)
 	CU_ASSERT_EQUAL(drive_parameters(d, &now), 0);
 	CU_ASSERT_EQUAL(now.partitions, 1);
 	CU_ASSERT_EQUAL(now.capacity, 3 << 20);
+	two = (struct drive_partitioning){DRIVE_LAYOUT_SIZES, 2, {3 << 20, 0}};
+	CU_ASSERT_EQUAL(drive_partition(d, &two), REEL_ENOSPC);
+	/* what no partition has is the medium's all the same */
+	two.sizes[0] = two.sizes[1] = 1 << 20;
+	CU_ASSERT_EQUAL(drive_partition(d, &two), 0);
+	drive_close(d);
+	d = with("");
+	CU_ASSERT_EQUAL(drive_prepare(d, DRIVE_FORMAT, false), 0);
+	CU_ASSERT_EQUAL(drive_parameters(d, &now), 0);
+	CU_ASSERT_EQUAL(now.capacity, 3 << 20);
 	drive_close(d);
 	clean();
 }
