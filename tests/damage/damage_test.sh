@@ -135,6 +135,19 @@ restore_damaged() # SET WHERE SNAPSHOT
 	compare_restored "$2" "$3"
 }
 
+# Some bits of a zstd block mean nothing: the stream is what it was.
+means_nothing() # FILE OFFSET BIT
+{
+	local now
+	[ "${1%.zst}" != "$1" ] || return 1
+	now=$(zstd -dcq "$1" 2>&1 | sha256sum)
+	flip "$1" "$2" "$3"
+	[ "$now" = "$(zstd -dcq "$1" 2>&1 | sha256sum)" ]
+	set -- "$1" "$2" "$3" $?
+	flip "$1" "$2" "$3"
+	return "$4"
+}
+
 try_volume() # SET FILE
 {
 	local size offset bit rc where
@@ -145,7 +158,9 @@ try_volume() # SET FILE
 	flip "$2" "$offset" "$bit"
 	"$reel" verify --json "$1" >"$work/said" 2>"$work/errors"
 	rc=$?
-	[ $rc -eq 5 ] || fail "$where: verify ended with $rc"
+	[ $rc -eq 5 ] || {
+		[ $rc -eq 0 ] && means_nothing "$2" "$offset" "$bit"
+	} || fail "$where: verify ended with $rc"
 	! grep -q '"volume": *0[,}]' "$work/said" ||
 		fail "$where: verify names no volume"
 	: >"$work/lost"
@@ -171,11 +186,10 @@ restore_flipped() # SET WHERE VERIFIED
 		fail "$2: restored wrongly, verify ended with 0"
 }
 
-try_catalog() # SET
+try_catalog() # SET BYTES: among its first ones
 {
-	local size offset bit rc command
-	size=$(stat -c %s "$1/catalog.db")
-	offset=$(random_below "$size")
+	local offset bit rc command
+	offset=$(random_below "$2")
 	bit=$((RANDOM % 8))
 	flip "$1/catalog.db" "$offset" "$bit"
 	for command in snapshots "ls -R" info verify; do
@@ -224,7 +238,11 @@ try_set() # COMPRESSION
 	done
 	"$reel" find --all "$set" >"$work/want-names"
 	for i in $(seq 1 "$flips"); do
-		try_catalog "$set"
+		try_catalog "$set" "$(stat -c %s "$set/catalog.db")"
+	done
+	# what the tables are
+	for i in $(seq 1 $((flips / 3))); do
+		try_catalog "$set" 4096
 	done
 	"$reel" verify "$set" >/dev/null || fail "not whole after all"
 }
