@@ -75,6 +75,14 @@ set=$work/set
 
 cp -a "$work/tree" "$work/first"
 
+# commands of two words, of which the first alone was given
+for word in rules delayed catalog media; do
+	run "$reel" $word --help && grep -q "reel $word VERB" "$work/out.txt"
+	ok "reel $word --help" $?
+	run "$reel" $word
+	expect "reel $word" $? 2 "reel help $word"
+done
+
 # two at once: the first is stopped while it holds the lock
 head -c 100000000 /dev/zero | tr '\0' 'x' >"$work/tree/long"
 : >"$set/lock"
