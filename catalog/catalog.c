@@ -30,6 +30,21 @@ static int check_version(struct catalog *c)
 	return 0;
 }
 
+/* A catalogue that was copied from another set names what is not here. */
+static int check_set(struct catalog *c)
+{
+	char uuid[37], sql[100];
+	int64_t ours = 1;
+
+	set_uuid_text(c->set->config.uuid, uuid);
+	snprintf(sql, sizeof(sql),
+		 "SELECT value = '%s' FROM meta WHERE key = 'set'", uuid);
+	if (database_integer(c->db, sql, &ours) || ours)
+		return 0;
+	log_error("%s is of another set; run `reel catalog rebuild`", c->path);
+	return REEL_EDAMAGED;
+}
+
 static void remember_file(struct catalog *c)
 {
 	struct stat st;
@@ -46,7 +61,9 @@ static int connect_to(struct catalog *c)
 
 	remember_file(c);
 	error = database_open(c->path, mode, &c->db);
-	return error ? error : check_version(c);
+	if (!error)
+		error = check_version(c);
+	return error ? error : check_set(c);
 }
 
 void catalog_disconnect(struct catalog *c)

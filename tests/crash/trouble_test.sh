@@ -176,6 +176,16 @@ run "$reel" ls "$set"
 expect "a catalogue that is none" $? 5 "catalog rebuild"
 run "$reel" catalog rebuild "$set"
 ok "rebuild heals that too" $?
+"$reel" init "$work/other" >/dev/null
+for n in 1 2 3 4; do
+	"$reel" backup "$work/other" -C "$work" tree >/dev/null 2>&1
+done
+cp "$work/other/catalog.db" "$set/"
+run "$reel" backup "$set" -C "$work" tree
+expect "a catalogue of another set" $? 5 "of another set" 2
+run "$reel" catalog rebuild "$set"
+ok "rebuild heals that too" $?
+rm -rf "$work/other"
 rm "$set/catalog.db"
 run "$reel" ls "$set"
 expect "no catalogue" $? 2 "catalog rebuild"
