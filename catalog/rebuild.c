@@ -199,13 +199,15 @@ static int miss_newest(struct rebuild *b, const char *old)
 {
 	int64_t volume = 0, session = 0;
 	uint32_t newest = 0;
-	char sql[100], name[64];
+	char sql[200], name[64], uuid[37];
 	int error = catalog_newest(b->fresh, &newest);
 
+	set_uuid_text(b->set->config.uuid, uuid);
 	snprintf(sql, sizeof(sql),
-		 "SELECT first_volume FROM session WHERE id > %u "
+		 "SELECT first_volume FROM session WHERE id > %u AND "
+		 "(SELECT value FROM meta WHERE key = 'set') = '%s' "
 		 "ORDER BY id LIMIT 1",
-		 (unsigned)newest);
+		 (unsigned)newest, uuid);
 	if (error || access(old, F_OK) || database_peek(old, sql, &volume) ||
 	    database_peek(old, "SELECT max(id) FROM session", &session) ||
 	    volume <= b->last_volume || volume > UINT32_MAX)

@@ -93,11 +93,8 @@ static void put_text(struct history *h, const struct entry_row *e,
 	       figure_local_exact(e->inode.mtime, mtime));
 	for (int i = 0; digest && i < DIGEST_SIZE; i++)
 		printf("%02x", digest->b[i]);
-	if (e->inode.target) {
-		fputs("-> ", stdout);
-		listing_path(&h->listing, e->inode.target);
-		return;
-	}
+	if (e->inode.target)
+		listing_target(&h->listing, &e->inode);
 	putchar('\n');
 }
 

@@ -109,20 +109,29 @@ static const char *owner(struct listing *l, bool group, uint32_t id)
 	return o->name;
 }
 
-static void put_name(const struct listing *l, const char *path)
+static void put_name(const struct listing *l, const char *name, size_t length)
 {
 	char *shown = NULL;
 
 	if (l->terminal && !l->zeros)
-		shown = text_name(path, strlen(path));
-	fputs_unlocked(shown ? shown : path, stdout);
+		shown = text_name(name, length);
+	if (shown)
+		fputs_unlocked(shown, stdout);
+	else
+		fwrite_unlocked(name, 1, length, stdout);
 	free(shown);
 }
 
 void listing_path(const struct listing *l, const char *path)
 {
-	put_name(l, path);
+	put_name(l, path, strlen(path));
 	putc_unlocked(l->zeros ? '\0' : '\n', stdout);
+}
+
+void listing_target(const struct listing *l, const struct inode_row *i)
+{
+	fputs_unlocked("-> ", stdout);
+	put_name(l, i->target, i->target_length);
 }
 
 static void put_owner(struct listing *l, bool group, uint32_t id)
@@ -150,10 +159,10 @@ static void put_details(struct listing *l, const char *path,
 	else
 		printf(" %12" PRIu64, i->size);
 	printf(" %s ", figure_local_exact(i->mtime, text));
-	put_name(l, path);
+	put_name(l, path, strlen(path));
 	if (S_ISLNK(i->mode) && i->target) {
-		fputs(" -> ", stdout);
-		put_name(l, i->target);
+		putc_unlocked(' ', stdout);
+		listing_target(l, i);
 	}
 	putc_unlocked('\n', stdout);
 }

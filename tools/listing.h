@@ -33,6 +33,8 @@ int listing_print(struct listing *l, const char *path,
 		  const struct entry_row *e);
 /* A path alone, with its line's end. */
 void listing_path(const struct listing *l, const char *path);
+/* "-> " and what a symlink points to. */
+void listing_target(const struct listing *l, const struct inode_row *i);
 /* The fields of an entry inside an object. */
 int listing_fields(struct listing *l, struct json *j, const char *path,
 		   const struct entry_row *e);

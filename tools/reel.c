@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include "tape/log.h"
@@ -87,19 +88,43 @@ static const struct command *find(int argc, char **argv, int *words)
 	return NULL;
 }
 
-static int unknown(char **argv)
+/* Whether the word begins names of several words. */
+static bool in_group(const struct command *c, const char *word)
 {
-	for (size_t i = 0; i < COMMANDS; i++) {
-		size_t first = strcspn(commands[i]->name, " ");
+	size_t first = strcspn(c->name, " ");
 
-		if (strlen(argv[0]) == first &&
-		    !memcmp(argv[0], commands[i]->name, first)) {
-			log_error("%s what? `reel %s` is understood", argv[0],
-				  commands[i]->name);
-			return EXIT_FAILED;
-		}
+	return c->name[first] && strlen(word) == first &&
+	       !memcmp(word, c->name, first);
+}
+
+static bool is_group(const char *word)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (in_group(commands[i], word))
+			return true;
+	return false;
+}
+
+static int group_help(const char *word)
+{
+	printf("usage: reel %s VERB ...\n\n", word);
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (in_group(commands[i], word))
+			printf("  %-16s %s\n", commands[i]->name,
+			       commands[i]->summary);
+	return 0;
+}
+
+static int unknown(int argc, char **argv)
+{
+	if (!is_group(argv[0])) {
+		log_error("there is no command %s; `reel help` lists them",
+			  argv[0]);
+		return EXIT_FAILED;
 	}
-	log_error("there is no command %s; `reel help` lists them", argv[0]);
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return group_help(argv[0]);
+	log_error("%s what? `reel help %s` lists its verbs", argv[0], argv[0]);
 	return EXIT_FAILED;
 }
 
@@ -113,8 +138,10 @@ static int help_for(int argc, char **argv)
 	if (argc < 1)
 		return help();
 	c = find(argc, argv, &words);
+	if (!c && argc == 1 && is_group(argv[0]))
+		return group_help(argv[0]);
 	if (!c)
-		return unknown(argv);
+		return unknown(argc, argv);
 	return c->run(c, 2, help_argv);
 }
 
@@ -144,7 +171,7 @@ static int run(int argc, char **argv)
 		return help_for(argc - 1, argv + 1);
 	c = find(argc, argv, &words);
 	if (!c)
-		return unknown(argv);
+		return unknown(argc, argv);
 	return c->run(c, argc - words + 1, argv + words - 1);
 }
 

@@ -75,6 +75,14 @@ set=$work/set
 
 cp -a "$work/tree" "$work/first"
 
+# commands of two words, of which the first alone was given
+for word in rules delayed catalog media; do
+	run "$reel" $word --help && grep -q "reel $word VERB" "$work/out.txt"
+	ok "reel $word --help" $?
+	run "$reel" $word
+	expect "reel $word" $? 2 "reel help $word"
+done
+
 # two at once: the first is stopped while it holds the lock
 head -c 100000000 /dev/zero | tr '\0' 'x' >"$work/tree/long"
 : >"$set/lock"
@@ -168,6 +176,16 @@ run "$reel" ls "$set"
 expect "a catalogue that is none" $? 5 "catalog rebuild"
 run "$reel" catalog rebuild "$set"
 ok "rebuild heals that too" $?
+"$reel" init "$work/other" >/dev/null
+for n in 1 2 3 4; do
+	"$reel" backup "$work/other" -C "$work" tree >/dev/null 2>&1
+done
+cp "$work/other/catalog.db" "$set/"
+run "$reel" backup "$set" -C "$work" tree
+expect "a catalogue of another set" $? 5 "of another set" 2
+run "$reel" catalog rebuild "$set"
+ok "rebuild heals that too" $?
+rm -rf "$work/other"
 rm "$set/catalog.db"
 run "$reel" ls "$set"
 expect "no catalogue" $? 2 "catalog rebuild"

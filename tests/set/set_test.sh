@@ -277,6 +277,22 @@ moved_link()
 	rm -rf "$tree" "$set"
 }
 
+# A target has a length; what lies behind it in memory is not shown.
+link_targets()
+{
+	local tree=$work/targets set=$work/targetset verb
+	mkdir "$tree"
+	ln -s 12345678901 "$tree/link"
+	"$reel" init "$set" >/dev/null
+	"$reel" backup "$set" -C "$tree" . >"$work/log" 2>&1
+	for verb in info history 'ls -l'; do
+		MALLOC_PERTURB_=85 "$reel" $verb "$set" link >"$work/log" 2>&1
+		grep -aq -e '-> 12345678901$' "$work/log"
+		ok "reel $verb: where a symlink leads" $? || cat "$work/log"
+	done
+	rm -rf "$tree" "$set"
+}
+
 # bsdtar takes what looks like a drive off the front of a path.
 foreign_names()
 {
@@ -580,6 +596,7 @@ wild_set wild --compress zstd --volume-size 1M
 many_copies
 closed_directories
 moved_link
+link_targets
 foreign_names
 left_out
 reserved_files
