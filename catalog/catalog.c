@@ -25,7 +25,7 @@ static int connect_to(struct catalog *c)
 
 	remember_file(c);
 	error = database_open(c->path, mode, &c->db);
-	return error ? error : catalog_check(c);
+	return error ? error : catalog_identify(c);
 }
 
 void catalog_disconnect(struct catalog *c)

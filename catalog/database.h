@@ -31,7 +31,7 @@ int database_error(sqlite3 *db, const char *path, int result);
 /* Passes the error on; REEL_EDAMAGED is said of the catalogue. */
 int catalog_damaged(struct catalog *c, int error);
 /* A connection that was just made; says what is wrong. */
-int catalog_check(struct catalog *c);
+int catalog_identify(struct catalog *c);
 int database_run(sqlite3 *db, const char *path, const char *sql);
 /* One integer; `fallback` when the statement gives no row. */
 int database_integer(sqlite3 *db, const char *sql, int64_t *value);

@@ -104,7 +104,7 @@ static int check_set(struct catalog *c)
 	return REEL_EDAMAGED;
 }
 
-int catalog_check(struct catalog *c)
+int catalog_identify(struct catalog *c)
 {
 	int error = check_version(c);
 
