@@ -151,13 +151,8 @@ sets_and_mounts()
 	[ "$long" != --long ] || LOAD=20 step writeback-power-every 20000 \
 		bash tests/writeback/power_test.sh "$reel" "$cut" \
 			"$work/wb-every" $long
-	step foreign 300 bash tests/foreign/foreign_test.sh "$asan" \
-		"$work/foreign"
-	step copy 300 bash tests/copy/copy_test.sh "$asan" "$work/copy"
 	step backup-threads 300 bash tests/set/threads_test.sh \
 		"$build/tsan/tools/reel" "$work/threads"
-	step crash 3000 bash tests/crash/crash_test.sh "$reel" "$cut" \
-		"$work/crash" $long
 	step trouble 300 bash tests/crash/trouble_test.sh "$reel" \
 		"$work/trouble"
 	step damage 9000 env FLIPS=$flips bash tests/damage/damage_test.sh \
@@ -226,6 +221,11 @@ restores_and_tapes()
 		"$build/asan/tests/delay" "$work/delayed" "$build/release"
 	step delayed-crash 3000 bash tests/delayed/crash_test.sh "$reel" \
 		"$build/release/tests/delay" "$cut" "$work/delayed-crash" $long
+	step foreign 300 bash tests/foreign/foreign_test.sh "$asan" \
+		"$work/foreign"
+	step copy 300 bash tests/copy/copy_test.sh "$asan" "$work/copy"
+	step crash 3000 bash tests/crash/crash_test.sh "$reel" "$cut" \
+		"$work/crash" $long
 	[ "$long" != --long ] || {
 		step delayed-boot 9000 bash tests/delayed/vm_test.sh "$reel" \
 			"$build/release/tests/delay" "$work/delayed-boot" 50
