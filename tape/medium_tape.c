@@ -9,7 +9,8 @@
 #include "tape/tape_reader.h"
 
 #define TICK_MS	     50 /* between looks at *stop */
-#define OTHERS_LIMIT 8	/* copies that are thought of */
+#define REFUSED_NS   500000000ll
+#define OTHERS_LIMIT 8 /* copies that are thought of */
 
 static struct medium_tape *of(struct medium *m)
 {
@@ -124,6 +125,21 @@ struct reading {
 	const volatile int *stop;
 };
 
+/* A wait that came to nothing is not begun anew by who reads the same once
+ * more: the kernel reads a page itself when it could not be read ahead. Under
+ * the lock. */
+static bool was_refused(struct medium_tape *t, const struct piece_key *key)
+{
+	return tape_now() < t->refused_until &&
+	       piece_key_same(&t->refused, key);
+}
+
+static void refuse(struct medium_tape *t, const struct piece_key *key)
+{
+	t->refused = *key;
+	t->refused_until = tape_now() + REFUSED_NS;
+}
+
 /* Under the lock: the piece from the cache, else from the tape. */
 static int get_piece(struct medium_tape *t, const struct reading *g,
 		     uint64_t index, struct piece **out)
@@ -131,8 +147,9 @@ static int get_piece(struct medium_tape *t, const struct reading *g,
 	const struct place *p = g->place;
 	const volatile int *stop = g->stop;
 	const struct piece_key key = tape_piece_key(p, index);
-	struct tape_request q = {
-		.place = *p, .index = index, .hasty = g->hasty};
+	struct tape_request q = {.place = *p,
+				 .index = index,
+				 .hasty = g->hasty || was_refused(t, &key)};
 	struct tape_reader *r = tape_reader_find(t, p->cartridge);
 	int error;
 
@@ -154,6 +171,8 @@ static int get_piece(struct medium_tape *t, const struct reading *g,
 		tape_reader_give_up(r, &q);
 		return REEL_ESTOPPED;
 	}
+	if (q.error == REEL_EMEDIUM && !q.hasty)
+		refuse(t, &key);
 	*out = q.piece;
 	return q.error;
 }

@@ -114,7 +114,7 @@ static struct piece **bucket(struct tape_cache *c, const struct piece_key *k)
 	return &c->buckets[(h >> 20) % c->bucket_count];
 }
 
-static bool same(const struct piece_key *a, const struct piece_key *b)
+bool piece_key_same(const struct piece_key *a, const struct piece_key *b)
 {
 	return a->cartridge == b->cartridge && a->volume == b->volume &&
 	       a->begin == b->begin && a->index == b->index &&
@@ -150,7 +150,7 @@ struct piece *tape_cache_find(struct tape_cache *c, const struct piece_key *key)
 {
 	struct piece *p = *bucket(c, key);
 
-	while (p && !same(&p->key, key))
+	while (p && !piece_key_same(&p->key, key))
 		p = p->next;
 	if (p)
 		hold(c, p);

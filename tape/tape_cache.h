@@ -7,6 +7,7 @@
 #ifndef REEL_TAPE_TAPE_CACHE_H
 #define REEL_TAPE_TAPE_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ struct piece_key {
 	uint64_t begin;
 	uint64_t index;
 };
+
+bool piece_key_same(const struct piece_key *a, const struct piece_key *b);
 
 struct piece;
 struct tape_cache;

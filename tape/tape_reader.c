@@ -15,7 +15,7 @@
 #define CLAIM_MS     3000	   /* which looks every two seconds */
 #define RESETS_LIMIT 3
 
-static int64_t now_ns(void)
+int64_t tape_now(void)
 {
 	struct timespec t;
 
@@ -25,7 +25,7 @@ static int64_t now_ns(void)
 
 void tape_wait(struct medium_tape *t, pthread_cond_t *c, unsigned ms)
 {
-	int64_t end = now_ns() + ms * 1000000ll;
+	int64_t end = tape_now() + ms * 1000000ll;
 	struct timespec until = {.tv_sec = end / 1000000000,
 				 .tv_nsec = end % 1000000000};
 
@@ -393,7 +393,7 @@ static void get_drive(struct tape_reader *r)
 	pthread_mutex_unlock(&t->lock);
 	error = medium_tape_get(r, volume, at, hasty, &choice);
 	pthread_mutex_lock(&t->lock);
-	r->since = now_ns();
+	r->since = tape_now();
 	if (!error)
 		return;
 	r->drive = NULL;
@@ -455,9 +455,9 @@ static void pause_for(struct tape_reader *r, unsigned ms)
 static bool idle(struct tape_reader *r)
 {
 	struct medium_tape *t = r->medium;
-	int64_t end = now_ns() + IDLE_NS;
+	int64_t end = tape_now() + IDLE_NS;
 
-	while (!r->requests && !t->closing && now_ns() < end) {
+	while (!r->requests && !t->closing && tape_now() < end) {
 		bool more =
 			r->known && r->at < r->place.size && r->at < r->ahead;
 
@@ -477,7 +477,7 @@ static bool idle(struct tape_reader *r)
 static void let_others(struct tape_reader *r)
 {
 	struct station *s = r->medium->options.station;
-	const int64_t had = now_ns() - r->since;
+	const int64_t had = tape_now() - r->since;
 
 	if (had > CLAIM_NS && station_is_claimed(s))
 		pause_for(r, CLAIM_MS);

@@ -65,6 +65,8 @@ struct medium_tape {
 	bool closing;
 	struct tape_told told[TAPE_TOLD]; /* what was said last */
 	size_t told_count;
+	struct piece_key refused; /* what was waited for in vain last */
+	int64_t refused_until;	  /* as of tape_now */
 };
 
 /* medium_tape.c, without the lock: a drive for a reader that needs byte `at` of
@@ -85,6 +87,7 @@ void tape_reader_follow(struct tape_reader *r, const struct place *p,
 /* Without the lock: ends all. */
 void tape_readers_end(struct medium_tape *t);
 
+int64_t tape_now(void); /* ns, monotonic */
 /* Waits at most `ms`; under the lock. */
 void tape_wait(struct medium_tape *t, pthread_cond_t *c, unsigned ms);
 struct piece_key tape_piece_key(const struct place *p, uint64_t index);
