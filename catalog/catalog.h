@@ -6,8 +6,8 @@
  * C2 Opening for writing reconciles: sessions on the media that the catalogue
  *    lacks are ingested, volumes that are not there are named, rubbish of
  *    interrupted writes is removed.
- * C3 Readers never write and never wait: WAL; a set that cannot be written is
- *    opened immutable.
+ * C3 Readers never write and never wait: WAL; a set that cannot be written, or
+ *    that lies on a full disk, is opened immutable.
  * C4 A catalogue is untrusted input: opened defensively (DBCONFIG_DEFENSIVE,
  *    trusted_schema off, cell_size_check), every value checked. */
 #ifndef REEL_CATALOG_CATALOG_H
@@ -42,6 +42,11 @@ int catalog_index_names(struct catalog *c);
 
 /* Newest session, 0 when there is none. Sees sessions committed by others. */
 int catalog_newest(struct catalog *c, uint32_t *session);
+
+/* Volumes of the newest epoch that were not there when the set was opened for
+ * writing, each said then: what the newest snapshot has of them cannot be read.
+ */
+uint32_t catalog_missing(const struct catalog *c);
 
 /* Whether the file's own structure is whole, its indexes too: 0 or
  * REEL_EDAMAGED, logged. */

@@ -20,7 +20,7 @@ static int system_error(sqlite3 *db, const char *path, int result)
 	if ((result & 0xff) == SQLITE_CANTOPEN && err == ENOENT) {
 		log_error("%s: %s cannot be made; is the disk full?", path,
 			  access(path, F_OK) ? "it" : "a file beside it");
-		return REEL_EIO;
+		return REEL_ENOSPC;
 	}
 	if (!err || err == ENOENT) {
 		log_error("%s: %s", path,
@@ -42,6 +42,21 @@ static const char *cure(const char *path)
 		       : "run `reel catalog rebuild`";
 }
 
+/* What SQLite found, or we in a row that SQLite gave. */
+static const char *finding(sqlite3 *db)
+{
+	if (!db)
+		return "not a catalogue";
+	switch (sqlite3_errcode(db)) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return "a row is none that reel writes";
+	default:
+		return sqlite3_errmsg(db);
+	}
+}
+
 int database_error(sqlite3 *db, const char *path, int result)
 {
 	switch (result & 0xff) {
@@ -60,8 +75,7 @@ int database_error(sqlite3 *db, const char *path, int result)
 	case SQLITE_MISMATCH:
 	case SQLITE_SCHEMA:
 	case SQLITE_ERROR:
-		log_error("%s is damaged (%s); %s", path,
-			  db ? sqlite3_errmsg(db) : "not a catalogue",
+		log_error("%s is damaged (%s); %s", path, finding(db),
 			  cure(path));
 		return REEL_EDAMAGED;
 	case SQLITE_BUSY:

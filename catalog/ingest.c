@@ -291,7 +291,7 @@ static int reconcile_volumes(struct catalog *c, const struct medium_volume *v,
 struct present {
 	const struct medium_volume *volumes;
 	size_t count;
-	struct set *set;
+	struct catalog *catalog;
 	uint32_t last; /* looked for */
 };
 
@@ -306,10 +306,11 @@ static int look_for(void *context, const struct frame *f)
 	for (size_t n = 0; n < p->count; n++)
 		if (p->volumes[n].number == f->volume && !p->volumes[n].partial)
 			return 0;
-	volume_name(f->volume, p->set->config.compression, name);
+	volume_name(f->volume, p->catalog->set->config.compression, name);
 	log_warning("%s/volumes/%s is missing: put it back, or begin anew with "
 		    "`reel backup --full`",
-		    p->set->path, name);
+		    p->catalog->set->path, name);
+	p->catalog->missing++;
 	return 0;
 }
 
@@ -317,7 +318,7 @@ static int look_for(void *context, const struct frame *f)
 static int say_missing(struct catalog *c, uint32_t newest,
 		       const struct medium_volume *v, size_t count)
 {
-	struct present p = {v, count, c->set, 0};
+	struct present p = {v, count, c, 0};
 	struct session_row row;
 	int error = catalog_session(c, newest, &row);
 

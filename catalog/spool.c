@@ -251,10 +251,10 @@ int spool_open(struct set *set, const char *owner, struct spool **out)
 	if (!s)
 		return REEL_ENOMEM;
 	error = open_folders(s, true);
-	if (error)
-		log_error("%s/spool: %s", set->path, error_text(error));
 	if (!error)
 		error = take_lock(s, owner);
+	if (error && error != REEL_ELOCKED)
+		log_error("%s/spool: %s", set->path, error_text(error));
 	s->rebooted = !error && is_rebooted(s);
 	if (!error)
 		error = connect_to(s);

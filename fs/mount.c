@@ -303,7 +303,8 @@ static int open_live(struct mount *m)
 	}
 	check_rules(m);
 	error = live_open(m->set, m->library, m->options->mountpoint, &m->live);
-	if ((error == REEL_ELOCKED || error == REEL_EROFS) &&
+	if ((error == REEL_ELOCKED || error == REEL_EROFS ||
+	     error == REEL_ENOSPC) &&
 	    !m->options->alone) {
 		log_note("current/ is read-only");
 		return 0;

@@ -169,7 +169,8 @@ static int capture(struct backup *b, struct target *t)
 		error = report(b, t, &result);
 	if (!status && error)
 		status = error_exit(error);
-	if (!status && result.problems)
+	if (!status && (result.problems ||
+			(!b->capture.full && catalog_missing(t->catalog))))
 		status = EXIT_INCOMPLETE;
 	session_row_release(&result.session);
 	return status;
@@ -231,6 +232,8 @@ static int run(const struct command *self, int argc, char **argv)
 
 	if (!options_parse(self, specs, 2, -1, &argc, &argv, &status))
 		return status;
+	if (c->label && !*c->label)
+		c->label = NULL;
 	c->paths = (const char *const *)argv + 1;
 	c->path_count = argc - 1;
 	if (c->buffer > SIZE_MAX / 4)

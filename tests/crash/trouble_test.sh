@@ -204,6 +204,14 @@ rest=$(($("$reel" find "$set" --type f | wc -l) -
 	$("$reel" find "$set" --type f --medium 000002.tar.zst | wc -l)))
 [ $rest -gt 0 ] && [ "$(find "$work/out" -type f | wc -l)" = $rest ]
 ok "all files are restored that do not need it" $?
+cp -a "$set" "$work/lacking"
+run "$reel" backup "$work/lacking" -C "$work" tree
+expect "backup without a volume" $? 1 "000002.*missing" 9
+run "$reel" backup "$work/lacking" --full -C "$work" tree
+expect "--full, which does not need it" $? 0 "000002.*missing" 9
+run "$reel" backup "$work/lacking" -C "$work" tree
+ok "nor does what comes after it" $?
+rm -rf "$work/lacking"
 mv "$work/000002.tar.zst" "$set/volumes/"
 run "$reel" verify "$set"
 ok "and back" $?
@@ -400,6 +408,28 @@ if [ "$(id -u)" = 0 ]; then
 		ok "and comes back" $?
 		! ls "$work/small/set/volumes"/*.partial >/dev/null 2>&1
 		ok "nothing is left of the other" $?
+		# not a byte is left
+		cat /dev/zero >"$work/small/fill" 2>/dev/null
+		run "$reel" ls -R "$work/small/set"
+		ok "a disk that is full to the last byte is listed" $?
+		run "$reel" verify "$work/small/set"
+		ok "and verified" $?
+		rm -rf "$work/o2"
+		run "$reel" restore "$work/small/set" --to "$work/o2"
+		cmp -s "$work/o2/f1" "$work/tree/sub/f1"
+		ok "and restored from" $?
+		mkdir "$work/mnt"
+		run timeout 20 "$reel" mount "$work/small/set" "$work/mnt"
+		ok "and mounted" $?
+		cmp -s "$work/mnt/snapshots/latest/f1" "$work/tree/sub/f1"
+		ok "and read" $?
+		rm "$work/small/fill"
+		run "$reel" backup "$work/small/set" -C "$work/tree/sub" f2
+		ok "with some room it is written again" $?
+		cmp -s "$work/mnt/snapshots/latest/f2" "$work/tree/sub/f2"
+		ok "and the mount shows what came" $?
+		run timeout 20 "$reel" umount "$work/mnt"
+		rmdir "$work/mnt"
 		umount "$work/small"
 	fi
 	# a read-only set
