@@ -124,7 +124,7 @@ sets_and_mounts()
 		"$work/random" 1 15
 	step deep 200 python3 tests/set/deep.py "$reel" "$work/deep"
 	step changing 300 bash tests/set/changing_test.sh "$reel" \
-		"$work/changing"
+		"$build/release/tests/meanwhile.so" "$work/changing"
 	step instance 300 bash tests/instance/instance_test.sh "$reel" \
 		"$build/collide/tools/reel" "$work/instance"
 	step mount 400 bash tests/mount/mount_test.sh "$reel" "$work/mount"

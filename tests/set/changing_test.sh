@@ -3,11 +3,12 @@
 # set is right for reel and for plain tar; what never holds still is stored as
 # read, and said.
 #
-#     changing_test.sh REEL WORKDIR
+#     changing_test.sh REEL MEANWHILE.SO WORKDIR
 set -u
 LC_ALL=C
 reel=$(realpath "$1")
-work=$2
+meanwhile=$(realpath "$2")
+work=$3
 passed=0
 failed=0
 
@@ -30,28 +31,13 @@ work=$(realpath "$work")
 tree=$work/tree
 mkdir "$tree"
 
-# A backup that is stopped while it reads tree/file, for COMMAND to run.
-# When: its volumes have more than so many bytes, or (0) it has read them.
-stopped_backup() # SET BYTES COMMAND...
+# A backup; when it reads tree/file at byte AT, COMMAND runs before it goes on:
+# once, or (MEANWHILE_EACH) whenever it reads the file anew.
+backup_meanwhile() # SET AT COMMAND
 {
-	local set=$1 bytes=$2 pid n
-	shift 2
-	"$reel" backup "$set" -C "$work" tree >"$work/out" 2>"$work/err" &
-	pid=$!
-	for n in $(seq 1 20000); do
-		if [ "$bytes" != 0 ]; then
-			n=$(stat -c %s "$set"/volumes/*.partial 2>/dev/null)
-			[ "${n:-0}" -lt "$bytes" ] || break
-		else
-			n=$(sed -n 's/^rchar: //p' "/proc/$pid/io")
-			[ "${n:-99999999}" -lt 40000000 ] || break
-		fi
-		kill -0 $pid 2>/dev/null || break
-	done
-	kill -STOP $pid
-	"$@"
-	kill -CONT $pid
-	wait $pid
+	env MEANWHILE="$3" MEANWHILE_OF=/tree/file MEANWHILE_AT="$2" \
+		LD_PRELOAD="$meanwhile" "$reel" backup "$1" -C "$work" tree \
+		>"$work/out" 2>"$work/err"
 }
 
 # SET's newest snapshot is the tree, for reel and for tars.
@@ -84,17 +70,10 @@ right() # NAME SET
 	rm -rf "$work/plain"
 }
 
-change()
-{
-	printf 'changed' |
-		dd of="$tree/file" bs=1 seek=5 conv=notrunc status=none
-	printf 'longer' >>"$tree/file"
-}
-
-empty()
-{
-	: >"$tree/file"
-}
+change="printf changed |
+	dd of='$tree/file' bs=1 seek=5 conv=notrunc status=none
+	printf longer >>'$tree/file'"
+empty=": >'$tree/file'"
 
 one_set() # COMPRESSION
 {
@@ -104,7 +83,7 @@ one_set() # COMPRESSION
 	head -c 100000000 /dev/urandom >"$tree/file"
 	cp "$tree/file" "$work/first"
 	cksum <"$tree/file" >"$work/sum-$1"
-	stopped_backup "$set" 8000000 change
+	backup_meanwhile "$set" 8000000 "$change"
 	n=$?
 	ok "$1: a file that changed once is stored, with nothing to say" $n
 	cmp -s "$work/first" "$tree/file"
@@ -142,14 +121,16 @@ one_set() # COMPRESSION
 	ok "$1: lists the same" $?
 
 	# its size is known: it is hashed before it is stored
-	stopped_backup "$set" 0 change
+	backup_meanwhile "$set" 40000000 "$change"
 	ok "$1: a file that changed while it was compared" $?
 	"$reel" backup "$set" -C "$work" tree >/dev/null 2>"$work/err"
 	right "$1, changed while it was compared" "$set"
 
 	head -c 70000000 /dev/urandom >"$tree/file"
-	stopped_backup "$set" 8000000 empty
+	backup_meanwhile "$set" 8000000 "$empty"
 	ok "$1: a file that was emptied" $?
+	[ ! -s "$tree/file" ]
+	ok "$1: (it is empty)" $?
 	right "$1, emptied" "$set"
 }
 
@@ -191,18 +172,12 @@ rm -rf "$work"/set-*
 set=$work/set
 "$reel" init "$set" --compress none >/dev/null
 head -c 60000000 /dev/urandom >"$tree/file"
-while [ -e "$tree/file" ]; do
-	printf 'x' | dd of="$tree/file" bs=1 seek=1000 conv=notrunc,nocreat \
-		status=none
-done 2>/dev/null &
-writer=$!
-"$reel" backup "$set" -C "$work" tree >/dev/null 2>"$work/err"
+MEANWHILE_EACH=1 backup_meanwhile "$set" 8000000 "printf x |
+	dd of='$tree/file' bs=1 seek=1000 conv=notrunc status=none"
 [ $? = 1 ] && [ "$(grep -c 'tree/file' "$work/err")" = 1 ] &&
 	grep -q 'tree/file: changes while it is read; stored as read' \
 		"$work/err"
 ok "one that never holds still: said once, exit status 1" $?
-kill $writer
-wait $writer 2>/dev/null
 "$reel" verify "$set" >/dev/null 2>"$work/err"
 ok "one that never holds still: verify" $?
 "$reel" backup "$set" -C "$work" tree >"$work/out" 2>"$work/err"
