@@ -16,48 +16,13 @@ static void remember_file(struct catalog *c)
 	c->file = stat(c->path, &st) ? 0 : st.st_ino;
 }
 
-/* Bytes of a file whose name is the catalogue's and `end`; -1: there is none.
- */
-static int64_t size_beside(const struct catalog *c, const char *end)
-{
-	char *path = malloc(strlen(c->path) + strlen(end) + 1);
-	struct stat st = {.st_size = -1};
-
-	if (path)
-		sprintf(path, "%s%s", c->path, end);
-	if (!path || stat(path, &st))
-		st.st_size = -1;
-	free(path);
-	return st.st_size;
-}
-
-/* Whether what SQLite makes beside a database that is read (32 KiB) has no
- * room, and all that was written is in the database itself. */
-static bool is_frozen(const struct catalog *c)
-{
-	int fd, error;
-	bool full;
-
-	if (size_beside(c, "-shm") >= 0 || size_beside(c, "-wal") > 0)
-		return false;
-	fd = openat(c->set->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return errno == ENOSPC || errno == EDQUOT;
-	error = posix_fallocate(fd, 0, 32 << 10);
-	full = error == ENOSPC || error == EDQUOT;
-	close(fd);
-	return full;
-}
-
 static int connect_to(struct catalog *c)
 {
-	enum database_mode mode = c->writer ? DATABASE_WRITE : DATABASE_READ;
+	enum database_mode mode = c->writer	      ? DATABASE_WRITE
+				  : c->set->read_only ? DATABASE_IMMUTABLE
+						      : DATABASE_READ;
 	int error;
 
-	c->frozen = !c->writer && !c->set->read_only && is_frozen(c);
-	if (c->frozen || (!c->writer && c->set->read_only))
-		mode = DATABASE_IMMUTABLE;
 	remember_file(c);
 	error = database_open(c->path, mode, &c->db);
 	return error ? error : catalog_identify(c);
@@ -96,8 +61,7 @@ bool catalog_replaced(const struct catalog *c)
 {
 	struct stat st;
 
-	return (!stat(c->path, &st) && st.st_ino != c->file) ||
-	       (c->frozen && size_beside(c, "-shm") >= 0);
+	return !stat(c->path, &st) && st.st_ino != c->file;
 }
 
 struct catalog *catalog_new(struct set *set, const char *file, bool writer)

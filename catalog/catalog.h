@@ -6,8 +6,8 @@
  * C2 Opening for writing reconciles: sessions on the media that the catalogue
  *    lacks are ingested, volumes that are not there are named, rubbish of
  *    interrupted writes is removed.
- * C3 Readers never write and never wait: WAL; a set that cannot be written, or
- *    that lies on a full disk, is opened immutable.
+ * C3 Readers never write and never wait: WAL; a set that cannot be written is
+ *    opened immutable.
  * C4 A catalogue is untrusted input: opened defensively (DBCONFIG_DEFENSIVE,
  *    trusted_schema off, cell_size_check), every value checked. */
 #ifndef REEL_CATALOG_CATALOG_H

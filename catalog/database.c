@@ -20,14 +20,16 @@ static int system_error(sqlite3 *db, const char *path, int result)
 	if ((result & 0xff) == SQLITE_CANTOPEN && err == ENOENT) {
 		log_error("%s: %s cannot be made; is the disk full?", path,
 			  access(path, F_OK) ? "it" : "a file beside it");
-		return REEL_ENOSPC;
+		return REEL_EIO;
 	}
 	if (!err || err == ENOENT) {
 		log_error("%s: %s", path,
 			  db ? sqlite3_errmsg(db) : sqlite3_errstr(result));
 		return REEL_EIO;
 	}
-	log_error("%s: %s", path, strerror(err));
+	log_error("%s: %s%s", path, strerror(err),
+		  err == ENOSPC ? "; make room, reading needs a little, too"
+				: "");
 	return error_from_errno(err);
 }
 

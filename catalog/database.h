@@ -75,7 +75,6 @@ struct catalog {
 	bool writer;
 	bool held;	  /* a read transaction is open */
 	uint32_t missing; /* volumes, as of reconcile */
-	bool frozen;	  /* nothing can be written beside it now */
 	ino_t file;	  /* of the database when it was opened */
 	sqlite3_stmt *statements[S_COUNT];
 	sqlite3_stmt *lists[CATALOG_CURSORS];
@@ -102,8 +101,7 @@ int catalog_make(struct catalog *c);
 void catalog_disconnect(struct catalog *c);
 /* Closes and opens the connection again (after the file was replaced). */
 int catalog_reopen(struct catalog *c);
-/* Whether another file has taken the catalogue's name since, or a frozen one
- * is written again. */
+/* Whether another file has taken the catalogue's name since. */
 bool catalog_replaced(const struct catalog *c);
 /* Gives a whole database file the catalogue's name: synced, renamed, synced;
  * the connection is closed before. */
