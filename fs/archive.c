@@ -85,6 +85,7 @@ int archive_open(struct archive *a, struct set *set, struct catalog *c,
 	a->set = set;
 	a->catalog = c;
 	a->time = now_ns();
+	a->problems = full ? 0 : catalog_missing(c);
 	a->block = malloc(ARCHIVE_BLOCK);
 	a->other = malloc(ARCHIVE_BLOCK);
 	if (!a->block || !a->other)

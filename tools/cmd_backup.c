@@ -169,8 +169,7 @@ static int capture(struct backup *b, struct target *t)
 		error = report(b, t, &result);
 	if (!status && error)
 		status = error_exit(error);
-	if (!status && (result.problems ||
-			(!b->capture.full && catalog_missing(t->catalog))))
+	if (!status && result.problems)
 		status = EXIT_INCOMPLETE;
 	session_row_release(&result.session);
 	return status;
