@@ -233,20 +233,36 @@ static int make_cache(struct medium_tape *t)
 	return error;
 }
 
-/* A cartridge that is in use comes first. */
+static bool is_in_drive(struct medium_tape *t, uint32_t cartridge)
+{
+	struct cartridge_label l = {0};
+	bool is = !t->options.cartridge(t->options.context, cartridge, &l) &&
+		  station_has(t->options.station, &l);
+
+	cartridge_label_release(&l);
+	return is;
+}
+
+/* A cartridge that is in use comes before one that is in no drive. */
 static void prefer(struct medium_tape *t, struct place *p, size_t count)
 {
-	pthread_mutex_lock(&t->lock);
-	for (size_t n = 1; n < count; n++) {
-		struct tape_reader *r = tape_reader_find(t, p[n].cartridge);
-		struct place first = p[0];
+	size_t used = 0;
 
-		if (!r || !r->drive || tape_reader_find(t, first.cartridge))
-			continue;
-		p[0] = p[n];
-		p[n] = first;
+	pthread_mutex_lock(&t->lock);
+	for (size_t n = 0; n < count && !used; n++) {
+		struct tape_reader *r = tape_reader_find(t, p[n].cartridge);
+
+		if (!n && r)
+			break;
+		used = r && r->drive ? n : 0;
 	}
 	pthread_mutex_unlock(&t->lock);
+	if (used && !is_in_drive(t, p[0].cartridge)) {
+		struct place first = p[0];
+
+		p[0] = p[used];
+		p[used] = first;
+	}
 }
 
 static bool may_be_elsewhere(int64_t n)

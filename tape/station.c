@@ -272,6 +272,17 @@ static bool is_in_drive(const struct station *s, const struct station_want *w)
 	return false;
 }
 
+bool station_has(struct station *s, const struct cartridge_label *want)
+{
+	const struct station_want w = {.label = want};
+	bool has;
+
+	pthread_mutex_lock(&s->lock);
+	has = is_in_drive(s, &w);
+	pthread_mutex_unlock(&s->lock);
+	return has;
+}
+
 /* One that is as good can be had, and this one cannot. */
 static bool other_is_there(const struct station *s,
 			   const struct station_want *w)

@@ -64,6 +64,8 @@ struct station_others {
 int station_get_or(struct station *s, const struct cartridge_label *want,
 		   const struct station_others *others,
 		   const volatile int *stop, struct drive **drive);
+/* Whether this cartridge is in a drive, as far as one has looked. */
+bool station_has(struct station *s, const struct cartridge_label *want);
 /* A drive with any cartridge of reel, but for those with these uuids. Through
  * the changers, one after the other; REEL_EMEDIUM (not said): no other is at
  * hand. */

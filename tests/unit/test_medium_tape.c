@@ -352,6 +352,32 @@ static void copies(void)
 	release(&r);
 }
 
+/* Verify would say nothing of a cartridge whose copy was read meanwhile: the
+ * copy is another volume here, so that one sees which is read. */
+static void own_comes_before_a_copy_in_use(void)
+{
+	uint8_t byte;
+	struct rig r;
+
+	make_cartridge(0, 1, 1);
+	make_cartridge(2, COPY, 2);
+	r = with(3, 0);
+	with_copy = true;
+	CU_ASSERT_TRUE(reads(r.medium, 1, 5, 1000));
+	for (int n = 0; n < 15;
+	     n++) { /* the first's reader has ended by then */
+		CU_ASSERT_EQUAL(r.medium->ops->read_copy(r.medium, 1, 0, &byte,
+							 1, 1, NULL),
+				0);
+		CU_ASSERT_EQUAL(byte, byte_of(2, 0));
+		r.medium->ops->forget(r.medium);
+		usleep(100000);
+	}
+	CU_ASSERT_TRUE(reads(r.medium, 1, 8000000, 1000));
+	with_copy = false;
+	release(&r);
+}
+
 static void in_parts(void)
 {
 	const uint64_t total = sizes[0] + sizes[1], from = sizes[0] - 700;
@@ -398,5 +424,7 @@ void suite_medium_tape(void)
 	CU_add_test(s, "waits and stops", waits_and_stops);
 	CU_add_test(s, "gives its drive", gives_its_drive);
 	CU_add_test(s, "copies", copies);
+	CU_add_test(s, "own comes before a copy in use",
+		    own_comes_before_a_copy_in_use);
 	CU_add_test(s, "a volume in parts", in_parts);
 }
