@@ -17,8 +17,9 @@ static int check_version(struct catalog *c)
 					      ? SQLITE_CORRUPT
 					      : sqlite3_errcode(c->db));
 	if (version > CATALOG_VERSION) {
-		log_error("%s was made by a newer version of reel; use that "
-			  "version",
+		log_error("%s was made by a newer version of reel, or is "
+			  "damaged; use that version, or run `reel catalog "
+			  "rebuild`",
 			  c->path);
 		return REEL_EVERSION;
 	}

@@ -150,6 +150,14 @@ run "$reel" backup "$set" -C "$work" tree
 expect "an unknown key: backup" $? 2 shape
 cp "$work/conf" "$set/set.conf"
 unhurt "a newer version" "$set"
+cp "$set/catalog.db" "$work/catalog.db"
+printf '\020' | dd of="$set/catalog.db" bs=1 seek=60 conv=notrunc status=none
+run "$reel" ls "$set"
+expect "a newer catalogue" $? 2 newer
+run "$reel" catalog rebuild "$set"
+ok "or one of which a bit turned over: rebuild heals it" $?
+cp "$work/catalog.db" "$set/catalog.db"
+unhurt "a newer catalogue" "$set"
 
 # a corrupt catalogue
 cp "$set/catalog.db" "$work/catalog.db"
