@@ -120,15 +120,22 @@ void list_ahead(struct worker *w)
 }
 
 /* At the end of a listing the kernel knows its files: their contents can go
- * ahead of the question for them, while whoever listed them wakes up. Where
- * another walk came between, they are listed again. */
-static void push_files(struct worker *w, uint64_t id, size_t size, bool known)
+ * ahead of the question for them, of a few while whoever listed them wakes up;
+ * of many he would overtake the first. Where another walk came between, they
+ * are listed again. */
+static void answer_end(struct worker *w, fuse_req_t request, uint64_t id,
+		       size_t size, bool known)
 {
 	struct listing *l = w->lister.asked;
+	bool many = known && l->small.count > PUSH_HEAD;
 
+	if (!many)
+		fuse_reply_buf(request, NULL, 0);
 	if (known || !fill_page(w, NULL, l, true, id, size, 0))
 		push_directory(w->mount->push, w->catalog, &l->small);
 	l->page.length = 0;
+	if (many)
+		fuse_reply_buf(request, NULL, 0);
 }
 
 static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
@@ -150,9 +157,10 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 	}
 	const struct buffer *page = &w->lister.asked->page;
 
-	fuse_reply_buf(request, (char *)page->data, page->length);
 	if (plus && fixed && !page->length && w->mount->push)
-		push_files(w, id, size, known);
+		answer_end(w, request, id, size, known);
+	else
+		fuse_reply_buf(request, (char *)page->data, page->length);
 }
 
 void list_names(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,

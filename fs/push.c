@@ -17,7 +17,6 @@
 #define CREDIT_MOST   64
 #define LISTED_BYTES  (2u << 20)
 #define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
-#define HEAD_START    8		   /* files that the worker pushes itself */
 
 struct push {
 	struct catalog *catalog; /* the thread's */
@@ -235,9 +234,9 @@ static void push_small(struct push *p, struct catalog *c, struct push_list *l)
 	if (!l->count || !spend(&p->credit, 1 + (int)(l->bytes / LISTED_FREE)))
 		return;
 	qsort(l->files, (size_t)l->count, sizeof(l->files[0]), by_inode);
-	if (l->count > HEAD_START)
-		leave_rest(p, l, HEAD_START);
-	while (done < l->count && done < HEAD_START)
+	if (l->count > PUSH_HEAD)
+		leave_rest(p, l, PUSH_HEAD);
+	while (done < l->count && done < PUSH_HEAD)
 		if (push_one(p, c, &l->files[done++]))
 			return;
 }

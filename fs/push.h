@@ -3,10 +3,11 @@
  *
  * Whatever copies a tree lists a directory, then reads its files. So when a
  * listing has ended (and the kernel knows its files) the contents of the small
- * ones are stored, the first before the listing is answered, the others by a
- * thread while the first are read, as long as that pays: each READ that does
- * come for a small file earns some more directories, each directory costs one,
- * a large one more. A walk that reads nothing earns nothing.
+ * ones are stored, the first before the listing is answered (behind the answer
+ * where there are few), the others by a thread while the first are read, as
+ * long as that pays: each READ that does come for a small file earns some more
+ * directories, each directory costs one, a large one more. A walk that reads
+ * nothing earns nothing.
  *
  * Larger directories are read in the order of the archive, in which inodes are
  * numbered. After some reads in that order the thread stores the contents of
@@ -27,6 +28,7 @@
 #define PUSH_LARGEST (128u << 10) /* bytes of a file that is pushed */
 #define PUSH_WORKERS 2		  /* that may store at a time */
 #define PUSH_LISTED  128	  /* files of a directory */
+#define PUSH_HEAD    8		  /* of them, that a worker pushes itself */
 
 struct push;
 
