@@ -14,6 +14,7 @@
 #define SLOT_LIMIT (1u << 22) /* slots before the index takes over */
 #define SIZE_LIMIT (1u << 20)
 #define PATHS_TAIL (256u << 10)
+#define PATHS_NEAR (16u << 10) /* read together: copies come in their order */
 
 static uint32_t tag_of(const struct digest *d)
 {
@@ -47,6 +48,7 @@ void builder_contents_release(struct builder_contents *k)
 	free(k->old);
 	free(k->sizes);
 	buffer_release(&k->tail);
+	buffer_release(&k->near);
 	if (k->paths >= 0)
 		close(k->paths);
 }
@@ -306,19 +308,42 @@ static int put_path(struct builder_contents *k, const char *path, size_t length,
 	return k->tail.length < PATHS_TAIL ? 0 : write_tail(k);
 }
 
+/* What was written from `offset` on, `length` bytes at least. */
+static int read_near(struct builder_contents *k, uint64_t offset, size_t length)
+{
+	const size_t most = length > PATHS_NEAR ? length : PATHS_NEAR;
+	ssize_t n;
+	int error;
+
+	k->near.length = 0;
+	error = buffer_reserve(&k->near, most);
+	if (error)
+		return error;
+	n = pread(k->paths, k->near.data, most, (off_t)offset);
+	if (n < 0 || (size_t)n < length)
+		return REEL_EIO;
+	k->near_begin = offset;
+	k->near.length = (size_t)n;
+	return 0;
+}
+
 static int get_path(struct builder_contents *k, uint64_t offset, size_t length,
 		    char *to)
 {
 	uint64_t begin = k->paths_end - k->tail.length;
+	const struct buffer *from = &k->tail;
+	int error = 0;
 
-	if (offset >= begin) {
-		memcpy(to, k->tail.data + (offset - begin), length);
-	} else {
-		ssize_t n = pread(k->paths, to, length, (off_t)offset);
-
-		if (n < 0 || (size_t)n != length)
-			return REEL_EIO;
+	if (offset < begin) {
+		from = &k->near;
+		if (offset < k->near_begin ||
+		    offset + length > k->near_begin + k->near.length)
+			error = read_near(k, offset, length);
+		begin = k->near_begin;
 	}
+	if (error)
+		return error;
+	memcpy(to, from->data + (offset - begin), length);
 	to[length] = '\0';
 	return 0;
 }

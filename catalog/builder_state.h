@@ -77,6 +77,8 @@ struct builder_contents {
 	int paths;     /* fd of the file of paths */
 	uint64_t paths_end;
 	struct buffer tail; /* of that file, not yet written */
+	struct buffer near; /* of it, as it was read last */
+	uint64_t near_begin;
 };
 
 struct xattrs_slot {

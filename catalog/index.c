@@ -58,6 +58,7 @@ struct lane {
 	bool inodes;
 	struct column columns[COLUMNS];
 	size_t bytes; /* of the group's texts and blobs */
+	struct frame_codec *codec;
 	struct buffer plain, packed;
 	int error;
 };
@@ -118,8 +119,8 @@ static int put_value(struct lane *l, struct column *c, sqlite3_stmt *s, int n)
 
 static int pack_piece(struct lane *l)
 {
-	int error = frame_pack(l->plain.data, l->plain.length, PACK_LEVEL,
-			       &l->packed);
+	int error = frame_pack_by(l->codec, l->plain.data, l->plain.length,
+				  &l->packed);
 
 	l->plain.length = 0;
 	return error;
@@ -190,8 +191,10 @@ static void *pack_lane(void *context)
 	struct lane *l = context;
 	const uint8_t version = CATALOG_VERSION, end = 0;
 	sqlite3 *db = NULL;
-	int error = database_open(l->path, DATABASE_IMMUTABLE, &db);
+	int error = frame_codec_new(COMPRESSION_ZSTD, PACK_LEVEL, &l->codec);
 
+	if (!error)
+		error = database_open(l->path, DATABASE_IMMUTABLE, &db);
 	if (!error && !l->inodes)
 		error = buffer_append(&l->plain, magic, sizeof(magic));
 	if (!error && !l->inodes)
@@ -222,6 +225,7 @@ static int end_lane(struct lane *l, struct buffer *packed)
 	if (!l->error)
 		l->error =
 			buffer_append(packed, l->packed.data, l->packed.length);
+	frame_codec_free(l->codec);
 	buffer_release(&l->plain);
 	buffer_release(&l->packed);
 	return l->error;

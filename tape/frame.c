@@ -147,10 +147,11 @@ int frame_decode(struct frame_codec *k, const struct frame *f,
 
 /* ---- small blobs ---- */
 
-int frame_pack(const void *data, size_t length, int level, struct buffer *out)
+int frame_pack_by(struct frame_codec *k, const void *data, size_t length,
+		  struct buffer *out)
 {
 	size_t bound = ZSTD_compressBound(length);
-	size_t n;
+	int64_t n;
 	int error;
 
 	if (ZSTD_isError(bound))
@@ -158,12 +159,25 @@ int frame_pack(const void *data, size_t length, int level, struct buffer *out)
 	error = buffer_reserve(out, bound);
 	if (error)
 		return error;
-	n = ZSTD_compress(out->data + out->length, bound, data, length,
-			  level ? level : PACK_LEVEL);
-	if (ZSTD_isError(n))
+	n = frame_encoder_encode(&k->encoder, FRAME_MIXED, data, length,
+				 out->data + out->length, bound);
+	if (n < 0)
 		return REEL_ENOMEM;
-	out->length += n;
+	out->length += (size_t)n;
 	return 0;
+}
+
+int frame_pack(const void *data, size_t length, int level, struct buffer *out)
+{
+	struct frame_codec *k;
+	int error = frame_codec_new(COMPRESSION_ZSTD,
+				    level ? level : PACK_LEVEL, &k);
+
+	if (error)
+		return error;
+	error = frame_pack_by(k, data, length, out);
+	frame_codec_free(k);
+	return error;
 }
 
 int frame_unpack(const void *data, size_t length, uint64_t limit,

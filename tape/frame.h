@@ -58,6 +58,9 @@ int frame_prove(const struct frame *f, const void *plain);
 
 /* Whole small blobs (index, lists): one zstd frame, level 3 or `level`. */
 int frame_pack(const void *data, size_t length, int level, struct buffer *out);
+/* The same at the codec's level, for several one after the other. */
+int frame_pack_by(struct frame_codec *k, const void *data, size_t length,
+		  struct buffer *out);
 /* Undoes frame_pack; refuses results beyond `limit` bytes. */
 int frame_unpack(const void *data, size_t length, uint64_t limit,
 		 struct buffer *out);

@@ -47,7 +47,8 @@ static int set_effort(ZSTD_CCtx *c, const struct frame_effort *e)
 							parameters[i].value)))
 			return REEL_EINVAL;
 	}
-	/* a library that has it no more is slower, that is all */
+	/* a library that has these no more is slower, that is all */
+	ZSTD_CCtx_setParameter(c, ZSTD_c_stableInBuffer, 1);
 	ZSTD_CCtx_setParameter(c, ZSTD_c_useRowMatchFinder,
 			       e->chains ? ZSTD_ps_disable : ZSTD_ps_auto);
 	return 0;
@@ -75,20 +76,18 @@ static size_t encode_apart(ZSTD_CCtx *c, const uint8_t *from, size_t length,
 			   void *to, size_t room)
 {
 	ZSTD_outBuffer out = {to, room, 0};
-	bool noisy = false, last = false;
+	ZSTD_inBuffer in = {from, 0, 0};
+	bool noisy = false;
 
 	ZSTD_CCtx_reset(c, ZSTD_reset_session_only);
 	ZSTD_CCtx_setPledgedSrcSize(c, length);
-	while (!last) {
-		ZSTD_inBuffer in = {from, noise_run(from, length, &noisy), 0};
-
-		last = in.size == length;
+	while (in.size < length) {
+		in.size += noise_run(from + in.size, length - in.size, &noisy);
 		if (ZSTD_compressStream2(c, &out, &in,
-					 last ? ZSTD_e_end : ZSTD_e_flush) ||
+					 in.size == length ? ZSTD_e_end
+							   : ZSTD_e_flush) ||
 		    in.pos < in.size)
 			return 0;
-		from += in.size;
-		length -= in.size;
 	}
 	return out.pos;
 }
