@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/recall.h"
@@ -27,6 +28,8 @@
 #define SPARE_LIMIT 8
 #define AHEAD_DEPTH 32
 #define SAID_LIMIT  256
+#define TICK_NS	    50000000 /* between looks at what is heeded */
+#define SECOND_NS   1000000000
 
 enum entry_state {
 	ENTRY_LOADING,
@@ -381,6 +384,26 @@ static int find_frame(struct recall *r, uint32_t session, uint64_t offset,
 	return 0;
 }
 
+/* Until another has loaded a held entry; what this thread heeds ends that, too,
+ * at once where no drive may be waited for: whoever loads may wait for a
+ * person. */
+static int await(struct recall *r, struct entry *e)
+{
+	while (e->state == ENTRY_LOADING) {
+		struct timespec until;
+
+		if (stopped())
+			return REEL_ESTOPPED;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += TICK_NS;
+		until.tv_sec += until.tv_nsec / SECOND_NS;
+		until.tv_nsec %= SECOND_NS;
+		pthread_cond_clockwait(&e->loaded, &r->lock, CLOCK_MONOTONIC,
+				       &until);
+	}
+	return e->error;
+}
+
 /* The held, ready entry of a byte, or REEL_ESTOPPED when who loaded it was
  * stopped: `mine`, this thread, or all that is read from the medium. Called and
  * left with the lock. */
@@ -401,16 +424,15 @@ static int obtain_once(struct recall *r, uint32_t session, uint64_t offset,
 	}
 	if (e) {
 		hold(r, e);
-		while (e->state == ENTRY_LOADING)
-			pthread_cond_wait(&e->loaded, &r->lock);
+		error = await(r, e);
 	} else {
 		e = insert(r, session, &f);
 		if (!e)
 			return REEL_ENOMEM;
 		*mine = true;
 		fill(r, e);
+		error = e->error;
 	}
-	error = e->error;
 	if (error)
 		release(r, e);
 	else

@@ -249,6 +249,45 @@ moves=$(getfattr --only-values -n user.reel.moves "$mnt" 2>/dev/null)
 ok "with few repositionings ($moves)" $?
 unmount
 
+# a listing does not wait for a cartridge with who reads one of its files, nor
+# does the rest of the mount; a second reader of that file can be interrupted
+for d in a m z; do
+	mkdir -p "$work/two/$d"
+	for i in $(seq 20); do
+		head -c 100000 /dev/urandom >"$work/two/$d/$i"
+	done
+done
+head -c 40000000 /dev/urandom >"$work/two/m/between"
+set=$work/twoset
+do_it "init of another set" "$reel" init "$set" --media "$work/two.tap"
+do_it "its backup" "$reel" backup "$set" -C "$work/two" .
+mounted cache=8M,media-timeout=20
+cat "$mnt"/snapshots/latest/a/* >/dev/null
+sleep 2 # the drive is idle, and closed
+mv "$work/two.tap" "$work/two.away"
+timeout -s KILL 30 cat "$mnt/snapshots/latest/z/1" >"$work/first" 2>/dev/null &
+reader=$!
+sleep 0.5
+[ -n "$(timeout 5 "$reel" media needed "$mnt" 2>"$work/log")" ]
+ok "a read waits" $?
+began=$(now)
+[ "$(timeout 10 ls "$mnt/snapshots/latest/z" | wc -l)" = 20 ] &&
+	timeout 10 ls "$mnt/snapshots/latest/m" >"$work/log" 2>&1
+ok "its directory and others are listed meanwhile" $?
+[ $(($(now) - began)) -lt 2500 ]
+ok "at once" $?
+began=$(now)
+timeout -s INT 1 cat "$mnt/snapshots/latest/z/1" >/dev/null 2>&1
+[ $(($(now) - began)) -lt 2500 ]
+ok "Ctrl-C ends the wait of a second reader" $?
+mv "$work/two.away" "$work/two.tap"
+wait $reader 2>/dev/null
+cmp -s "$work/two/z/1" "$work/first"
+ok "the first gets its file" $?
+unmount
+set=$work/set
+rm -rf "$work/two" "$work/two.tap"
+
 # a changer
 if "$reel" tape status iscsi://127.0.0.1:1/x/1 2>&1 |
 	grep -q "without libiscsi" || ! command -v tgtd >/dev/null; then
