@@ -49,9 +49,12 @@ void station_claim(struct station *s)
 	struct flock l;
 	bool busy = false;
 
-	for (size_t n = 0; n < s->drive_count; n++)
-		busy |= s->drives[n].failures &&
-			s->drives[n].error == REEL_EBUSY;
+	for (size_t n = 0; n < s->drive_count; n++) {
+		const struct station_drive *d = &s->drives[n];
+
+		busy |= !d->looked_into && d->failures &&
+			d->error == REEL_EBUSY;
+	}
 	if (busy && !s->claiming && is_open(s))
 		s->claiming = !lock(s, F_OFD_SETLK, &l, F_RDLCK);
 }
