@@ -23,10 +23,11 @@
  *    between the log may reach the disk before the bytes do; so a row tells
  *    whether its bytes were synced, and after a power cut (another boot_id)
  *    those that never were are looked at: bytes that are missing or, where the
- *    digest is known, others, make the node as the base has it, or nothing.
- *    It is said by name. Bytes that were synced once stay, up to where the disk
- *    has them, since they may have been written to behind the row; a copy that
- *    takes their place is synced before a row names it.
+ *    digest is known, others, make the node as the base has it, or nothing
+ *    (its names are gone then). It is said by name. Bytes that were synced once
+ *    stay, up to where the disk has them, since they may have been written to
+ *    behind the row; a copy that takes their place is synced before a row names
+ *    it.
  * P4 A file that a durable row may name is not removed before a later row is
  *    durable: spool_drop notes it, after spool_sync it is spool_removable.
  * P5 Numbers of files, nodes and changes only grow while the spool lives. What

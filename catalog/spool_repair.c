@@ -93,11 +93,15 @@ static int say_names(struct spool *s, uint64_t id, const char *what)
 	return database_error(s->db, s->path, result);
 }
 
-static int forget_names(struct spool *s, uint64_t id)
+/* They are gone, and not the base's again: what the base has there had gone
+ * before, removed or to another name (who takes a name from another has synced
+ * bytes, L6 of live.h). */
+static int take_names(struct spool *s, uint64_t id)
 {
 	sqlite3_stmt *l;
 	int result = sqlite3_prepare_v2(
-		s->db, "DELETE FROM entry WHERE node = ?1", -1, &l, NULL);
+		s->db, "UPDATE entry SET node = 0 WHERE node = ?1", -1, &l,
+		NULL);
 
 	if (result == SQLITE_OK) {
 		sqlite3_bind_int64(l, 1, (int64_t)id);
@@ -121,7 +125,7 @@ static int lose(struct spool *s, struct spool_node *n)
 	n->synced = SPOOL_UNSYNCED;
 	if (n->base) /* spool_next_mended */
 		return spool_put(s, n);
-	error = forget_names(s, n->id);
+	error = take_names(s, n->id);
 	return error ? error : spool_forget(s, n->id);
 }
 
