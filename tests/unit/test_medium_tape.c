@@ -364,8 +364,8 @@ static void own_comes_before_a_copy_in_use(void)
 	r = with(3, 0);
 	with_copy = true;
 	CU_ASSERT_TRUE(reads(r.medium, 1, 5, 1000));
-	for (int n = 0; n < 15;
-	     n++) { /* the first's reader has ended by then */
+	/* the first's reader ends meanwhile */
+	for (int n = 0; n < 15; n++) {
 		CU_ASSERT_EQUAL(r.medium->ops->read_copy(r.medium, 1, 0, &byte,
 							 1, 1, NULL),
 				0);
