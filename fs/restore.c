@@ -317,7 +317,7 @@ static int run(struct restore_walk *w, bool fresh)
 	if (threads <= 0 || r->set->medium->tape)
 		threads = 1;
 	r->threads = threads;
-	place_budget(&r->open);
+	place_budget(threads, &r->open);
 	err = pool_new(r, threads, &w->pool);
 	if (err) {
 		if (r->root >= 0)

@@ -13,7 +13,9 @@
 
 #define DESCRIPTORS 16384 /* that we ask for */
 #define FEWEST	    256	  /* fewer are not shared out */
-#define OTHERS	    96	  /* for the catalogue, volumes and files at work */
+#define OTHERS	    96	  /* for the catalogue and volumes */
+#define AT_WORK	    2	  /* files of a thread */
+#define ROOM_LEAST  64
 #define WALK	    256
 
 void restore_entry_release(struct restore_entry *e)
@@ -29,8 +31,9 @@ bool place_name_valid(const char *name, size_t length)
 	return beneath_name_valid(name, length);
 }
 
-void place_budget(struct place_budget *out)
+void place_budget(int threads, struct place_budget *out)
 {
+	const rlim_t others = OTHERS + AT_WORK * (rlim_t)threads;
 	struct rlimit limit;
 	rlim_t room = FEWEST;
 
@@ -48,7 +51,8 @@ void place_budget(struct place_budget *out)
 		room = DESCRIPTORS;
 	if (room < FEWEST)
 		room = FEWEST;
-	room -= OTHERS;
+	room = room > others + ROOM_LEAST ? room - others : ROOM_LEAST;
+	out->all = (unsigned)room;
 	out->walk = room / 3 < WALK ? (unsigned)room / 3 : WALK;
 	out->reopened = out->walk / 2;
 	out->window = (unsigned)(room - out->walk) / 2;
@@ -106,6 +110,7 @@ int place_root(struct restore *r, int fd, bool fresh, struct restore_entry *e,
 	p->fd = fd;
 	p->fresh = fresh;
 	p->node = TREE_ROOT;
+	atomic_fetch_add(&r->places, fd >= 0);
 	if (fd >= 0)
 		learn(r, p);
 	p->entry = *e;
@@ -187,6 +192,7 @@ int place_enter(struct restore *r, struct place *up, const char *name,
 		free(p);
 		return err;
 	}
+	atomic_fetch_add(&r->places, p->fd >= 0);
 	if (p->fd >= 0 && !r->options->dry_run)
 		learn(r, p);
 	p->system =
@@ -205,6 +211,15 @@ struct place *place_get(struct place *p)
 	return p;
 }
 
+static void close_place(struct restore *r, struct place *p)
+{
+	if (p->fd < 0)
+		return;
+	close(p->fd);
+	p->fd = -1;
+	atomic_fetch_sub(&r->places, 1);
+}
+
 static void finish(struct restore *r, struct place *p)
 {
 	struct stat st;
@@ -217,8 +232,7 @@ static void finish(struct restore *r, struct place *p)
 					"cannot be looked at", errno);
 		meta_flags(r, p, NULL, p->fd, &p->entry);
 	}
-	if (p->fd >= 0)
-		close(p->fd);
+	close_place(r, p);
 	restore_entry_release(&p->entry);
 	free(p);
 }
@@ -233,16 +247,14 @@ void place_put(struct restore *r, struct place *p)
 	}
 }
 
-void place_shut(struct place *p)
+void place_shut(struct restore *r, struct place *p)
 {
-	if (p->fd >= 0 && p->up)
-		close(p->fd);
 	if (p->up)
-		p->fd = -1;
+		close_place(r, p);
 }
 
 /* From the nearest open ancestor down. */
-int place_reopen(const struct restore *r, struct place *p)
+int place_reopen(struct restore *r, struct place *p)
 {
 	struct place *open = p;
 
@@ -256,9 +268,10 @@ int place_reopen(const struct restore *r, struct place *p)
 		q->fd = openat(q->up->fd, q->name, DIRECTORY_FLAGS);
 		int err = q->fd < 0 ? error_from_errno(errno) : 0;
 
+		atomic_fetch_add(&r->places, !err);
 		if (q->up != open &&
 		    (err || q->up->depth + r->open.reopened < p->depth))
-			place_shut(q->up);
+			place_shut(r, q->up);
 		if (err)
 			return err;
 	}

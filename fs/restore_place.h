@@ -52,6 +52,7 @@ struct place_budget {
 	unsigned walk;	   /* by the walk: those nearest to it */
 	unsigned reopened; /* by place_reopen */
 	unsigned window;   /* by each of the pool's two windows */
+	unsigned all;	   /* by these and what is above them */
 };
 
 /* A file or directory that is let alone, see restore_border.c. */
@@ -77,6 +78,7 @@ struct restore {
 	gid_t gid;
 	mode_t umask;
 	struct place_budget open;
+	atomic_uint places;    /* that are open */
 	int threads;	       /* that write; of a tape one, so that it is
 				* not moved to and fro */
 	uint64_t seed;	       /* of the names of temporary files */
@@ -147,12 +149,13 @@ int place_enter(struct restore *r, struct place *up, const char *name,
 bool place_name_valid(const char *name, size_t length);
 struct place *place_get(struct place *p);
 void place_put(struct restore *r, struct place *p);
-/* Asks for many descriptors and shares out those that the process gets. */
-void place_budget(struct place_budget *out);
+/* Asks for many descriptors and shares out those that the process gets and its
+ * threads leave. */
+void place_budget(int threads, struct place_budget *out);
 /* Closing and opening again, see P2: with a place some above it, that the walk
  * comes back to next. */
-void place_shut(struct place *p);
-int place_reopen(const struct restore *r, struct place *p);
+void place_shut(struct restore *r, struct place *p);
+int place_reopen(struct restore *r, struct place *p);
 /* Path of a name in a place, relative to the target; heap. */
 char *place_path(const struct place *p, const char *name);
 

@@ -118,6 +118,13 @@ static bool is_ancestor(const struct place *p, uint64_t node)
 	return false;
 }
 
+/* Jobs keep all above them open: they are done before `more` is too much. */
+static void relieve(struct restore_walk *w, unsigned more)
+{
+	if (atomic_load(&w->r->places) + more >= w->r->open.all)
+		pool_drain(w->pool);
+}
+
 /* Far ancestors give up their descriptors and statements. */
 static void economize(struct restore_walk *w)
 {
@@ -129,11 +136,12 @@ static void economize(struct restore_walk *w)
 		tree_end(l->cursor);
 		l->cursor = NULL;
 	}
+	relieve(w, 0);
 	if (w->depth < from + w->r->open.walk)
 		return;
 	pool_drain(w->pool);
 	for (; from < w->depth - PLACES_TOP; from++)
-		place_shut(w->levels[from].place);
+		place_shut(w->r, w->levels[from].place);
 	w->shut = from;
 }
 
@@ -557,6 +565,7 @@ static int pop(struct restore_walk *w)
 	}
 	if (up && up->place->fd < 0 && !up->place->delayed &&
 	    !up->place->lost && !w->r->options->dry_run) {
+		relieve(w, w->r->open.reopened);
 		err = place_reopen(w->r, up->place);
 		w->shut = w->depth > w->r->open.reopened
 				  ? w->depth - w->r->open.reopened

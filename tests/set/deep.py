@@ -7,7 +7,8 @@ Each of LEVELS (4,000) directories holds a file and the next directory, whose
 names have 15 bytes: the paths of all of them are 120 MB. No command may take
 LIMIT of memory for it (twice that where all of it moved), nor SECONDS of a
 processor, nor have more than DESCRIPTORS, and what is restored is what was
-backed up. So is a tree of many directories side by side.
+backed up. So is a tree of many directories side by side, and of many chains
+of directories.
 """
 import os
 import resource
@@ -18,6 +19,7 @@ LIMIT = 64 << 10  # KiB
 SECONDS = 8
 DESCRIPTORS = 256
 WIDE = 5000
+CHAINS = 2000
 NAME = "fifteen-letters"
 checks = [0, 0]
 
@@ -149,6 +151,22 @@ def try_wide(reel):
               for n in range(WIDE)), "all %d directories are there" % WIDE)
 
 
+def try_chains(reel):
+    """Each file waits for its writer with five directories."""
+    below = "a/b/c/d"
+    for n in range(CHAINS):
+        os.makedirs("chains/%d/%s" % (n, below))
+        with open("chains/%d/%s/file" % (n, below), "w",
+                  encoding="ascii") as f:
+            f.write("%d\n" % n)
+    run(reel, "init", "init", "linked")
+    run(reel, "a backup of chains", "backup", "linked", "-C", "chains", ".")
+    run(reel, "restore of the chains", "restore", "linked", "--to",
+        "out-chains")
+    check(all(read("out-chains/%d/%s/file" % (n, below)) == b"%d\n" % n
+              for n in range(CHAINS)), "all %d chains are there" % CHAINS)
+
+
 def processor(mnt):
     """Seconds of a processor that the process of a mount has taken."""
     for p in filter(str.isdigit, os.listdir("/proc")):
@@ -205,6 +223,7 @@ def main():
         try_set(reel, levels)
         try_moved(reel)
         try_wide(reel)
+        try_chains(reel)
         try_current(reel, levels)
     finally:
         os.chdir("/")

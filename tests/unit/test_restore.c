@@ -24,7 +24,7 @@ static void target_init(struct target *t)
 	snprintf(t->path, sizeof(t->path), "/tmp/reel-test-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(t->path));
 	t->restore.options = &t->options;
-	place_budget(&t->restore.open);
+	place_budget(1, &t->restore.open);
 	t->restore.root = open(t->path, O_RDONLY | O_DIRECTORY);
 	t->restore.uid = geteuid();
 	t->restore.gid = getegid();
@@ -207,7 +207,7 @@ static void test_deep(void)
 		place_put(&t.restore, up);
 	}
 	for (up = p->up; up->up; up = up->up)
-		place_shut(up);
+		place_shut(&t.restore, up);
 	path = place_path(p, NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(path);
 	CU_ASSERT(strlen(path) > 4096);
