@@ -61,13 +61,13 @@ int channel_open(struct channel *c)
 	int error;
 
 	c->turns.credit = 1;
+	lister_init(&c->lister);
 	pthread_mutex_init(&c->turns.lock, NULL);
 	pthread_cond_init(&c->turns.free, NULL);
 	for (int n = 0; n < MOUNT_WORKERS_MOST; n++) {
 		c->workers[n].mount = c->mount;
 		c->workers[n].channel = c;
 		c->workers[n].fd = -1;
-		lister_init(&c->workers[n].lister);
 	}
 	error = new_session(c);
 	if (error)

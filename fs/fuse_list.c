@@ -73,6 +73,17 @@ static int fill_page(struct worker *w, fuse_req_t request, struct listing *l,
 	return error < 0 ? error : 0;
 }
 
+static bool leads(const struct worker *w)
+{
+	return w->role == WORKER_LEADS;
+}
+
+/* The page that it answers from. */
+static struct listing *listing_of(struct worker *w)
+{
+	return leads(w) ? w->channel->lister.asked : &w->listing;
+}
+
 /* What was listed ahead, when it is what is asked for. */
 static bool take_ahead(struct lister *l, uint64_t id, size_t size)
 {
@@ -94,7 +105,7 @@ static bool at_end(const struct listing *l, uint64_t id, uint64_t offset)
 static int walk_page(struct worker *w, fuse_req_t request, uint64_t id,
 		     size_t size, uint64_t offset)
 {
-	struct lister *l = &w->lister;
+	struct lister *l = &w->channel->lister;
 	int error = 0;
 
 	forecast_asked(&l->forecast, id, !offset);
@@ -110,30 +121,42 @@ static int walk_page(struct worker *w, fuse_req_t request, uint64_t id,
 	return error;
 }
 
-void list_ahead(struct worker *w)
+bool list_is_expected(const struct channel *c)
 {
-	struct lister *l = &w->lister;
+	const struct lister *l = &c->lister;
 	uint64_t id = forecast_next(&l->forecast);
 
-	if (id && id != l->ahead->id && l->size <= AHEAD_SIZE)
-		fill_page(w, NULL, l->ahead, true, id, l->size, 0);
+	return id && id != l->ahead->id && l->size <= AHEAD_SIZE;
+}
+
+void list_ahead(struct worker *w)
+{
+	struct lister *l = &w->channel->lister;
+
+	if (list_is_expected(w->channel))
+		fill_page(w, NULL, l->ahead, true, forecast_next(&l->forecast),
+			  l->size, 0);
 }
 
 /* At the end of a listing the kernel knows its files: their contents can go
  * ahead of the question for them, of a few while whoever listed them wakes up;
  * of many he would overtake the first. Where another walk came between, they
- * are listed again. */
+ * are listed again. The first store ends the lead, and with it the use of the
+ * lister. */
 static void answer_end(struct worker *w, fuse_req_t request, uint64_t id,
 		       size_t size, bool known)
 {
-	struct listing *l = w->lister.asked;
+	struct listing *l = listing_of(w);
 	bool many = known && l->small.count > PUSH_HEAD;
+	struct push_list small;
 
 	if (!many)
 		fuse_reply_buf(request, NULL, 0);
-	if (known || !fill_page(w, NULL, l, true, id, size, 0))
-		push_directory(w->mount->push, w->catalog, &l->small);
+	if (!known && fill_page(w, NULL, l, true, id, size, 0))
+		return;
+	small = l->small;
 	l->page.length = 0;
+	push_directory(w->mount->push, w->catalog, &small);
 	if (many)
 		fuse_reply_buf(request, NULL, 0);
 }
@@ -142,22 +165,22 @@ static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 		 bool plus)
 {
 	struct worker *w = worker_of(request);
-	bool fixed = view_is_fixed(&w->mount->view, id);
-	bool known = w->lister.asked->id == id;
+	bool walks = plus && view_is_fixed(&w->mount->view, id);
+	bool known = listing_of(w)->id == id;
 	int error;
 
-	if (plus && fixed)
+	if (walks && leads(w))
 		error = walk_page(w, request, id, size, (uint64_t)offset);
 	else
-		error = fill_page(w, request, w->lister.asked, plus, id, size,
+		error = fill_page(w, request, listing_of(w), plus, id, size,
 				  (uint64_t)offset);
 	if (error) {
 		fuse_reply_err(request, error_errno(error));
 		return;
 	}
-	const struct buffer *page = &w->lister.asked->page;
+	const struct buffer *page = &listing_of(w)->page;
 
-	if (plus && fixed && !page->length && w->mount->push)
+	if (walks && !page->length && w->mount->push)
 		answer_end(w, request, id, size, known);
 	else
 		fuse_reply_buf(request, (char *)page->data, page->length);

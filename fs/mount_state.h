@@ -40,6 +40,8 @@ struct listing {
 	struct push_list small;	       /* on it and the pages before it */
 };
 
+/* The leader's (W1 in worker.c), whichever worker that is: one walk's requests
+ * go to several. */
 struct lister {
 	struct forecast forecast;
 	struct listing pages[2], *asked, *ahead;
@@ -62,7 +64,7 @@ struct worker {
 	unsigned news;	    /* the mount's, when it was last held */
 	struct fuse_buf request;
 	struct buffer reply;
-	struct lister lister;
+	struct listing listing; /* where it does not lead */
 	/* the file read last */
 	uint64_t inode;
 	struct content_row content;
@@ -89,6 +91,7 @@ struct channel {
 	struct fuse_session *session;
 	struct worker workers[MOUNT_WORKERS_MOST];
 	struct turns turns;
+	struct lister lister;
 };
 
 struct mount {
@@ -152,8 +155,9 @@ void list_names(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 		struct fuse_file_info *file);
 void list_entries(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
 		  struct fuse_file_info *file);
-/* Lists what will be asked for next; for when nothing is. */
+/* The leader's, when nothing is asked: lists what will be asked for next. */
 void list_ahead(struct worker *w);
+bool list_is_expected(const struct channel *c); /* list_ahead has work */
 
 /* A page of a listing that is filled. */
 struct page {

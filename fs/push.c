@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include "tape/error.h"
 
 #define PUSH_SEGMENTS 4
@@ -17,6 +18,8 @@
 #define CREDIT_MOST   64
 #define LISTED_BYTES  (2u << 20)
 #define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
+#define PAUSE_US      100     /* between looks for a frame; the longer the */
+#define PATIENCE_US   1000000 /* rarer, and no longer than this in all */
 
 struct push {
 	struct catalog *catalog; /* the thread's */
@@ -132,14 +135,34 @@ static bool wanted(const struct push *p)
 	return p->in_order >= BEGIN_AFTER && p->marker_count < PUSH_SEGMENTS;
 }
 
-/* Whoever lists the next directory has left this one. */
+/* Waits for who reads the files to have brought the next frame: true; false
+ * when he does not for long. */
+static bool patient(unsigned *waited)
+{
+	unsigned us = *waited / 8 + PAUSE_US;
+	struct timespec pause = {.tv_nsec = us * 1000l};
+
+	if (*waited > PATIENCE_US)
+		return false;
+	nanosleep(&pause, NULL);
+	*waited += us;
+	return true;
+}
+
+/* Whoever lists the next directory has left this one. What needs a drive comes
+ * with the READ of the first such file. */
 static void push_listed(struct push *p, const struct push_list *l,
 			unsigned listings)
 {
-	for (int n = 0; n < l->count; n++)
-		if (atomic_load(&p->listings) != listings ||
-		    push_one(p, p->catalog, &l->files[n]))
+	unsigned waited = 0;
+	int n = 0, error;
+
+	while (n < l->count && atomic_load(&p->listings) == listings) {
+		error = push_one(p, p->catalog, &l->files[n]);
+		if (error && (error != REEL_ESTOPPED || !patient(&waited)))
 			break;
+		n += !error;
+	}
 }
 
 /* Both with the lock held, which they leave while they store. */
@@ -310,6 +333,7 @@ void push_stop(struct push *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
+	atomic_fetch_add(&p->listings, 1);
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(p->thread, NULL);

@@ -125,6 +125,20 @@ static void set_blocking(struct worker *w, bool blocking)
 	w->nonblocking = !blocking;
 }
 
+/* One view of the catalogue for requests that come one after the other. */
+static void hold(struct worker *w)
+{
+	unsigned news = atomic_load(&w->mount->news);
+	int64_t now = now_ns();
+
+	if (news != w->news || now - w->held_since > HOLD_NS) {
+		catalog_let_go(w->catalog);
+		w->held_since = now;
+		w->news = news;
+	}
+	catalog_hold(w->catalog);
+}
+
 /* A read that does not wait, again and again for a moment: bytes, or -1 with
  * EAGAIN when nothing came. */
 static ssize_t spin_read(struct worker *w, void *to, size_t length)
@@ -155,6 +169,20 @@ static ssize_t spin_read(struct worker *w, void *to, size_t length)
 	return n;
 }
 
+/* Who takes the lead from a worker that pushes has time until that is read. */
+static ssize_t fresh_read(struct worker *w, void *to, size_t length)
+{
+	ssize_t n;
+
+	set_blocking(w, false);
+	n = read(w->fd, to, length);
+	if (n < 0 && errno == EAGAIN) {
+		hold(w);
+		list_ahead(w);
+	}
+	return n;
+}
+
 static ssize_t lead_read(struct worker *w, void *to, size_t length)
 {
 	struct turns *t = &w->channel->turns;
@@ -169,6 +197,12 @@ static ssize_t lead_read(struct worker *w, void *to, size_t length)
 			return n;
 		}
 		t->credit -= CREDIT_FAILED;
+	}
+	if (w->fresh && list_is_expected(w->channel)) {
+		w->fresh = false;
+		n = fresh_read(w, to, length);
+		if (n >= 0 || errno != EAGAIN)
+			return n;
 	}
 	w->fresh = false;
 	w->alone = false;
@@ -223,20 +257,6 @@ static int clone_session(struct fuse_session *s)
 		fd = -1;
 	}
 	return fd;
-}
-
-/* One view of the catalogue for requests that come one after the other. */
-static void hold(struct worker *w)
-{
-	unsigned news = atomic_load(&w->mount->news);
-	int64_t now = now_ns();
-
-	if (news != w->news || now - w->held_since > HOLD_NS) {
-		catalog_let_go(w->catalog);
-		w->held_since = now;
-		w->news = news;
-	}
-	catalog_hold(w->catalog);
 }
 
 static void *work(void *context)
@@ -375,7 +395,8 @@ void workers_release(struct channel *c)
 		catalog_close(w->catalog);
 		content_row_release(&w->content);
 		buffer_release(&w->reply);
-		lister_release(&w->lister);
+		buffer_release(&w->listing.page);
 		free(w->request.mem);
 	}
+	lister_release(&c->lister);
 }
