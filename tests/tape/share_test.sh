@@ -116,19 +116,37 @@ beside() # NAME DEVICE SAYINGS
 	do_it "$name: umount" "$reel" umount "$mnt"
 }
 
+in_use() # DEVICE
+{
+	"$reel" tape status "$1" 2>&1 | grep -q "another program uses it"
+}
+
+# a program stopped while it has the drive: one that was done with it before
+# it was stopped is begun anew
+hold() # DEVICE
+{
+	local i
+
+	for i in $(seq 20); do
+		"$reel" verify "$set" >/dev/null 2>&1 &
+		holder=$!
+		while kill -0 $holder 2>/dev/null && ! in_use "$1"; do
+			sleep 0.02
+		done
+		kill -STOP $holder 2>/dev/null && in_use "$1" && return 0
+		kill -CONT $holder 2>/dev/null
+		wait $holder
+	done
+	return 1
+}
+
 # a program keeps the drive for long while another waits for it
 kept() # NAME DEVICE
 {
 	local holder waiter
 
-	"$reel" verify "$set" >/dev/null 2>&1 &
-	holder=$!
-	for i in $(seq 100); do
-		"$reel" tape status "$2" >"$work/log" 2>&1
-		! grep -q "another program uses it" "$work/log" || break
-		sleep 0.02
-	done
-	kill -STOP $holder
+	hold "$2"
+	ok "$1: a program stopped while it has the drive" $?
 	timeout 60 "$reel" verify "$set" >"$work/log" 2>&1 </dev/null &
 	waiter=$!
 	sleep 8
