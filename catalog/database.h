@@ -63,6 +63,7 @@ enum statement {
 	S_NAMES_PAST,
 	S_HAS_SIZE,
 	S_CANDIDATE,
+	S_PLACES, /* prepared by places.c */
 	S_COUNT
 };
 

@@ -141,7 +141,26 @@ static int read_place(sqlite3_stmt *s, struct place *p)
 							      : 0;
 }
 
-/* All rows of a prepared statement of places; finalizes it. */
+/* Of one volume; kept, since it is asked for each frame that is read, unless
+ * the table may still get its parts. REEL_ENOENT: there is no table. */
+static int prepare_one(struct catalog *c, sqlite3_stmt **s)
+{
+	sqlite3_stmt **kept = &c->statements[S_PLACES];
+
+	if (!*kept && has_parts(c)) {
+		int error = prepare_places(c, true, kept);
+
+		if (error)
+			return error;
+	}
+	*s = *kept;
+	if (*s)
+		return 0;
+	return has_tables(c) ? prepare_places(c, true, s) : REEL_ENOENT;
+}
+
+/* All rows of a prepared statement of places; finalizes it, or resets a kept
+ * one. */
 static int gather_places(struct catalog *c, sqlite3_stmt *s, struct place **out,
 			 size_t *count)
 {
@@ -159,7 +178,10 @@ static int gather_places(struct catalog *c, sqlite3_stmt *s, struct place **out,
 		error = database_error(c->db, c->path, result);
 	else
 		catalog_damaged(c, error);
-	sqlite3_finalize(s);
+	if (s == c->statements[S_PLACES])
+		sqlite3_reset(s);
+	else
+		sqlite3_finalize(s);
 	if (error) {
 		buffer_release(&all);
 		return error;
@@ -281,9 +303,7 @@ int places_of(struct catalog *c, uint32_t volume, struct place **out,
 	sqlite3_stmt *s;
 	int error;
 
-	if (!has_tables(c))
-		return REEL_ENOENT;
-	error = prepare_places(c, true, &s);
+	error = prepare_one(c, &s);
 	if (error)
 		return error;
 	sqlite3_bind_int64(s, 1, volume);

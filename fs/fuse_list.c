@@ -149,6 +149,7 @@ static void answer_end(struct worker *w, fuse_req_t request, uint64_t id,
 	struct listing *l = listing_of(w);
 	bool many = known && l->small.count > PUSH_HEAD;
 	struct push_list small;
+	bool rest;
 
 	if (!many)
 		fuse_reply_buf(request, NULL, 0);
@@ -156,9 +157,11 @@ static void answer_end(struct worker *w, fuse_req_t request, uint64_t id,
 		return;
 	small = l->small;
 	l->page.length = 0;
-	push_directory(w->mount->push, w->catalog, &small);
+	rest = push_directory(w->mount->push, w->catalog, &small);
 	if (many)
 		fuse_reply_buf(request, NULL, 0);
+	if (rest)
+		push_rest(w->mount->push, &small);
 }
 
 static void list(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,

@@ -11,10 +11,11 @@
 #define PUSH_SEGMENTS 4
 #define SEGMENT_FILES 96
 #define SEGMENT_BYTES (2u << 20)
-#define BEGIN_AFTER   3	  /* reads in order before pushing begins */
-#define NEAR	      256 /* inodes: still in order */
-#define ROWS	      192 /* looked at for a segment */
-#define EARNED	      8	  /* directories, by one READ */
+#define BEGIN_AFTER   3		   /* reads in order before pushing begins */
+#define NEAR	      256	   /* inodes: still in order */
+#define ROWS	      192	   /* looked at for a segment */
+#define NEXT_BYTES    (128u << 10) /* behind a directory: in the next one */
+#define EARNED	      8		   /* directories, by one READ */
 #define CREDIT_MOST   64
 #define LISTED_BYTES  (2u << 20)
 #define LISTED_FREE   (512u << 10) /* bytes that cost one directory's credit */
@@ -37,7 +38,8 @@ struct push {
 	uint64_t frontier; /* last inode that was dealt with */
 	uint64_t markers[PUSH_SEGMENTS];
 	unsigned marker_count;
-	struct push_list listed; /* for the thread; count 0: none */
+	struct push_list listed;	    /* for the thread; count 0: none */
+	uint64_t listed_first, listed_last; /* inodes of what it had last */
 	atomic_uint
 		listings; /* that were given to it; changed under the lock */
 };
@@ -113,6 +115,23 @@ static int push_one(struct push *p, struct catalog *c,
 	return error;
 }
 
+/* The frame that the next directory begins in lies ready when it is asked
+ * for. */
+static void ready_next(struct push *p, const struct push_file *last)
+{
+	struct content_row row;
+	struct recalled next;
+
+	if (tree_content(p->catalog, last->content, &row))
+		return;
+	recall_heed(&recall_at_once);
+	if (!recall_get(p->recall, row.session,
+			row.offset + row.size + NEXT_BYTES, &next))
+		recall_put(p->recall, &next);
+	recall_heed(NULL);
+	content_row_release(&row);
+}
+
 /* Pushes all but the last file behind `from`; that is the marker. */
 static void push_segment(struct push *p, uint64_t from, struct segment *s)
 {
@@ -120,6 +139,7 @@ static void push_segment(struct push *p, uint64_t from, struct segment *s)
 
 	memset(s, 0, sizeof(*s));
 	s->last = from;
+	catalog_hold(p->catalog);
 	tree_inodes_after(p->catalog, from, ROWS, collect, s);
 	for (int n = 0; n + 1 < s->count; n++) {
 		if (p->store(p->context, s->files[n].inode, NULL, 0) == 0)
@@ -128,6 +148,7 @@ static void push_segment(struct push *p, uint64_t from, struct segment *s)
 		if (n == 16 && !known)
 			break;
 	}
+	catalog_let_go(p->catalog);
 }
 
 static bool wanted(const struct push *p)
@@ -137,32 +158,39 @@ static bool wanted(const struct push *p)
 
 /* Waits for who reads the files to have brought the next frame: true; false
  * when he does not for long. */
-static bool patient(unsigned *waited)
+static bool patient(struct push *p, unsigned *waited)
 {
 	unsigned us = *waited / 8 + PAUSE_US;
 	struct timespec pause = {.tv_nsec = us * 1000l};
 
 	if (*waited > PATIENCE_US)
 		return false;
+	catalog_let_go(p->catalog);
 	nanosleep(&pause, NULL);
+	catalog_hold(p->catalog);
 	*waited += us;
 	return true;
 }
 
 /* Whoever lists the next directory has left this one. What needs a drive comes
- * with the READ of the first such file. */
-static void push_listed(struct push *p, const struct push_list *l,
+ * with the READ of the first such file. False: some are left out. */
+static bool push_listed(struct push *p, const struct push_list *l,
 			unsigned listings)
 {
 	unsigned waited = 0;
-	int n = 0, error;
+	int n = 0, error = 0;
 
+	catalog_hold(p->catalog);
 	while (n < l->count && atomic_load(&p->listings) == listings) {
 		error = push_one(p, p->catalog, &l->files[n]);
-		if (error && (error != REEL_ESTOPPED || !patient(&waited)))
+		if (error && (error != REEL_ESTOPPED || !patient(p, &waited)))
 			break;
 		n += !error;
 	}
+	if (n == l->count)
+		ready_next(p, &l->files[n - 1]);
+	catalog_let_go(p->catalog);
+	return n == l->count;
 }
 
 /* Both with the lock held, which they leave while they store. */
@@ -170,11 +198,14 @@ static void next_listed(struct push *p)
 {
 	struct push_list l = p->listed;
 	unsigned listings = atomic_load(&p->listings);
+	bool whole;
 
 	p->listed.count = 0;
 	pthread_mutex_unlock(&p->lock);
-	push_listed(p, &l, listings);
+	whole = push_listed(p, &l, listings);
 	pthread_mutex_lock(&p->lock);
+	if (!whole && atomic_load(&p->listings) == listings)
+		p->listed_last = p->listed_first; /* segments have them */
 }
 
 static void next_segment(struct push *p)
@@ -237,39 +268,51 @@ void push_list_add(struct push_list *l, const struct push_file *f)
 	l->bytes += f->size;
 }
 
-/* Leaves the files behind the first `done` to the thread. */
-static void leave_rest(struct push *p, const struct push_list *l, int done)
-{
-	pthread_mutex_lock(&p->lock);
-	atomic_fetch_add(&p->listings, 1);
-	p->listed.count = l->count - done;
-	memcpy(p->listed.files, l->files + done,
-	       (size_t)p->listed.count * sizeof(l->files[0]));
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-}
-
 /* In the order of the archive, in which cp and tar read them. */
-static void push_small(struct push *p, struct catalog *c, struct push_list *l)
+static bool push_head(struct push *p, struct catalog *c, struct push_list *l)
 {
 	int done = 0;
 
 	if (!l->count || !spend(&p->credit, 1 + (int)(l->bytes / LISTED_FREE)))
-		return;
+		return false;
 	qsort(l->files, (size_t)l->count, sizeof(l->files[0]), by_inode);
-	if (l->count > PUSH_HEAD)
-		leave_rest(p, l, PUSH_HEAD);
 	while (done < l->count && done < PUSH_HEAD)
 		if (push_one(p, c, &l->files[done++]))
-			return;
+			break;
+	return l->count > PUSH_HEAD;
 }
 
-void push_directory(struct push *p, struct catalog *c, struct push_list *l)
+bool push_directory(struct push *p, struct catalog *c, struct push_list *l)
 {
-	if (atomic_fetch_add(&p->storing, 1) < PUSH_WORKERS &&
-	    atomic_load(&p->credit) > 0)
-		push_small(p, c, l);
+	bool rest = atomic_fetch_add(&p->storing, 1) < PUSH_WORKERS &&
+		    atomic_load(&p->credit) > 0 && push_head(p, c, l);
+
 	atomic_fetch_sub(&p->storing, 1);
+	return rest;
+}
+
+void push_rest(struct push *p, const struct push_list *l)
+{
+	int count = l->count - PUSH_HEAD;
+	uint64_t first = l->files[0].inode, last = l->files[l->count - 1].inode;
+
+	pthread_mutex_lock(&p->lock);
+	atomic_fetch_add(&p->listings, 1);
+	p->listed.count = count;
+	memcpy(p->listed.files, l->files + PUSH_HEAD,
+	       (size_t)count * sizeof(l->files[0]));
+	p->listed_first = first;
+	p->listed_last = last - first < NEAR ? last : first;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* How far the thread has or had the files from this one on. */
+static uint64_t behind_listed(const struct push *p, uint64_t inode)
+{
+	return inode >= p->listed_first && inode < p->listed_last
+		       ? p->listed_last
+		       : inode;
 }
 
 void push_hint(struct push *p, uint64_t inode)
@@ -289,8 +332,9 @@ void push_hint(struct push *p, uint64_t inode)
 	}
 	if (inode > p->last || !p->in_order)
 		p->last = inode;
-	if (p->frontier < inode) {
-		p->frontier = inode;
+	uint64_t dealt = behind_listed(p, inode);
+	if (p->frontier < dealt) {
+		p->frontier = dealt;
 		p->marker_count = 0;
 	}
 	unsigned passed = 0;

@@ -4,10 +4,10 @@
  * Whatever copies a tree lists a directory, then reads its files. So when a
  * listing has ended (and the kernel knows its files) the contents of the small
  * ones are stored, the first before the listing is answered (behind the answer
- * where there are few), the others by a thread while the first are read, as
- * long as that pays: each READ that does come for a small file earns some more
- * directories, each directory costs one, a large one more. A walk that reads
- * nothing earns nothing.
+ * where there are few), the others behind it by a thread, while the first are
+ * read, as long as that pays: each READ that does come for a small file earns
+ * some more directories, each directory costs one, a large one more. A walk
+ * that reads nothing earns nothing.
  *
  * Larger directories are read in the order of the archive, in which inodes are
  * numbered. After some reads in that order the thread stores the contents of
@@ -59,7 +59,10 @@ void push_free(struct push *p);
 void push_hint(struct push *p, uint64_t inode);
 void push_list_add(struct push_list *l, const struct push_file *f);
 /* The listing of a directory with these files has ended and is not yet
- * answered; they are sorted. `c` is the calling worker's. */
-void push_directory(struct push *p, struct catalog *c, struct push_list *l);
+ * answered; they are sorted. `c` is the calling worker's. True: push_rest is
+ * due behind the answer, since a thread that wakes may take the place of the
+ * one that wakes it. */
+bool push_directory(struct push *p, struct catalog *c, struct push_list *l);
+void push_rest(struct push *p, const struct push_list *l);
 
 #endif

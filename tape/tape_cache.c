@@ -11,7 +11,7 @@
 
 #define PIECES_LEAST 64
 #define PIECES_MOST  (1u << 22)
-#define GROWTH	     64 /* pieces for which room is made at once */
+#define GROWTH	     16 /* pieces for which room is made at once */
 
 struct piece {
 	struct piece_key key;

@@ -14,6 +14,9 @@
 #define CLAIM_NS     3000000000ll  /* while another program wants it */
 #define CLAIM_MS     3000	   /* which looks every two seconds */
 #define RESETS_LIMIT 3
+#define FIRST_WINDOW (32 * PIECE_SIZE)
+#define MORE_WINDOW  (2 * PIECE_SIZE)  /* for each piece that was had */
+#define ROOM_MOST    (32 * PIECE_SIZE) /* until an idle one reads on */
 
 int64_t tape_now(void)
 {
@@ -41,7 +44,7 @@ struct piece_key tape_piece_key(const struct place *p, uint64_t index)
 				  .index = index};
 }
 
-/* How far it reads on, and how far back it begins when it goes back. */
+/* How far it reads on at most, and how far back it begins when it goes back. */
 static uint64_t stretch(const struct medium_tape *t)
 {
 	return tape_cache_size(t->cache) / 4;
@@ -132,13 +135,37 @@ void tape_reader_give_up(struct tape_reader *r, struct tape_request *q)
 		stop_set(&r->stop, 1);
 }
 
+static void widen(struct tape_reader *r, uint64_t index, uint64_t more)
+{
+	r->window += more;
+	if (r->window > stretch(r->medium))
+		r->window = stretch(r->medium);
+	r->ahead = index * PIECE_SIZE + r->window;
+}
+
+/* More than `room` bytes ahead are to be read. */
+static bool has_more(const struct tape_reader *r, uint64_t room)
+{
+	return r->known && r->at < r->place.size && r->at + room < r->ahead;
+}
+
+/* So much was had that an idle one reads on. */
+static bool is_low(const struct tape_reader *r)
+{
+	const uint64_t half = r->window / 2;
+
+	return has_more(r, half < ROOM_MOST ? half : ROOM_MOST);
+}
+
 void tape_reader_follow(struct tape_reader *r, const struct place *p,
 			uint64_t index)
 {
 	if (!same_file(&r->place, p))
 		return;
-	r->ahead = index * PIECE_SIZE + stretch(r->medium);
-	pthread_cond_broadcast(&r->medium->asked);
+	r->used = tape_now();
+	widen(r, index, MORE_WINDOW);
+	if (is_low(r))
+		pthread_cond_broadcast(&r->medium->asked);
 }
 
 /* ---- pieces ---- */
@@ -343,7 +370,8 @@ static int move_to(struct tape_reader *r, const struct tape_request *q)
 	drop_piece(r);
 	r->place = place;
 	r->fill = from;
-	r->ahead = q->index * PIECE_SIZE + stretch(t);
+	r->window = 0;
+	widen(r, q->index, FIRST_WINDOW);
 	t->moves++;
 	pthread_mutex_unlock(&t->lock);
 	error = go(r, &place, from);
@@ -455,20 +483,19 @@ static void pause_for(struct tape_reader *r, unsigned ms)
 static bool idle(struct tape_reader *r)
 {
 	struct medium_tape *t = r->medium;
-	int64_t end = tape_now() + IDLE_NS;
+	bool reading = true;
 
-	while (!r->requests && !t->closing && tape_now() < end) {
-		bool more =
-			r->known && r->at < r->place.size && r->at < r->ahead;
-
+	r->used = tape_now();
+	while (!r->requests && !t->closing && tape_now() - r->used < IDLE_NS) {
 		if (station_is_claimed(t->options.station)) {
 			pause_for(r, CLAIM_MS);
 			break;
 		}
 		if (station_is_wanted(t->options.station))
 			return false;
-		if (more)
+		if (reading ? has_more(r, 0) : is_low(r))
 			return true;
+		reading = false;
 		tape_wait(t, &t->asked, TICK_MS);
 	}
 	return r->requests && !t->closing;

@@ -3,8 +3,12 @@
  *
  * A thread for each cartridge in use:
  *     no drive   waits for the station; ends when nobody asks any more
- *     reading    serves requests, else reads ahead of what was asked for last
- *     idle       ends after a while, at once when somebody wants its drive
+ *     reading    serves requests, else reads ahead of what was asked for last:
+ *                a little after a move, more the more of it is had
+ *     idle       is as far ahead as it may be: reads on when half of that, or
+ *                some MiB, were had, not for each piece, so that the tape runs
+ *                for a while; ends when nobody had anything for a while, at
+ *                once when somebody wants its drive
  * All under medium_tape.lock, which is not held while a drive works. */
 #ifndef REEL_TAPE_TAPE_READER_H
 #define REEL_TAPE_TAPE_READER_H
@@ -40,6 +44,8 @@ struct tape_reader {
 	uint64_t fill;	     /* the piece that is being filled */
 	struct piece *piece; /* its room; NULL: none yet */
 	uint64_t ahead;	     /* byte of `place` up to which it reads on */
+	uint64_t window;     /* bytes that this is beyond what was had last */
+	int64_t used;	     /* ns; when somebody had something */
 	uint8_t *block;
 	size_t block_size;
 };

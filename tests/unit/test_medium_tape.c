@@ -206,6 +206,23 @@ static void in_order(void)
 	release(&r);
 }
 
+/* The reader is far ahead and not woken for each piece: its drive is kept, and
+ * the tape stays where it is. */
+static void slowly(void)
+{
+	const struct timespec pause = {.tv_nsec = 150000000};
+	struct rig r;
+
+	make_cartridge(1, 2, 2);
+	r = with(2, 0);
+	for (uint64_t at = 0; at < 20 * 262144; at += 262144) {
+		CU_ASSERT_TRUE_FATAL(reads(r.medium, 2, at, 5000));
+		nanosleep(&pause, NULL);
+	}
+	CU_ASSERT_EQUAL(medium_tape_moves(r.medium), 1);
+	release(&r);
+}
+
 /* A thousand small files in any order, of a volume that the cache holds, and of
  * one that it does not hold. */
 static void in_any_order(void)
@@ -419,6 +436,7 @@ void suite_medium_tape(void)
 	CU_pSuite s = CU_add_suite("medium_tape", begin, end);
 
 	CU_add_test(s, "in order", in_order);
+	CU_add_test(s, "slowly", slowly);
 	CU_add_test(s, "in any order", in_any_order);
 	CU_add_test(s, "many threads", many_threads);
 	CU_add_test(s, "waits and stops", waits_and_stops);
