@@ -143,10 +143,13 @@ static void widen(struct tape_reader *r, uint64_t index, uint64_t more)
 	r->ahead = index * PIECE_SIZE + r->window;
 }
 
-/* More than `room` bytes ahead are to be read. */
+/* More than `room` bytes ahead are to be read. Whole pieces tell: others ask,
+ * too, and `at` is the thread's own. */
 static bool has_more(const struct tape_reader *r, uint64_t room)
 {
-	return r->known && r->at < r->place.size && r->at + room < r->ahead;
+	const uint64_t at = r->fill * PIECE_SIZE;
+
+	return at < r->place.size && at + room < r->ahead;
 }
 
 /* So much was had that an idle one reads on. */
@@ -493,7 +496,7 @@ static bool idle(struct tape_reader *r)
 		}
 		if (station_is_wanted(t->options.station))
 			return false;
-		if (reading ? has_more(r, 0) : is_low(r))
+		if (r->known && (reading ? has_more(r, 0) : is_low(r)))
 			return true;
 		reading = false;
 		tape_wait(t, &t->asked, TICK_MS);
