@@ -116,8 +116,19 @@ static struct tape_request *next_request(const struct tape_reader *r)
 	return next ? next : first;
 }
 
+static void widen(struct tape_reader *r, uint64_t index, uint64_t more)
+{
+	r->window += more;
+	if (r->window > stretch(r->medium))
+		r->window = stretch(r->medium);
+	r->ahead = index * PIECE_SIZE + r->window;
+}
+
+/* What lies further on was not read ahead far enough. */
 void tape_reader_ask(struct tape_reader *r, struct tape_request *q)
 {
+	if (same_file(&r->place, &q->place) && q->index >= r->fill)
+		widen(r, q->index, r->window);
 	q->next = r->requests;
 	r->requests = q;
 	pthread_cond_broadcast(&r->medium->asked);
@@ -133,14 +144,6 @@ void tape_reader_give_up(struct tape_reader *r, struct tape_request *q)
 		*at = q->next;
 	if (!r->requests)
 		stop_set(&r->stop, 1);
-}
-
-static void widen(struct tape_reader *r, uint64_t index, uint64_t more)
-{
-	r->window += more;
-	if (r->window > stretch(r->medium))
-		r->window = stretch(r->medium);
-	r->ahead = index * PIECE_SIZE + r->window;
 }
 
 /* More than `room` bytes ahead are to be read. Whole pieces tell: others ask,

@@ -4,7 +4,8 @@
  * A thread for each cartridge in use:
  *     no drive   waits for the station; ends when nobody asks any more
  *     reading    serves requests, else reads ahead of what was asked for last:
- *                a little after a move, more the more of it is had
+ *                a little after a move, more the more of it is had, and twice
+ *                as much when somebody has to wait for what lies ahead
  *     idle       is as far ahead as it may be: reads on when half of that, or
  *                some MiB, were had, not for each piece, so that the tape runs
  *                for a while; ends when nobody had anything for a while, at

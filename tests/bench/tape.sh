@@ -84,6 +84,37 @@ by_cp() # NAME DRIVE: the set's many files; keeps tar's seconds in `tar`
 	"$reel" umount "$work/mnt" >/dev/null 2>&1
 }
 
+scattered() # DRIVE: as many small files, and a large one behind each directory
+{
+	local d all
+
+	mkdir "$ram/scattered"
+	for d in $(seq 100); do
+		cp -r "$ram/many/$d" "$ram/scattered/$((1000 + d))"
+		mkdir "$ram/scattered/$((1000 + d))l"
+		head -c 4M /dev/urandom >"$ram/scattered/$((1000 + d))l/file"
+	done
+	eval "$new" >/dev/null 2>&1
+	"$reel" backup "$work/set" -C "$ram" scattered >/dev/null 2>&1
+	say "the same, scattered over 500 MB: tar -x of all" "$(best \
+		"rm -rf $ram/out; mkdir $ram/out; $reel tape seek $1 --file 1
+		echo 1 >/proc/sys/vm/drop_caches" \
+		"$reel tape read -q $1 | tar -b 512 -xif - -C $ram/out")" \
+		10000 files/s
+	all=$took
+	say "the same, scattered: cp -r of the small files" "$(best \
+		"rm -rf $ram/out; mkdir $ram/out
+		$reel umount $work/mnt; $reel mount $work/set $work/mnt
+		echo 1 >/proc/sys/vm/drop_caches" \
+		"cp -r $work/mnt/snapshots/latest/scattered/???? $ram/out")" \
+		10000 files/s
+	ratio "  cp -r beside tar -x" "$took" "$all"
+	"$reel" umount "$work/mnt" >/dev/null 2>&1
+	rm -rf "$ram/scattered"
+	eval "$new" >/dev/null 2>&1
+	"$reel" backup "$work/set" -C "$ram" many >/dev/null 2>&1
+}
+
 head -c $((mib << 20)) /dev/urandom >"$ram/large/file"
 for i in $(seq 2000); do
 	head -c 3000 /dev/urandom >"$ram/small/$i"
@@ -136,6 +167,7 @@ say "read them through the mount" "$(best "$reel umount $work/mnt
 eval "$new" >/dev/null 2>&1
 "$reel" backup "$work/set" -C "$ram" many >/dev/null 2>&1
 by_cp "" "$work/t.tap"
+scattered "$work/t.tap"
 say "10,000 files: restore" "$(best "rm -rf $ram/out" \
 	"$reel restore $work/set --to $ram/out")" 10000 files/s
 ratio "  restore beside tar -x" "$took" "$tar"
