@@ -124,10 +124,18 @@ static void widen(struct tape_reader *r, uint64_t index, uint64_t more)
 	r->ahead = index * PIECE_SIZE + r->window;
 }
 
-/* What lies further on was not read ahead far enough. */
+/* It comes by reading on, if the tape stands where it should. */
+static bool lies_ahead(const struct tape_reader *r,
+		       const struct tape_request *q)
+{
+	return same_file(&r->place, &q->place) && q->index >= r->fill &&
+	       (q->index - r->fill) * PIECE_SIZE <= 2 * stretch(r->medium);
+}
+
+/* Who has to wait for what lies ahead was not read ahead of far enough. */
 void tape_reader_ask(struct tape_reader *r, struct tape_request *q)
 {
-	if (same_file(&r->place, &q->place) && q->index >= r->fill)
+	if (lies_ahead(r, q))
 		widen(r, q->index, r->window);
 	q->next = r->requests;
 	r->requests = q;
@@ -336,14 +344,6 @@ static int go(struct tape_reader *r, const struct place *p, uint64_t index)
 
 /* ---- where to ---- */
 
-/* Whether it comes by reading on. */
-static bool is_near(const struct tape_reader *r, const struct tape_request *q)
-{
-	return r->known && same_file(&r->place, &q->place) &&
-	       q->index >= r->fill &&
-	       q->index * PIECE_SIZE <= r->at + 2 * stretch(r->medium);
-}
-
 /* Who goes back a little will want what is around there, too. */
 static uint64_t begin_at(const struct tape_reader *r,
 			 const struct tape_request *q)
@@ -464,7 +464,7 @@ static void step(struct tape_reader *r, const struct tape_request *q)
 	struct medium_tape *t = r->medium;
 	int error = 0;
 
-	if (q && !is_near(r, q))
+	if (q && !(r->known && lies_ahead(r, q)))
 		error = move_to(r, q);
 	if (!error) {
 		pthread_mutex_unlock(&t->lock);
