@@ -1,187 +1,17 @@
-/* Where a file's bytes come from is a `source`: memory (small files), an open
- * file, dense or sparse, or a content that the set has (commits). In all that
- * follows "stored bytes" are the bytes as the archive holds them: of a sparse
- * file its map, then its runs. */
+/* Storing a content, once: its digest, who has the same bytes already, and the
+ * member. */
 #include "fs/archive.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "fs/archive_source.h"
 #include "fs/change.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/text.h"
-
-struct source {
-	const uint8_t *data; /* small files */
-	int fd;
-	const uint8_t *map; /* sparse; NULL else */
-	size_t map_bytes;
-	struct sparse_run *runs; /* heap */
-	size_t run_count;
-	uint64_t stored;    /* bytes in all */
-	size_t run;	    /* of the last read, for going on */
-	uint64_t run_start; /* stored offset of that run */
-	bool shrank;
-	struct content_row stored_row; /* a content of the set; id 0: none */
-	bool has_sha256;
-	struct sha256 sha256; /* of the stored bytes */
-};
-
-static void source_release(struct source *s)
-{
-	if (!s->stored_row.id)
-		free(s->runs);
-	s->runs = NULL;
-	content_row_release(&s->stored_row);
-}
-
-static int add_run(struct source *s, uint64_t offset, uint64_t length)
-{
-	if (s->run_count == MEMBER_SPARSE_LIMIT)
-		return REEL_ERANGE;
-	if (!(s->run_count & (s->run_count - 1))) {
-		size_t room = s->run_count ? s->run_count * 2 : 1;
-		void *more = realloc(s->runs, room * sizeof(*s->runs));
-
-		if (!more)
-			return REEL_ENOMEM;
-		s->runs = more;
-	}
-	s->runs[s->run_count++] = (struct sparse_run){offset, length};
-	return 0;
-}
-
-/* The runs of data of an open file; 1 when it is worth a sparse member. */
-static int find_runs(struct source *s, uint64_t size)
-{
-	uint64_t data = 0, at = 0;
-	int error = 0;
-
-	while (!error && at < size) {
-		off_t start = lseek(s->fd, (off_t)at, SEEK_DATA);
-
-		if (start < 0 && errno == ENXIO)
-			break;
-		off_t end = start < 0 ? -1 : lseek(s->fd, start, SEEK_HOLE);
-		if (start < 0 || end <= start)
-			return 0;
-		if ((uint64_t)start >= size)
-			break;
-		if ((uint64_t)end > size)
-			end = (off_t)size;
-		error = add_run(s, (uint64_t)start, (uint64_t)(end - start));
-		data += (uint64_t)(end - start);
-		at = (uint64_t)end;
-	}
-	if (error == REEL_ERANGE || data + (64u << 10) > size)
-		return 0;
-	return error ? error : 1;
-}
-
-/* Reads file bytes; what is missing at the end reads as zeros. */
-static int read_file(struct source *s, uint64_t offset, uint8_t *to,
-		     size_t length)
-{
-	while (length) {
-		ssize_t n = pread(s->fd, to, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_from_errno(errno);
-		if (n == 0) {
-			memset(to, 0, length);
-			s->shrank = true;
-			return 0;
-		}
-		to += n;
-		offset += (uint64_t)n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
-
-/* A piece of a run at stored offset `at` (behind the map). */
-static int read_run(struct source *s, uint64_t at, uint8_t *to, size_t *length)
-{
-	if (at < s->run_start) {
-		s->run = 0;
-		s->run_start = s->map_bytes;
-	}
-	while (at >= s->run_start + s->runs[s->run].length) {
-		s->run_start += s->runs[s->run].length;
-		s->run++;
-	}
-	uint64_t into = at - s->run_start;
-	uint64_t left = s->runs[s->run].length - into;
-
-	if (*length > left)
-		*length = (size_t)left;
-	return read_file(s, s->runs[s->run].offset + into, to, *length);
-}
-
-static int read_stored(struct archive *a, const struct content_row *row,
-		       uint64_t at, void *to, size_t length)
-{
-	if (row->session == a->session)
-		return stream_read_back(a->stream, row->offset + at, to,
-					length);
-	if (!a->library)
-		return REEL_ENOENT;
-	return recall_read(a->library->recall, row->session, row->offset + at,
-			   to, length);
-}
-
-/* The same, up to `length` bytes: how many or an error, *bytes where they lie,
- * in a->block or elsewhere. */
-static int64_t view_stored(struct archive *a, const struct content_row *row,
-			   uint64_t at, size_t length, const uint8_t **bytes)
-{
-	int error;
-
-	if (row->session == a->session)
-		return stream_view(a->stream, row->offset + at, a->block,
-				   length, bytes);
-	*bytes = a->block;
-	error = read_stored(a, row, at, a->block, length);
-	return error ? error : (int64_t)length;
-}
-
-/* Stored bytes [at, at + length), all within `stored`. */
-static int source_read(struct archive *a, struct source *s, uint64_t at,
-		       uint8_t *to, size_t length)
-{
-	if (s->stored_row.id)
-		return read_stored(a, &s->stored_row, at, to, length);
-	if (s->data) {
-		memcpy(to, s->data + at, length);
-		return 0;
-	}
-	if (!s->map)
-		return read_file(s, at, to, length);
-	while (length) {
-		size_t piece = length;
-		int error = 0;
-
-		if (at < s->map_bytes) {
-			if (piece > s->map_bytes - at)
-				piece = (size_t)(s->map_bytes - at);
-			memcpy(to, s->map + at, piece);
-		} else {
-			error = read_run(s, at, to, &piece);
-		}
-		if (error)
-			return error;
-		to += piece;
-		at += piece;
-		length -= piece;
-	}
-	return 0;
-}
 
 static int new_digester(struct archive *a, struct digester **out)
 {
@@ -249,7 +79,7 @@ static bool same_bytes(struct archive *a, const struct content_row *row,
 				      : ARCHIVE_BLOCK;
 		const uint8_t *mine = s->data ? s->data + at : a->other;
 		const uint8_t *theirs;
-		int64_t n = view_stored(a, row, at, want, &theirs);
+		int64_t n = source_view_stored(a, row, at, want, &theirs);
 
 		if (n < 0)
 			return false;
@@ -336,62 +166,6 @@ static int put_source(struct archive *a, struct source *s,
 		error = sha256_bytes(s->data, (size_t)s->stored, &s->sha256);
 	s->has_sha256 = !error && a->set->config.sha256;
 	digester_free(d);
-	return error;
-}
-
-/* The same for a content that the set has: stored bytes as they lie there. */
-static int prepare_stored(struct archive *a, struct item *i, struct member *m,
-			  struct source *s)
-{
-	struct content_row *row = &s->stored_row;
-	size_t map = 0;
-	int error = tree_content(a->catalog, i->content, row);
-
-	if (error == REEL_ENOENT)
-		error = REEL_EDAMAGED;
-	if (error)
-		return error;
-	m->sparse = row->sparse;
-	m->runs = s->runs = row->runs;
-	m->run_count = s->run_count = row->run_count;
-	a->header.length = 0;
-	error = member_encode(m, &a->header, &map);
-	s->stored = m->stored;
-	if (error || !row->sparse)
-		return error;
-	s->map = a->header.data + a->header.length - map;
-	s->map_bytes = map;
-	s->run_start = map;
-	return map == row->map_bytes ? 0 : REEL_EDAMAGED;
-}
-
-/* Encodes the header into a->header and completes the source (the map). */
-static int prepare(struct archive *a, struct item *i, struct member *m,
-		   struct source *s)
-{
-	size_t map = 0;
-	int sparse = 0, error;
-
-	*s = (struct source){.data = i->data, .fd = i->fd};
-	m->type = MEMBER_FILE;
-	m->size = i->st.stx_size;
-	if (i->content)
-		return prepare_stored(a, i, m, s);
-	if (!i->data && i->fd >= 0 && i->st.stx_blocks * 512 < i->st.stx_size)
-		sparse = find_runs(s, m->size);
-	if (sparse < 0)
-		return sparse;
-	m->sparse = sparse;
-	m->runs = sparse ? s->runs : NULL;
-	m->run_count = sparse ? s->run_count : 0;
-	a->header.length = 0;
-	error = member_encode(m, &a->header, &map);
-	s->stored = m->stored;
-	if (sparse) {
-		s->map = a->header.data + a->header.length - map;
-		s->map_bytes = map;
-		s->run_start = map;
-	}
 	return error;
 }
 
@@ -521,7 +295,7 @@ static int store_over(struct archive *a, struct item *i, struct member *m,
 	m->comment_length = strlen(a->comment);
 	source_release(s);
 	if (!error)
-		error = prepare(a, i, m, s);
+		error = source_open(a, i, m, s);
 	if (error)
 		return error;
 	if (m->size)
@@ -544,7 +318,7 @@ int archive_content(struct archive *a, struct item *i, struct member *m,
 	bool known = i->data != NULL, has = true;
 	struct source s;
 	struct statx now;
-	int error = prepare(a, i, m, &s);
+	int error = source_open(a, i, m, &s);
 
 	memset(out, 0, sizeof(*out));
 	if (!error && may_refer(a, &s)) {
@@ -598,7 +372,7 @@ int archive_store_again(struct archive *a, struct item *i, struct member *m,
 	bool read = i->fd >= 0 && !i->living;
 	struct content_row row;
 	struct source s;
-	int error = prepare(a, i, m, &s);
+	int error = source_open(a, i, m, &s);
 
 	row = new_row(a, m, &s);
 	if (!error)
