@@ -34,24 +34,6 @@ static int64_t ns(struct timespec t)
 	return (int64_t)t.tv_sec * NS + t.tv_nsec;
 }
 
-static mode_t type_of(enum member_type type)
-{
-	switch (type) {
-	case MEMBER_SYMLINK:
-		return S_IFLNK;
-	case MEMBER_CHARACTER:
-		return S_IFCHR;
-	case MEMBER_BLOCK_DEVICE:
-		return S_IFBLK;
-	case MEMBER_DIRECTORY:
-		return S_IFDIR;
-	case MEMBER_FIFO:
-		return S_IFIFO;
-	default:
-		return S_IFREG;
-	}
-}
-
 static int note_owner(struct builder *b, bool group, uint32_t id,
 		      const char *name)
 {
@@ -63,7 +45,7 @@ int member_row(struct builder *b, const struct member *m, struct inode_row *row)
 	int err = 0;
 
 	*row = (struct inode_row){
-		.mode = type_of(m->type) | (m->mode & 07777),
+		.mode = member_format(m->type) | (m->mode & 07777),
 		.uid = m->uid,
 		.gid = m->gid,
 		.size = m->type == MEMBER_SYMLINK ? m->link_length : m->size,

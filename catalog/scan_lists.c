@@ -11,7 +11,6 @@
 #include "tape/text.h"
 
 #define LIST_LIMIT (1u << 30)
-#define BLOCK	   65536
 
 uint64_t scan_hash(const struct scan *s, const char *path, size_t length)
 {
@@ -133,23 +132,6 @@ int scan_lines(struct scan *s, const struct buffer *list, bool verbs,
 	buffer_release(&path[0]);
 	buffer_release(&path[1]);
 	return err;
-}
-
-static int collect(struct member_decoder *d, struct buffer *to)
-{
-	int64_t n;
-	int err;
-
-	to->length = 0;
-	do {
-		err = buffer_reserve(to, BLOCK);
-		if (err)
-			return err;
-		n = member_data(d, to->data + to->length, BLOCK);
-		if (n > 0)
-			to->length += (size_t)n;
-	} while (n > 0 && to->length <= LIST_LIMIT);
-	return n < 0 ? (int)n : 0;
 }
 
 /* ---- the global header ---- */
@@ -330,7 +312,7 @@ static int first_look(struct scan *s, struct member_decoder *d,
 	if (m->type == MEMBER_GLOBAL)
 		return s->known ? 0 : read_global(s, m);
 	if (list)
-		return collect(d, list);
+		return member_collect(d, list, LIST_LIMIT);
 	err = note_member(s, m);
 	if (!err && m->type == MEMBER_LINK)
 		err = expect(s, m->link, m->link_length, !member_is_copy(m));

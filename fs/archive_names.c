@@ -155,22 +155,6 @@ out:
 	return error;
 }
 
-static enum member_type type_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFLNK:
-		return MEMBER_SYMLINK;
-	case S_IFCHR:
-		return MEMBER_CHARACTER;
-	case S_IFBLK:
-		return MEMBER_BLOCK_DEVICE;
-	case S_IFIFO:
-		return MEMBER_FIFO;
-	default:
-		return MEMBER_FILE;
-	}
-}
-
 int archive_lose_old(struct archive *a, struct item *i, uint64_t content)
 {
 	if (!i->had)
@@ -217,7 +201,7 @@ static int put_other(struct archive *a, struct item *i, struct member *m)
 {
 	int error = archive_lose_old(a, i, 0);
 
-	m->type = type_of(i->st.stx_mode);
+	m->type = member_type_of(i->st.stx_mode);
 	if (m->type == MEMBER_SYMLINK) {
 		m->link = (char *)i->data;
 		m->link_length = i->length;

@@ -128,24 +128,6 @@ static int find_entry(struct verify *v, const struct member *m,
 			   m->path_length - (size_t)(name - m->path), e);
 }
 
-static mode_t type_of(const struct member *m)
-{
-	switch (m->type) {
-	case MEMBER_SYMLINK:
-		return S_IFLNK;
-	case MEMBER_CHARACTER:
-		return S_IFCHR;
-	case MEMBER_BLOCK_DEVICE:
-		return S_IFBLK;
-	case MEMBER_DIRECTORY:
-		return S_IFDIR;
-	case MEMBER_FIFO:
-		return S_IFIFO;
-	default:
-		return S_IFREG;
-	}
-}
-
 static bool same_time(struct timespec t, int64_t ns)
 {
 	return (int64_t)t.tv_sec * NS + t.tv_nsec == ns;
@@ -311,7 +293,7 @@ static int check_entry(struct verify *v, struct member_decoder *d,
 	/* further names may be of anything but a directory */
 	same = m->type == MEMBER_LINK && !member_is_copy(m)
 		       ? !S_ISDIR(e.inode.mode)
-		       : (e.inode.mode & S_IFMT) == type_of(m);
+		       : (e.inode.mode & S_IFMT) == member_format(m->type);
 	if (same)
 		same = same_metadata(v, m, &e.inode);
 	if (same == 1)
@@ -328,23 +310,6 @@ static int check_entry(struct verify *v, struct member_decoder *d,
 	if (err)
 		return err;
 	return suspect(v, m, begin, end + m->stored);
-}
-
-static int collect(struct member_decoder *d, struct buffer *to, uint64_t limit)
-{
-	int64_t n;
-	int err;
-
-	to->length = 0;
-	do {
-		err = buffer_reserve(to, BLOCK);
-		if (err)
-			return err;
-		n = member_data(d, to->data + to->length, BLOCK);
-		if (n > 0)
-			to->length += (size_t)n;
-	} while (n > 0 && to->length <= limit);
-	return n < 0 ? (int)n : 0;
 }
 
 static int take_index(struct verify *v, struct member_decoder *d)
@@ -468,7 +433,7 @@ static int reserved_member(struct verify *v, struct member_decoder *d,
 		return err ? err : take_index(v, d);
 	}
 	if (length == 12 && !memcmp(rest, "meta.tar.zst", 12))
-		return collect(d, &v->meta, META_LIMIT);
+		return member_collect(d, &v->meta, META_LIMIT);
 	if (length == 6 && !memcmp(rest, "copies", 6))
 		return take_copies(v, d);
 	if (length == 3 && !memcmp(rest, "end", 3))

@@ -37,6 +37,11 @@ enum member_type {
 	MEMBER_OTHER = 'V',  /* no file; of foreign archives only */
 };
 
+/* The S_IFMT bits of a type, and the type of such bits: what is none of the
+ * others is a file. */
+mode_t member_format(enum member_type type);
+enum member_type member_type_of(mode_t mode);
+
 /* Byte strings are borrowed when encoding; when decoding they point into the
  * decoder and live until its next call. `path` never begins with a slash and
  * a directory's has none at its end ("" is the root, written "./"). */
@@ -149,6 +154,9 @@ int member_next(struct member_decoder *d, struct member *out);
 /* Up to `length` bytes of the present member's stored data (after the sparse
  * map); 0 at their end. */
 int64_t member_data(struct member_decoder *d, void *to, size_t length);
+/* The rest of them, `limit` at most (else REEL_ERANGE), in place of what *to
+ * has. */
+int member_collect(struct member_decoder *d, struct buffer *to, size_t limit);
 /* Passes over the rest of them; REEL_EDAMAGED: the input ends before. */
 int member_pass(struct member_decoder *d);
 /* Position in the input, bytes: of the first header block (extended ones

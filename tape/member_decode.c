@@ -4,6 +4,8 @@
 #include <string.h>
 #include "tape/error.h"
 
+#define COLLECT 65536 /* bytes at a time */
+
 int member_decoder_new(member_source source, void *context,
 		       struct member_decoder **out)
 {
@@ -537,4 +539,23 @@ int64_t member_data(struct member_decoder *d, void *to, size_t length)
 		return error;
 	d->left -= length;
 	return (int64_t)length;
+}
+
+int member_collect(struct member_decoder *d, struct buffer *to, size_t limit)
+{
+	to->length = 0;
+	while (d->left) {
+		size_t n = d->left < COLLECT ? (size_t)d->left : COLLECT;
+		int error = d->left > limit - to->length
+				    ? REEL_ERANGE
+				    : buffer_reserve(to, n);
+
+		if (!error)
+			error = member_take(d, to->data + to->length, n);
+		if (error)
+			return error;
+		to->length += n;
+		d->left -= n;
+	}
+	return 0;
 }

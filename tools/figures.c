@@ -83,7 +83,7 @@ const char *figure_local_exact(int64_t ns, char text[FIGURE_SIZE])
 	return text;
 }
 
-static char type_letter(mode_t mode)
+char figure_type(mode_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFDIR:
@@ -106,7 +106,7 @@ const char *figure_mode(mode_t mode, char text[FIGURE_SIZE])
 {
 	static const char bits[] = "rwxrwxrwx";
 
-	text[0] = type_letter(mode);
+	text[0] = figure_type(mode);
 	for (int i = 0; i < 9; i++)
 		text[1 + i] = mode & (0400u >> i) ? bits[i] : '-';
 	if (mode & S_ISUID)

@@ -17,6 +17,8 @@ const char *figure_time(int64_t ns, char text[FIGURE_SIZE]);
 const char *figure_local(int64_t ns, char text[FIGURE_SIZE]);
 /* 2026-11-22 10:15:00.000000000 +0100, local */
 const char *figure_local_exact(int64_t ns, char text[FIGURE_SIZE]);
+/* What such a line begins with: - d l c b p, or ?. */
+char figure_type(mode_t mode);
 /* -rwsr-xr-x */
 const char *figure_mode(mode_t mode, char text[FIGURE_SIZE]);
 

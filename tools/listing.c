@@ -32,21 +32,9 @@ void listing_release(struct listing *l)
 
 char listing_type(mode_t mode)
 {
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return 'f';
-	case S_IFDIR:
-		return 'd';
-	case S_IFLNK:
-		return 'l';
-	case S_IFCHR:
-		return 'c';
-	case S_IFBLK:
-		return 'b';
-	case S_IFIFO:
-		return 'p';
-	}
-	return '?';
+	char letter = figure_type(mode);
+
+	return letter == '-' ? 'f' : letter;
 }
 
 static const char *type_word(mode_t mode)

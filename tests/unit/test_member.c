@@ -423,6 +423,55 @@ static void long_map(void)
 	buffer_release(&b);
 }
 
+/* All of it or nothing: a list that were read in part would pass for whole. */
+static void collected(void)
+{
+	char text[200001];
+	const struct {
+		size_t limit;
+		int error;
+	} cases[] = {{200000, 0},
+		     {1u << 30, 0},
+		     {199999, REEL_ERANGE},
+		     {0, REEL_ERANGE}};
+	struct buffer b = {0}, got = {0};
+
+	for (size_t n = 0; n < sizeof(text); n++)
+		text[n] = (char)('a' + n % 23);
+	text[sizeof(text) - 1] = '\0';
+	append_file(&b, "list", text);
+	append_file(&b, "after", "");
+	for (size_t n = 0; n < sizeof(cases) / sizeof(*cases); n++) {
+		struct member m;
+		struct input i;
+		struct member_decoder *d = decoder_of(&i, &b);
+
+		CU_ASSERT_EQUAL_FATAL(member_next(d, &m), 1);
+		CU_ASSERT_EQUAL(member_collect(d, &got, cases[n].limit),
+				cases[n].error);
+		CU_ASSERT(cases[n].error || same_text(text, sizeof(text) - 1,
+						      got.data, got.length));
+		CU_ASSERT_EQUAL_FATAL(member_next(d, &m), 1);
+		CU_ASSERT(path_is(&m, "after"));
+		member_decoder_free(d);
+	}
+	buffer_release(&got);
+	buffer_release(&b);
+}
+
+static void formats(void)
+{
+	static const enum member_type types[] = {
+		MEMBER_FILE,	     MEMBER_SYMLINK,   MEMBER_CHARACTER,
+		MEMBER_BLOCK_DEVICE, MEMBER_DIRECTORY, MEMBER_FIFO};
+
+	for (size_t n = 0; n < sizeof(types) / sizeof(*types); n++)
+		CU_ASSERT_EQUAL(member_type_of(member_format(types[n]) | 0755),
+				types[n]);
+	CU_ASSERT_EQUAL(member_format(MEMBER_BLOCK_DEVICE), S_IFBLK);
+	CU_ASSERT_EQUAL(member_format(MEMBER_LINK), S_IFREG);
+}
+
 /* ---- what GNU tar writes ---- */
 
 #define BIG_SIZE 1000000
@@ -1002,6 +1051,8 @@ void suite_member(void)
 	CU_add_test(s, "xattrs", xattrs);
 	CU_add_test(s, "sparse", sparse);
 	CU_add_test(s, "long map", long_map);
+	CU_add_test(s, "collected", collected);
+	CU_add_test(s, "formats", formats);
 	CU_add_test(s, "GNU tar", foreign);
 	CU_add_test(s, "GNU tar, sparse", foreign_sparse);
 	CU_add_test(s, "base 256", base_256);
