@@ -124,6 +124,15 @@ void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
 	pthread_mutex_unlock(&s->lock);
 }
 
+bool station_has_images_only(const struct station *s)
+{
+	bool images = !s->changer_count;
+
+	for (size_t n = 0; n < s->drive_count; n++)
+		images = images && s->drives[n].image;
+	return images;
+}
+
 /* ---- choosing ---- */
 
 static bool is_passed(const struct station_want *w, const uint8_t uuid[16])

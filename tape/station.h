@@ -46,6 +46,9 @@ void station_close(struct station *s); /* accepts NULL */
 void station_set_patience(struct station *s, unsigned timeout, bool at_hand,
 			  const volatile int *stop);
 
+/* Whether all drives are images, which need not be kept streaming. */
+bool station_has_images_only(const struct station *s);
+
 /* A drive with this cartridge (its uuid decides), behind its label or where
  * the last holder left it: its place is to be asked for or set. Through a
  * changer by its barcode, else by looking at one after the other. REEL_EMEDIUM:

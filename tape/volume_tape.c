@@ -31,8 +31,9 @@
 #include "tape/volume.h"
 
 #define RING_DEFAULT  (64u << 20)
-#define RING_BLOCKS   16 /* at least */
-#define RESERVE_SHARE 4	 /* of the ring */
+#define RING_IMAGES   (8u << 20) /* stays in a processor's cache */
+#define RING_BLOCKS   16	 /* at least */
+#define RESERVE_SHARE 4		 /* of the ring */
 
 struct volumes_tape {
 	struct volumes volumes;
@@ -516,7 +517,10 @@ unsigned volumes_tape_stops(const struct volumes *v)
 static size_t ring_size(const struct volumes_tape_options *o)
 {
 	size_t least = RING_BLOCKS * (size_t)o->append->block_size;
-	size_t size = o->ring ? o->ring : RING_DEFAULT;
+	size_t size = o->ring ? o->ring
+		      : station_has_images_only(o->append->station)
+			      ? RING_IMAGES
+			      : RING_DEFAULT;
 
 	if (size < least)
 		size = least;

@@ -220,7 +220,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"overwrite", 0, OPTION_TEXT, &c->overwrite, "NAME",
 		 "begin the cartridge that now has this name anew"},
 		{"buffer", 0, OPTION_SIZE, &c->buffer, "SIZE",
-		 "memory between reading and the tape (64M)"},
+		 "memory between reading and the tape (64M, images 8M)"},
 		{"wait", 0, OPTION_FLAG, &b.wait, NULL,
 		 "wait while the set is locked"},
 		{"json", 0, OPTION_FLAG, &b.json, NULL,

@@ -141,7 +141,7 @@ ratio "  beside tar" "$took" "$tar"
 eval "$new" >/dev/null 2>&1
 /usr/bin/time -f %M -o "$work/rss" "$reel" backup "$work/set" -C "$ram" large \
 	>/dev/null 2>&1
-printf '%-44s %7s    %8.1f MiB resident\n' "  memory, of which 64 MiB are the ring" "" \
+printf '%-44s %7s    %8.1f MiB resident\n' "  memory, of which 8 MiB are the ring" "" \
 	"$(echo "$(cat "$work/rss") / 1024" | bc -l)"
 say "mount" "$(best "$reel umount $work/mnt" \
 	"$reel mount $work/set $work/mnt && ls $work/mnt/snapshots/latest")" 1 /s
