@@ -50,6 +50,7 @@ best() # PREPARE COMMAND: seconds of COMMAND, the best of three
 
 say() # NAME SECONDS AMOUNT UNIT; keeps SECONDS in `took`
 {
+	[ -n "$2" ] || exit 1 # best() has said why
 	took=$2
 	printf '%-44s %7.3f s  %8.1f %s\n' "$1" "$2" \
 		"$(echo "$3 / $2" | bc -l)" "$4"
