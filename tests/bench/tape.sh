@@ -83,6 +83,11 @@ by_cp() # NAME DRIVE: the set's many files; keeps tar's seconds in `tar`
 	ratio "  cp -r out of the cache beside tar -x" "$took" "$tar"
 	ratio "  cp -r beside cp -r out of the cache" "$copied" "$took"
 	"$reel" umount "$work/mnt" >/dev/null 2>&1
+	[ -d "$work/plain" ] || cp -r "$ram/many" "$work/plain"
+	say "${1}the same files out of a plain directory" "$(best \
+		"rm -rf $ram/out; cp -r $work/plain $ram/read; rm -rf $ram/read" \
+		"cp -r $work/plain $ram/out")" 10000 files/s
+	ratio "  cp -r beside cp -r out of that" "$copied" "$took"
 }
 
 scattered() # DRIVE: as many small files, and a large one behind each directory
