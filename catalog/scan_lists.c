@@ -303,6 +303,19 @@ bool scan_has_member(const struct scan *s, const char *path, size_t length)
 					  sizeof(hash), by_number);
 }
 
+static int take_list(struct scan *s, struct member_decoder *d,
+		     struct buffer *list)
+{
+	int err = member_collect(d, list, LIST_LIMIT);
+
+	if (err != REEL_ERANGE)
+		return err;
+	log_warning("session %u: a list of more than %u MiB is left out",
+		    s->session, LIST_LIMIT >> 20);
+	s->lost++;
+	return 0;
+}
+
 static int first_look(struct scan *s, struct member_decoder *d,
 		      const struct member *m)
 {
@@ -312,7 +325,7 @@ static int first_look(struct scan *s, struct member_decoder *d,
 	if (m->type == MEMBER_GLOBAL)
 		return s->known ? 0 : read_global(s, m);
 	if (list)
-		return member_collect(d, list, LIST_LIMIT);
+		return take_list(s, d, list);
 	err = note_member(s, m);
 	if (!err && m->type == MEMBER_LINK)
 		err = expect(s, m->link, m->link_length, !member_is_copy(m));
