@@ -36,18 +36,43 @@ do_it() # NAME COMMAND...
 	ok "$name" $?
 }
 
-# Three bytes change, BEYOND behind the Nth (-1: the last) that MARK begins.
-rot() # FILE MARK N BEYOND
+# Three bytes change in the Nth (-1: the last) index of an image, or in the Nth
+# end, which is told by its text. An index is the tape file whose first member
+# has its name: in a frame, which need not keep the name legible.
+rot() # FILE index|end N
 {
 	python3 - "$@" <<-'P'
-	import re, sys
-	data = bytearray(open(sys.argv[1], "rb").read())
-	found = [m.start() for m in re.finditer(sys.argv[2].encode(), data)]
-	n = int(sys.argv[3])
-	at = found[n - 1 if n > 0 else n] + int(sys.argv[4])
+	import re, struct, subprocess, sys
+
+	def tape_files(data):
+	    at = start = 0
+	    while at < len(data):
+	        length, = struct.unpack_from("<I", data, at)
+	        if length == 0xffffffff:
+	            return
+	        if length == 0:
+	            yield start, data[start + 4:at - 4]
+	            start = at = at + 4
+	        else:
+	            at += 8 + length + length % 2
+
+	def plain(data):
+	    if not data.startswith(b"\x28\xb5\x2f\xfd"):
+	        return data
+	    return subprocess.run(["zstd", "-dcq"], input=data,
+	        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+	path, what, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+	data = bytearray(open(path, "rb").read())
+	if what == "index":
+	    found = [start + 600 for start, file in tape_files(data)
+	        if plain(file)[:100].rstrip(b"\0").endswith(b"/index.zst")]
+	else:
+	    found = [m.start() + 20 for m in re.finditer(b"REEL end", data)]
+	at = found[n - 1 if n > 0 else n]
 	for b in range(at, at + 3):
 	    data[b] ^= 0x5a
-	open(sys.argv[1], "wb").write(data)
+	open(path, "wb").write(data)
 	P
 }
 
@@ -96,17 +121,12 @@ for c in zstd none; do
 
 	# an index, or the end that leads to it: in the first session, the last
 	for what in "index 1" "index -1" "end 1" "end -2"; do
-		n=${what#* }
-		case $what in
-		index*) mark='index\.zst\x00' beyond=600 ;;
-		end*) mark='REEL end' beyond=20 ;;
-		esac
-		[ "$c" = none ] || [ "$mark" = 'index\.zst\x00' ] || continue
+		[ "$c" = none ] || [ "${what% *}" = index ] || continue
 		for order in "a b" "b a"; do
 			first=${order% *}
 			whole a b
-			do_it "$c: rot" rot "$work/$first.tap" "$mark" "$n" \
-				"$beyond"
+			# shellcheck disable=SC2086
+			do_it "$c: rot" rot "$work/$first.tap" $what
 			rm -rf "$work/new"
 			# shellcheck disable=SC2086
 			do_it "$c: $what rotted: import of $order" "$reel" \
@@ -122,8 +142,10 @@ for c in zstd none; do
 				cmp "$work/good" "$work/now"
 		done
 		whole a b
-		rot "$work/a.tap" "$mark" "$n" "$beyond"
-		rot "$work/b.tap" "$mark" "$n" "$beyond"
+		for i in a b; do
+			# shellcheck disable=SC2086
+			do_it "$c: rot" rot "$work/$i.tap" $what
+		done
 		for order in "a b" a; do
 			rm -rf "$work/new"
 			# shellcheck disable=SC2086
