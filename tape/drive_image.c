@@ -121,8 +121,8 @@ static int refuse_content(struct image *i, int error)
 {
 	if (error == REEL_EDAMAGED)
 		return drive_fail(&i->base, error,
-				  "not a tape image: it does not begin with a "
-				  "block or a filemark");
+				  "not a tape image: no block or filemark "
+				  "stands at its beginning");
 	return drive_fail(&i->base, error, "cannot be read: %s",
 			  error_text(error));
 }
@@ -189,6 +189,23 @@ bool image_write_protected(const struct image *i)
 	return i->conf.is_protected || i->tab;
 }
 
+/* Where the tape is can be kept beside the image, if it is to be. */
+static int needs_place(struct image *i)
+{
+	const char *slash = strrchr(i->conf_path, '/');
+	char *folder = slash ? text(i->conf_path,
+				    (size_t)(slash - i->conf_path) + 1, "")
+			     : text(".", 1, "");
+	bool may = folder && (!i->base.options.keep || !access(folder, W_OK));
+
+	free(folder);
+	if (may)
+		return 0;
+	return drive_fail(&i->base, REEL_EROFS,
+			  "where the tape is cannot be kept beside it: its "
+			  "directory cannot be written");
+}
+
 int image_may_write(struct image *i)
 {
 	int error = image_needs_cartridge(i);
@@ -196,7 +213,7 @@ int image_may_write(struct image *i)
 	if (!error && (image_write_protected(i) || !i->writable))
 		return drive_fail(&i->base, REEL_EROFS,
 				  "the cartridge is write-protected");
-	return error;
+	return error ? error : needs_place(i);
 }
 
 /* ---- open and close ---- */
@@ -223,10 +240,14 @@ static int configure(struct image *i, const char *options)
 static int keep_place(struct image *i)
 {
 	uint64_t object = i->present ? i->at.object : 0;
+	int error;
 
-	if (!i->base.options.keep || !i->writable ||
+	if (!i->base.options.keep ||
 	    (i->saved.partition == i->partition && i->saved.object == object))
 		return 0;
+	error = needs_place(i);
+	if (error)
+		return error;
 	i->saved.partition = i->partition;
 	i->saved.object = object;
 	return image_conf_save(&i->saved, i->conf_path);

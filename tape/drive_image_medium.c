@@ -190,7 +190,7 @@ static int lay_out(struct image *i, uint32_t count, const uint64_t *sizes)
 {
 	static const struct tap_place start;
 	uint64_t whole = whole_capacity(i);
-	int error = 0;
+	int error = save(i); /* before anything is gone: it can be */
 
 	for (uint32_t n = count > i->saved.partitions ? count
 						      : i->saved.partitions;
@@ -338,7 +338,8 @@ int image_erase(struct drive *d, enum drive_erasure how, bool immediate)
 	int error = image_may_write(i);
 
 	(void)immediate;
-	if (!error && how == DRIVE_ERASE_LONG)
+	if (!error && how == DRIVE_ERASE_LONG &&
+	    !tap_is_barred(&i->tap, &i->at))
 		error = overwrite(i);
 	if (!error)
 		error = image_wrote(i, tap_cut(&i->tap, &i->at), &early);

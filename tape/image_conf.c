@@ -266,24 +266,28 @@ int image_conf_load(struct image_conf *c, const char *path)
 {
 	char text[IMAGE_CONF_LIMIT];
 	const char *wrong;
-	FILE *f = fopen(path, "re");
-	size_t length;
-	int error;
+	/* a pipe would be waited for */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ssize_t length;
 
-	if (!f && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (!f) {
+	length = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (length < 0) {
+		int error = error_from_errno(errno);
+
 		log_error("%s: cannot be read: %s", path, strerror(errno));
-		return error_from_errno(errno);
+		if (fd >= 0)
+			close(fd);
+		return error;
 	}
-	length = fread(text, 1, sizeof(text), f);
-	error = ferror(f) ? REEL_EIO : 0;
-	fclose(f);
-	if (error || length == sizeof(text)) {
+	close(fd);
+	if (length == sizeof(text)) {
 		log_error("%s: cannot be read whole", path);
-		return error ? error : REEL_EDAMAGED;
+		return REEL_EDAMAGED;
 	}
-	if (!image_conf_parse(c, text, length, false, &wrong))
+	text[length] = '\0';
+	if (!image_conf_parse(c, text, (size_t)length, false, &wrong))
 		return 0;
 	log_error("%s: not understood: %.*s", path,
 		  (int)strcspn(wrong, "\n") < 80 ? (int)strcspn(wrong, "\n")

@@ -22,6 +22,14 @@ static void put(const char *line, size_t length)
 	}
 }
 
+/* A name may bring what makes a terminal act, or a second line. */
+static void tame(char *text, size_t length)
+{
+	for (size_t n = 0; n < length; n++)
+		if ((unsigned char)text[n] < 0x20 || text[n] == 0x7f)
+			text[n] = '?';
+}
+
 static void say(const char *front, const char *format, va_list args)
 {
 	char small[1024];
@@ -44,6 +52,7 @@ static void say(const char *front, const char *format, va_list args)
 	}
 	memcpy(line, front, begin);
 	vsnprintf(line + begin, (size_t)n + 1, format, args);
+	tame(line + begin, (size_t)n);
 	line[begin + (size_t)n] = '\n';
 	put(line, begin + (size_t)n + 1);
 	if (line != small)

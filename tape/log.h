@@ -1,5 +1,6 @@
 /* One line each on stderr, "reel: " in front. Said once, where path, volume
- * and block are known. Names in messages are escaped (see text.h). */
+ * and block are known. Names in messages are escaped (see text.h);
+ * control characters that come nevertheless are shown as question marks. */
 #ifndef REEL_TAPE_LOG_H
 #define REEL_TAPE_LOG_H
 

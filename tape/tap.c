@@ -20,6 +20,7 @@
 #define PLACES_LIMIT  (1u << 18)
 #define WRITE_BACK    (32ull << 20) /* bytes between two starts of it */
 #define MARKS_AT_ONCE 1024
+#define TAR_BLOCK     512
 
 /* What stands at an offset. */
 struct item {
@@ -171,7 +172,8 @@ static int settle(struct tap *t, struct tap_place *p, struct item *i)
 			return 0;
 		}
 		error = look(t, p->offset, i);
-		if (error || !i->skipped)
+		if (error || !i->skipped || i->what == TAP_END ||
+		    i->what == TAP_DAMAGE)
 			return error;
 		p->offset = i->next;
 	}
@@ -183,12 +185,15 @@ static void pass(struct tap_place *p, const struct item *i)
 	p->object++;
 	p->block++;
 	p->run++;
+	p->marks++;
 	if (i->what == TAP_FILEMARK) {
 		p->file++;
 		p->block = 0;
 	}
 	if (i->what == TAP_FILEMARK || i->what == TAP_SETMARK)
 		p->run = 0;
+	else
+		p->marks = 0;
 }
 
 /* ---- places ---- */
@@ -309,6 +314,8 @@ static int scan(struct tap *t)
 			error = settle(t, &p, &i);
 		if (error)
 			return error;
+		if (p.marks == TAP_MARKS_LIMIT && i.what != TAP_BLOCK)
+			i.what = TAP_DAMAGE;
 		if (i.what == TAP_END || i.what == TAP_DAMAGE)
 			break;
 		pass(&p, &i);
@@ -319,7 +326,13 @@ static int scan(struct tap *t)
 	return 0;
 }
 
-/* A file that is no image must not be taken for one that is torn. */
+static bool may_begin(uint32_t word)
+{
+	return CLASS(word) == 0 || CLASS(word) == 8 || word == SETMARK ||
+	       word == GAP || word == MEDIUM_END;
+}
+
+/* T4 */
 static int check_beginning(const struct tap *t)
 {
 	uint32_t word;
@@ -328,9 +341,15 @@ static int check_beginning(const struct tap *t)
 
 	if (error || !t->size)
 		return error;
-	right = there && (CLASS(word) == 0 || CLASS(word) == 8 ||
-			  word == SETMARK || word == GAP || word == MEDIUM_END);
-	return right && (t->end.object || !t->damaged) ? 0 : REEL_EDAMAGED;
+	right = there && may_begin(word);
+	if (t->end.marks == t->end.object && t->damaged)
+		right = false;
+	if (right && t->end.marks == t->end.object && t->torn) {
+		error = word_at(t, t->end.offset, &word, &there);
+		right = !there ||
+			(!CLASS(word) && LENGTH(word) % TAR_BLOCK == 0);
+	}
+	return error || right ? error : REEL_EDAMAGED;
 }
 
 int tap_init(struct tap *t, int fd, bool repair)
@@ -463,11 +482,16 @@ static int cut_file(struct tap *t, uint64_t size)
 	return 0;
 }
 
+bool tap_is_barred(const struct tap *t, const struct tap_place *p)
+{
+	return t->damaged && p->offset >= t->end.offset;
+}
+
 int tap_cut(struct tap *t, const struct tap_place *p)
 {
 	int error;
 
-	if (t->damaged && p->offset >= t->end.offset)
+	if (tap_is_barred(t, p))
 		return REEL_EDAMAGED;
 	error = cut_file(t, p->offset);
 	if (error)
@@ -566,14 +590,16 @@ int tap_write(struct tap *t, struct tap_place *p, const void *data,
 
 int tap_mark(struct tap *t, struct tap_place *p, bool setmark, uint32_t count)
 {
+	const struct tap_place start = *p;
 	struct le32 words[MARKS_AT_ONCE];
 	struct item i = {.what = setmark ? TAP_SETMARK : TAP_FILEMARK};
-	int error = prepare(t, p);
+	int error = p->marks + count > TAP_MARKS_LIMIT ? REEL_ERANGE
+						       : prepare(t, p);
 
 	for (size_t n = 0; n < MARKS_AT_ONCE; n++)
 		words[n] = le32_make(setmark ? SETMARK : MARK);
-	while (!error && count) {
-		uint32_t now = count < MARKS_AT_ONCE ? count : MARKS_AT_ONCE;
+	for (uint32_t left = count; !error && left;) {
+		uint32_t now = left < MARKS_AT_ONCE ? left : MARKS_AT_ONCE;
 		struct iovec part = {words, now * WORD};
 
 		i.next = t->size;
@@ -582,7 +608,9 @@ int tap_mark(struct tap *t, struct tap_place *p, bool setmark, uint32_t count)
 			i.next += WORD;
 			error = grow(t, p, &i);
 		}
-		count -= now;
+		left -= now;
 	}
+	if (error && p->offset > start.offset && !tap_cut(t, &start))
+		*p = start;
 	return error;
 }

@@ -22,7 +22,12 @@
  *     data; its bytes go with the next write there.
  * T2  Anything else that is not a row of objects is damage: it ends what can be
  *     read, and nothing is written there unless the image is opened for repair.
- * T3  Nothing is changed by opening. */
+ * T3  Nothing is changed by opening.
+ * T4  What merely might be an image is none: no block is whole, and what stands
+ *     behind the marks there are is damage, or torn and not of a length that
+ *     labels and tar give blocks (a multiple of 512). Marks in a row beyond
+ *     TAP_MARKS_LIMIT are damage (a file of zeros may be large and cost
+ *     nothing). */
 #ifndef REEL_TAPE_TAP_H
 #define REEL_TAPE_TAP_H
 
@@ -31,6 +36,7 @@
 #include <stdint.h>
 
 #define TAP_BLOCK_LIMIT ((1u << 24) - 1) /* the most that all readers take */
+#define TAP_MARKS_LIMIT (1u << 20)	 /* in a row */
 
 enum tap_object {
 	TAP_BLOCK,
@@ -47,6 +53,7 @@ struct tap_place {
 	uint64_t file;	 /* filemarks before it */
 	uint64_t block;	 /* objects since the last filemark */
 	uint64_t run;	 /* blocks since the last mark of either kind */
+	uint64_t marks;	 /* since the last block */
 };
 
 struct tap {
@@ -65,7 +72,7 @@ struct tap {
 };
 
 /* Takes the descriptor, which tap_release closes; on failure it does not.
- * REEL_EDAMAGED: the first word is none of an image (nothing is said). */
+ * REEL_EDAMAGED: not an image (T4; nothing is said). */
 int tap_init(struct tap *t, int fd, bool repair);
 void tap_release(struct tap *t);
 
@@ -82,7 +89,10 @@ int tap_read(struct tap *t, struct tap_place *p, void *to, size_t room,
  * nothing was written; other errors of the system likewise. */
 int tap_write(struct tap *t, struct tap_place *p, const void *data,
 	      uint32_t length);
+/* All or none of them. REEL_ERANGE: too many in a row. */
 int tap_mark(struct tap *t, struct tap_place *p, bool setmark, uint32_t count);
+/* Whether T2 forbids to write there. */
+bool tap_is_barred(const struct tap *t, const struct tap_place *p);
 /* *p is the end; what lay behind it is gone. */
 int tap_cut(struct tap *t, const struct tap_place *p);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/text.h"
 #include "tools/json.h"
 #include "tools/signals.h"
 #include "tools/tape.h"
@@ -73,15 +74,19 @@ int tape_done(const struct command *self, struct drive *d, int error, bool json)
 static void name_cartridge(struct drive *d, char *to, size_t size)
 {
 	struct drive_parameters p;
+	char *barcode;
 
 	*to = '\0';
-	if (!drive_parameters(d, &p) && p.barcode[0])
-		snprintf(to, size, " (cartridge %s)", p.barcode);
+	if (drive_parameters(d, &p) || !p.barcode[0])
+		return;
+	barcode = text_name(p.barcode, strlen(p.barcode));
+	snprintf(to, size, " (cartridge %s)", barcode ? barcode : "?");
+	free(barcode);
 }
 
 bool tape_consent(struct drive *d, const char *what, bool yes)
 {
-	char cartridge[DRIVE_TEXT + 16], answer[16] = "";
+	char cartridge[5 * DRIVE_TEXT + 16], answer[16] = "";
 
 	if (yes)
 		return true;

@@ -3,11 +3,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "tape/buffer.h"
 #include "tape/drive.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/tap.h"
 
 #define IMAGE_END ".tap"
 #define FAULT	  "fault:"
@@ -122,13 +124,71 @@ static int check_one(const struct set_config *c, const char *name)
 	return error;
 }
 
+/* What is not there is made, which cannot be otherwise. */
+static int check_missing(const struct set_config *c, const char *name)
+{
+	if (c->block_size <= TAP_BLOCK_LIMIT)
+		return 0;
+	log_error("%s: an image takes blocks of up to %u bytes; give "
+		  "--block-size",
+		  name, TAP_BLOCK_LIMIT);
+	return REEL_ERANGE;
+}
+
+static bool same_inode(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	return !stat(one, &a) && !stat(other, &b) && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* Of two images that may not be there yet; paths are absolute. */
+static bool same_image(char *one, char *other)
+{
+	char *name = strrchr(one, '/'), *second = strrchr(other, '/');
+
+	if (same_inode(one, other))
+		return true;
+	if (strcmp(name, second) != 0)
+		return false;
+	name[1] = second[1] = '\0';
+	return same_inode(one, other);
+}
+
+static bool is_same(const char *one, const char *other)
+{
+	char *a = strndup(one, image_length(one));
+	char *b = strndup(other, image_length(other));
+	bool same = a && b && *a && *b ? same_image(a, b) : !strcmp(one, other);
+
+	free(a);
+	free(b);
+	return same;
+}
+
+static int check_alone(const struct set_config *c, size_t n)
+{
+	for (size_t other = 0; other < n; other++) {
+		if (!is_same(c->drives[n], c->drives[other]))
+			continue;
+		log_error("--media: %s is named twice", c->drives[n]);
+		return REEL_EINVAL;
+	}
+	return 0;
+}
+
 int media_option_check(const struct set_config *c)
 {
 	int error = 0;
 
-	for (size_t n = 0; !error && n < c->drive_count; n++)
-		if (!is_missing_image(c->drives[n]))
-			error = check_one(c, c->drives[n]);
+	for (size_t n = 0; !error && n < c->drive_count; n++) {
+		error = check_alone(c, n);
+		if (!error)
+			error = is_missing_image(c->drives[n])
+					? check_missing(c, c->drives[n])
+					: check_one(c, c->drives[n]);
+	}
 	return error;
 }
 

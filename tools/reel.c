@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "tape/log.h"
 #include "tools/command.h"
 #include "tools/signals.h"
@@ -184,11 +186,25 @@ static int finish(int status)
 	return EXIT_FAILED;
 }
 
+/* Where the caller closed the input or an output, the next file that is opened
+ * would take its place: a message must not go into an image. What stands there
+ * now can neither be read nor written, so that its use is an error. */
+static bool fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd)
+			return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static char buffer[OUTPUT_BUFFER];
 
-	if (argc < 1)
+	if (argc < 1 || !fill_standard())
 		return EXIT_FAILED;
 	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	signals_begin();

@@ -39,12 +39,22 @@ void signals_begin(void)
 	handle(SIGPIPE, SIG_DFL, 0);
 }
 
-const volatile int *signals_flag(void)
+static const volatile int *flag(int flags)
 {
-	handle(SIGINT, note, SA_RESTART | (int)SA_RESETHAND);
-	handle(SIGTERM, note, SA_RESTART);
+	handle(SIGINT, note, flags | (int)SA_RESETHAND);
+	handle(SIGTERM, note, flags);
 	handle(SIGPIPE, SIG_IGN, 0);
 	return &stop;
+}
+
+const volatile int *signals_flag(void)
+{
+	return flag(SA_RESTART);
+}
+
+const volatile int *signals_flag_waking(void)
+{
+	return flag(0);
 }
 
 void signals_default(void)

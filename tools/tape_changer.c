@@ -1,4 +1,6 @@
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "tape/changer.h"
 #include "tape/error.h"
@@ -75,11 +77,10 @@ static bool find(const struct changer_inventory *i, const char *name,
 		 const char *text, uint16_t *address)
 {
 	const struct scsi_element *e = changer_find_barcode(i, text);
-	unsigned number;
-	char more;
+	bool digits = *text && !text[strspn(text, "0123456789")];
+	unsigned long number = digits ? strtoul(text, NULL, 10) : ULONG_MAX;
 
-	if (!e && sscanf(text, "%u%c", &number, &more) == 1 &&
-	    number <= UINT16_MAX)
+	if (!e && number <= UINT16_MAX)
 		e = changer_find_address(i, (uint16_t)number);
 	if (e)
 		*address = e->address;

@@ -108,9 +108,13 @@ static bool read_place(const struct command *self, const char *object,
 	if (o->block &&
 	    !tape_number(self, o->block, "a block", INT64_MAX, &p->block))
 		return false;
+	if (o->block && !o->file) {
+		options_misuse(self, "--block N is one of --file N");
+		return false;
+	}
 	if (!!object + !!o->file + o->end == 1)
 		return true;
-	if (!object && !o->file && !o->end && o->partition && !o->block) {
+	if (!object && !o->file && !o->end && o->partition) {
 		p->object = p->file = 0;
 		return true;
 	}
@@ -250,6 +254,8 @@ static int run_space(const struct command *self, int argc, char **argv)
 		return status;
 	if (!read_unit(self, argv[1], &unit))
 		return EXIT_FAILED;
+	if (unit == DRIVE_TO_END && argc > 2)
+		return options_misuse(self, "the end has no count");
 	back = argc > 2 && argv[2][0] == '-';
 	if (argc > 2 &&
 	    !tape_number(self, argv[2] + back, argv[1], INT64_MAX, &count))
@@ -270,7 +276,7 @@ static int run_space(const struct command *self, int argc, char **argv)
 const struct command tape_space = {
 	.name = "tape space",
 	.synopsis = "DEVICE blocks|filemarks|setmarks|sequential-filemarks|"
-		    "sequential-setmarks|end [--] [COUNT] [--json]",
+		    "sequential-setmarks|end [--json] [--] [COUNT]",
 	.summary = "move over blocks or marks",
 	.details = "A COUNT below 0 (after --) moves back. Status 1: something "
 		   "else stopped it early,\nwhich is said.\n",
@@ -300,7 +306,7 @@ static int run_mark(const struct command *self, int argc, char **argv)
 	if (!options_parse(self, specs, 1, 2, &argc, &argv, &status))
 		return status;
 	if (argc > 1 &&
-	    !tape_number(self, argv[1], "marks", UINT32_MAX, &count))
+	    !tape_number(self, argv[1], "marks", UINT16_MAX, &count))
 		return EXIT_FAILED;
 	if (set + brief + whole > 1)
 		return options_misuse(self, "one kind of marks only");
