@@ -92,6 +92,7 @@ void import_free(struct import *i)
 	free(i->seen);
 	free(i->wanted);
 	free(i->saved);
+	free(i->unread);
 	free(i->path);
 	free(i);
 }
@@ -247,6 +248,14 @@ static int walk(struct import *i, struct drive *d,
 	bool older;
 	int error = cartridge_walk(d, l, import_take_volume, i, &t);
 
+	if (error == REEL_EDAMAGED || error == REEL_EIO) {
+		log_error(
+			"%s: cartridge %s cannot be read to its end: sessions "
+			"that lie behind stay unknown",
+			drive_name(d), l->name);
+		i->broken = true;
+		error = 0;
+	}
 	if (!error)
 		error = merge(i, &t);
 	cartridge_table_release(&t);
@@ -274,6 +283,12 @@ int import_cartridge(struct import *i, struct drive *d)
 	}
 	cartridge_label_release(&l);
 	return error;
+}
+
+size_t import_learned(const struct import *i)
+{
+	return i->saved_count + i->wanted_count + i->unread_count +
+	       i->known.place_count + i->known.cartridge_count;
 }
 
 bool import_is_hopeless(const struct import *i)
@@ -554,7 +569,7 @@ int import_finish(struct import *i, struct import_found *found)
 {
 	int error;
 
-	*found = (struct import_found){0};
+	*found = (struct import_found){.incomplete = i->broken};
 	if (!i->set)
 		return REEL_EMEDIUM;
 	drop_unfinished(&i->known, found);

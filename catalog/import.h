@@ -38,11 +38,15 @@ bool import_is_hopeless(const struct import *i);
 const struct cartridge_label *import_needed(const struct import *i,
 					    uint32_t after);
 
+/* Grows when a cartridge told or gave what was not known: only then may one
+ * that was looked at before have more. */
+size_t import_learned(const struct import *i);
+
 struct import_found {
 	uint32_t sessions;   /* taken in */
 	uint32_t cartridges; /* of the set */
 	uint32_t missing;    /* of them not seen: said, by name */
-	bool incomplete;     /* sessions are missing: said */
+	bool incomplete;     /* sessions are missing, or may be: said */
 	bool endless;	     /* one has no end on what was seen */
 };
 

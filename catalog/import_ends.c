@@ -55,9 +55,30 @@ static bool is_taken(const struct import *i, const struct place *p)
 	return false;
 }
 
+static bool is_unread(const struct import *i, const struct place *p)
+{
+	for (size_t n = 0; n < i->unread_count; n++)
+		if (!place_compare(&i->unread[n], p) &&
+		    i->unread[n].session_time == p->session_time)
+			return true;
+	return false;
+}
+
+static int note_unread(struct import *i, const struct place *p)
+{
+	struct place *more =
+		realloc(i->unread, (i->unread_count + 1) * sizeof(*more));
+
+	if (!more)
+		return REEL_ENOMEM;
+	i->unread = more;
+	more[i->unread_count++] = *p;
+	return 0;
+}
+
 bool import_is_wanted(const struct import *i, const struct place *p)
 {
-	return !is_taken(i, p) &&
+	return !is_taken(i, p) && !is_unread(i, p) &&
 	       (p->last || find_piece(i->wanted, i->wanted_count, p)) &&
 	       !import_is_saved(i, p);
 }
@@ -168,7 +189,7 @@ static int save_volume(struct import *i, struct drive *d, const struct place *p,
 			  "file %llu)",
 			  drive_name(d), (unsigned)p->session,
 			  (unsigned long long)p->file);
-		error = 0;
+		error = note_unread(i, p);
 	} else if (error) {
 		log_error("%s/" ENDS "/%s: %s", i->path, name,
 			  error_text(error));

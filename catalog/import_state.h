@@ -31,13 +31,17 @@ struct import {
 	size_t wanted_count;
 	struct piece *saved; /* in ENDS */
 	size_t saved_count;
-	int unmade; /* why the set could not be made */
+	struct place *unread; /* wanted, and cannot be read there */
+	size_t unread_count;
+	bool broken; /* a cartridge could not be read to its end */
+	int unmade;  /* why the set could not be made */
 	bool made, finished;
 };
 
 /* import_ends.c */
 bool import_is_saved(const struct import *i, const struct place *p);
-/* It ends a session or has a part of its index, and is not saved. */
+/* It ends a session or has a part of its index, and is neither saved nor known
+ * to be unreadable there. */
 bool import_is_wanted(const struct import *i, const struct place *p);
 /* A cartridge_each (cartridge_walk.h): saves what is wanted. */
 int import_take_volume(void *context, struct drive *d, const struct place *p,

@@ -7,6 +7,7 @@
 #include "catalog/intent.h"
 #include "catalog/media.h"
 #include "catalog/places.h"
+#include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
 #include "tape/medium_tape.h"
@@ -473,12 +474,23 @@ static int check_cartridge(struct catalog *c,
 	struct station *station = c->set->tapes->station;
 	struct cartridge_table t = {0};
 	struct drive *d;
+	bool broken;
 	int error = station_get(station, l, c->set->tapes->stop, &d);
 
 	if (error)
 		return error;
 	error = tapes_last_table(d, c->set, p->file, &t);
+	broken =
+		(!error || error == REEL_ENOENT) && cartridge_ends_in_damage(d);
 	station_put(station, d);
+	if (broken) {
+		log_error("cartridge %s cannot be read to its end: nothing is "
+			  "written behind the damage, where other sessions may "
+			  "lie; `?repair` behind its image's name allows that",
+			  l->name);
+		error = REEL_EDAMAGED;
+		goto out;
+	}
 	if (error == REEL_EDAMAGED) {
 		log_warning("cartridge %s: the table behind its last volume is "
 			    "damaged; the next backup writes another behind "
@@ -495,6 +507,7 @@ static int check_cartridge(struct catalog *c,
 	}
 	if (!error)
 		error = check_behind(c, known, &t, l->name);
+out:
 	cartridge_table_release(&t);
 	return error;
 }

@@ -5,6 +5,7 @@
 #include "catalog/intent.h"
 #include "catalog/places.h"
 #include "catalog/tapes.h"
+#include "tape/cartridge_walk.h"
 #include "tape/error.h"
 #include "tape/log.h"
 
@@ -19,6 +20,7 @@ struct gathering {
 	size_t count;
 	uint32_t *seen; /* numbers of cartridges that were looked at */
 	size_t seen_count;
+	bool broken;	    /* a cartridge could not be read to its end */
 	struct buffer torn; /* places of sessions that are not whole */
 };
 
@@ -79,6 +81,13 @@ static int take_drive(struct gathering *g, struct drive *d,
 
 	if (!error)
 		error = tapes_last_table(d, g->set, 1, &t);
+	if (error != REEL_ENOMEM && error != REEL_ESTOPPED &&
+	    cartridge_ends_in_damage(d)) {
+		log_error("cartridge %s cannot be read to its end: sessions "
+			  "that lie behind stay unknown",
+			  l->name);
+		g->broken = true;
+	}
 	if (!error)
 		return note_table(g, &t);
 	return error == REEL_ENOENT || error == REEL_EDAMAGED ? note_label(g, l)
@@ -255,6 +264,7 @@ int tapes_gather(struct set *s, struct catalog *fresh, bool all, bool *missing)
 		error = look_into(&g, s->config.copy_drives[n]);
 	if (!error)
 		error = fetch_named(&g, missing);
+	*missing |= g.broken;
 	/* later ones replace rows of earlier ones */
 	if (!error && g.count)
 		qsort(g.found, g.count, sizeof(*g.found), by_time);

@@ -29,6 +29,13 @@ struct verify_cartridge {
 
 /* ---- label and tables ---- */
 
+static void say_damage(struct verify_cartridge *v, const char *what)
+{
+	v->damaged++;
+	if (v->options->damage)
+		v->options->damage(v->options->context, NULL, 0, 0, 0, what);
+}
+
 static void say_table(struct verify_cartridge *v, uint64_t file)
 {
 	char what[128];
@@ -36,9 +43,18 @@ static void say_table(struct verify_cartridge *v, uint64_t file)
 	snprintf(what, sizeof(what),
 		 "a table is damaged (cartridge %s, tape file %" PRIu64 ")",
 		 v->label.name, file);
-	v->damaged++;
-	if (v->options->damage)
-		v->options->damage(v->options->context, NULL, 0, 0, 0, what);
+	say_damage(v, what);
+}
+
+static void say_unreadable(struct verify_cartridge *v)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what),
+		 "nothing can be read behind a place in or behind tape file "
+		 "%" PRIu64 " (cartridge %s)",
+		 v->file, v->label.name);
+	say_damage(v, what);
 }
 
 static int on_table(void *context, struct drive *d, const struct place *p,
@@ -125,9 +141,13 @@ static int read_tables(struct verify_cartridge *v, struct drive *d)
 		log_error("%s: the cartridge's label is damaged",
 			  drive_name(d));
 	v->file = 1;
-	if (!error)
-		error = cartridge_walk(d, &v->label, on_table, v, &v->table);
-	return error ? error : look_behind(v, d);
+	if (error)
+		return error;
+	error = cartridge_walk(d, &v->label, on_table, v, &v->table);
+	if (error != REEL_EDAMAGED)
+		return error ? error : look_behind(v, d);
+	say_unreadable(v);
+	return 0;
 }
 
 static int take_places(struct verify_cartridge *v)

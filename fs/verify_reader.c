@@ -92,9 +92,15 @@ static int check_table(struct verify_reader *r)
 		err = REEL_ENOMEM;
 	if (err)
 		goto out;
-	if (medium_read_all(r->set->medium, v->number, v->end, have,
-			    (size_t)length, NULL))
+	err = medium_read_all(r->set->medium, v->number, v->end, have,
+			      (size_t)length, NULL);
+	if (err == REEL_EMEDIUM) {
+		err = say(r, v->end, REEL_EMEDIUM, "the volume is missing");
+		goto out;
+	}
+	if (err)
 		length = 0;
+	err = 0;
 	while (i < length && i < want.length && have[i] == want.data[i])
 		i++;
 	if (i < length || i < want.length)

@@ -32,6 +32,15 @@ int cartridge_read_label(struct drive *d, struct cartridge_label *out)
 	return error;
 }
 
+bool cartridge_ends_in_damage(struct drive *d)
+{
+	uint8_t start[512];
+	struct drive_read r = {0};
+
+	return drive_read(d, start, sizeof(start), &r) == REEL_EDAMAGED &&
+	       r.found == DRIVE_END;
+}
+
 /* The next tape file that should be a table: 1; 0 when none follows,
  * REEL_EDAMAGED when it is none or not whole. */
 static int next_table(struct drive *d, struct buffer *b,
@@ -40,8 +49,8 @@ static int next_table(struct drive *d, struct buffer *b,
 	struct drive_moved m;
 	int error = drive_space(d, DRIVE_FILEMARKS, 1, &m);
 
-	if (error)
-		return error;
+	if (error) /* what is not passed once is not passed again */
+		return error == REEL_EDAMAGED ? REEL_EIO : error;
 	if (m.found != DRIVE_BLOCK)
 		return 0;
 	error = append_read_file(d, CARTRIDGE_TABLE_LIMIT, b);
@@ -141,5 +150,7 @@ int cartridge_walk(struct drive *d, const struct cartridge_label *l,
 			*last = t;
 	}
 	buffer_release(&b);
+	if (!error && !more && cartridge_ends_in_damage(d))
+		return REEL_EDAMAGED;
 	return error ? error : more;
 }

@@ -127,8 +127,14 @@ static int refuse_content(struct image *i, int error)
 			  error_text(error));
 }
 
-static void say_tail(const struct image *i)
+static void say_wrong(const struct image *i)
 {
+	if (i->tap.mended)
+		log_warning("%s: %u %s a length that is wrong and known from "
+			    "its other copy; save the image elsewhere, its "
+			    "disk changes what it keeps",
+			    i->path, (unsigned)i->tap.mended,
+			    i->tap.mended == 1 ? "block has" : "blocks have");
 	if (i->tap.torn)
 		log_warning("%s: the last block is not whole (its writer was "
 			    "cut short); the data end before it, at byte "
@@ -165,7 +171,7 @@ int image_insert(struct image *i, uint32_t partition)
 	i->present = true;
 	i->partition = partition;
 	i->at = (struct tap_place){0};
-	say_tail(i);
+	say_wrong(i);
 	return 0;
 }
 

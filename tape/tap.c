@@ -21,12 +21,14 @@
 #define WRITE_BACK    (32ull << 20) /* bytes between two starts of it */
 #define MARKS_AT_ONCE 1024
 #define TAR_BLOCK     512
+#define MARKS_BETWEEN 4
 
 /* What stands at an offset. */
 struct item {
 	enum tap_object what;
 	bool skipped; /* a gap or of a class that is not read */
 	bool torn;    /* with TAP_END: bytes of a block follow */
+	bool mended;
 	uint32_t length;
 	uint64_t next; /* offset behind it */
 };
@@ -144,6 +146,87 @@ static int classify(struct tap *t, uint64_t offset, uint32_t word,
 	return look_record(t, offset, word, i);
 }
 
+/* ---- T5 ---- */
+
+/* A whole block; *next: what stands at the offset else ends there, if it is a
+ * mark. */
+static int stands_at(const struct tap *t, uint64_t offset, bool *block,
+		     uint64_t *next)
+{
+	uint32_t word, trailer;
+	uint64_t behind;
+	bool there;
+	int error = word_at(t, offset, &word, &there);
+
+	*block = false;
+	*next = offset + WORD;
+	if (error || !there || word == MARK || word == SETMARK)
+		return error;
+	*next = offset;
+	if (CLASS(word) || LENGTH(word) > TAP_BLOCK_LIMIT)
+		return 0;
+	behind = offset + tap_footprint(t, word) - WORD;
+	error = word_at(t, behind, &trailer, &there);
+	*block = !error && there && trailer == word;
+	return error;
+}
+
+/* What must stand behind a block whose length is doubted. */
+static int follows(const struct tap *t, uint64_t offset, bool or_end,
+		   bool *right)
+{
+	uint64_t next = offset;
+	bool block = false;
+	int error = 0;
+
+	*right = false;
+	for (int n = 0; !error && n <= MARKS_BETWEEN && !block; n++) {
+		offset = next;
+		if (offset == t->size)
+			break;
+		error = stands_at(t, offset, &block, &next);
+		if (next == offset)
+			break;
+	}
+	*right = !error && (block || (or_end && offset == t->size));
+	return error;
+}
+
+static int mend_with(struct tap *t, uint64_t offset, uint32_t length,
+		     bool or_end, struct item *i)
+{
+	uint64_t next = offset + tap_footprint(t, length);
+	bool right;
+	int error = follows(t, next, or_end, &right);
+
+	if (!error && right)
+		*i = (struct item){.what = TAP_BLOCK,
+				   .mended = true,
+				   .length = length,
+				   .next = next};
+	return error;
+}
+
+static int mend(struct tap *t, uint64_t offset, uint32_t word, struct item *i)
+{
+	bool there, same = false;
+	int error = 0;
+
+	if (!CLASS(word) && word && word <= TAP_BLOCK_LIMIT &&
+	    offset + tap_footprint(t, word) < t->size)
+		error = mend_with(t, offset, word, false, i);
+	for (uint32_t length = TAR_BLOCK;
+	     !error && !i->mended && length <= TAP_BLOCK_LIMIT &&
+	     offset + tap_footprint(t, length) <= t->size;
+	     length += TAR_BLOCK) {
+		error = trailer_is(t, offset + WORD + length, length, &same,
+				   &there);
+		if (!error && same)
+			error = mend_with(t, offset, length, true, i);
+	}
+	return error;
+}
+
 static int look(struct tap *t, uint64_t offset, struct item *i)
 {
 	uint32_t word;
@@ -152,11 +235,16 @@ static int look(struct tap *t, uint64_t offset, struct item *i)
 
 	if (error)
 		return error;
-	if (there)
-		return classify(t, offset, word, i);
-	*i = (struct item){
-		.what = TAP_END, .torn = offset < t->size, .next = offset};
-	return 0;
+	if (!there) {
+		*i = (struct item){.what = TAP_END,
+				   .torn = offset < t->size,
+				   .next = offset};
+		return 0;
+	}
+	error = classify(t, offset, word, i);
+	if (!error && (i->torn || i->what == TAP_DAMAGE))
+		error = mend(t, offset, word, i);
+	return error;
 }
 
 /* The item at p that counts; p moves over what is skipped. */
@@ -318,6 +406,7 @@ static int scan(struct tap *t)
 			i.what = TAP_DAMAGE;
 		if (i.what == TAP_END || i.what == TAP_DAMAGE)
 			break;
+		t->mended += i.mended;
 		pass(&p, &i);
 	}
 	t->torn = i.torn;

@@ -27,7 +27,11 @@
  *     behind the marks there are is damage, or torn and not of a length that
  *     labels and tar give blocks (a multiple of 512). Marks in a row beyond
  *     TAP_MARKS_LIMIT are damage (a file of zeros may be large and cost
- *     nothing). */
+ *     nothing).
+ * T5  One wrong length of a block is mended by the other: the length in front
+ *     counts when a whole block stands behind where it ends, perhaps with a few
+ *     marks between; else the one behind counts, looked for at each multiple of
+ *     512, when a whole block or the end of the file stands there. */
 #ifndef REEL_TAPE_TAP_H
 #define REEL_TAPE_TAP_H
 
@@ -61,6 +65,7 @@ struct tap {
 	struct tap_place end;  /* of the data */
 	bool torn;	       /* T1: bytes of a block behind the end */
 	bool damaged;	       /* T2: what lies at the end is damage */
+	uint32_t mended;       /* T5: blocks */
 	bool padded, unpadded; /* which, once a block of odd length decided */
 	uint64_t size;	       /* of the file */
 	/* Places every `stride` objects, ascending. */

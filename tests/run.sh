@@ -203,6 +203,8 @@ restores_and_tapes()
 	step tape-copies 150 bash tests/tape/copies_test.sh "$asan" \
 		"$work/tape-copies"
 	step tape-rot 200 bash tests/tape/rot_test.sh "$asan" "$work/tape-rot"
+	step tape-damage 200 bash tests/tape/damage_test.sh "$asan" \
+		"$work/tape-damage"
 	step tape-cut 600 bash tests/tape/cut_test.sh "$reel" "$cut" \
 		"$work/tape-cut"
 	step tape-share 300 bash tests/tape/share_test.sh "$reel" \

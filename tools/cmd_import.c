@@ -23,6 +23,7 @@ struct importing {
 	size_t passed_count;
 	bool seen;	  /* one cartridge at least */
 	bool passed_over; /* one of another set */
+	bool damaged;	  /* one is no image any more */
 };
 
 static bool is_no_mistake(int error)
@@ -102,6 +103,10 @@ static int take_present(struct importing *m, const char *name)
 	struct drive *d;
 	int error = drive_open(name, &o, &d);
 
+	if (error == REEL_EDAMAGED) { /* said; the others may be well */
+		m->damaged = true;
+		return 0;
+	}
 	if (error)
 		return error;
 	error = take(m, d);
@@ -118,6 +123,7 @@ static int take_needed(struct importing *m, struct station *s)
 	int error = 0;
 
 	while (!error && (l = import_needed(m->import, after))) {
+		const size_t learned = import_learned(m->import);
 		struct drive *d;
 
 		after = l->number;
@@ -125,7 +131,8 @@ static int take_needed(struct importing *m, struct station *s)
 		if (!error) {
 			error = import_cartridge(m->import, d);
 			station_put(s, d);
-			after = error ? after : 0;
+			if (!error && import_learned(m->import) > learned)
+				after = 0;
 		}
 		if (error == REEL_EMEDIUM || error == REEL_EEXIST)
 			error = 0;
@@ -168,6 +175,8 @@ static int import_all(struct importing *m, const char *path)
 		error = take_present(m, m->media.drives[n]);
 	if (!error)
 		error = take_more(m);
+	if (!error && !m->seen && m->damaged)
+		return error_exit(REEL_EDAMAGED);
 	if (!error && !m->seen) {
 		log_error("none of the drives has a cartridge of reel; load "
 			  "one, whichever");
@@ -183,7 +192,9 @@ static int import_all(struct importing *m, const char *path)
 	       (unsigned)(found.cartridges - found.missing),
 	       (unsigned)found.cartridges,
 	       found.cartridges == 1 ? "cartridge" : "cartridges");
-	return found.incomplete || m->passed_over ? EXIT_INCOMPLETE : 0;
+	return found.incomplete || m->passed_over || m->damaged
+		       ? EXIT_INCOMPLETE
+		       : 0;
 }
 
 static int add_names(struct importing *m, char **drives, int count,

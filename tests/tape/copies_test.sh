@@ -328,7 +328,8 @@ mv "$work/b.copy" "$work/b.tap"
 rm -rf "$work/again"
 
 # a blank one is taken before the one that may be written over
-do_it "a foreign one" "$reel" tape write "$work/a3.tap" <"$work/src/large"
+"$reel" tape write "$work/a3.tap" <"$work/src/large" >"$work/log" 2>&1
+ok "a foreign one" $?
 "$reel" init "$work/more" --media "$work/m.tap,$work/a3.tap" >/dev/null 2>&1
 "$reel" backup "$work/more" -C "$work/src" . --overwrite foreign-00000000 \
 	>"$work/log" 2>&1 </dev/null
