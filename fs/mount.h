@@ -40,8 +40,10 @@ int mount_commit(const char *mountpoint, const char *label);
 #define MOUNT_STATUS "user.reel.status" /* lines: committer.h */
 
 /* Takes a reel mount down: waits until it is really gone. What was written
- * stays in the spool. */
+ * stays in the spool. One that a program uses stays as it was (said). */
 int mount_umount(const char *mountpoint);
+/* Whether mount_commit has anything to commit there. */
+bool mount_takes_writes(const char *mountpoint);
 /* Whether one lies on the path (absolute), topmost. */
 bool mount_is_there(const char *path);
 

@@ -148,6 +148,17 @@ static bool is_writable(const char *path)
 	       !(st.f_flag & ST_RDONLY);
 }
 
+bool mount_takes_writes(const char *mountpoint)
+{
+	char *path = absolute(mountpoint), *current = NULL;
+	bool takes = path && asprintf(&current, "%s/current", path) >= 0 &&
+		     (mount_is_there(current) || is_writable(path));
+
+	free(current);
+	free(path);
+	return takes;
+}
+
 int mount_commit(const char *mountpoint, const char *label)
 {
 	char *path = absolute(mountpoint), *current = NULL;
@@ -194,27 +205,74 @@ static int clear(const char *path)
 			      : error_from_errno(errno);
 }
 
-static int take_down_within(const char *path, const char *name)
-{
-	char *within = NULL;
-	int error = 0;
+/* A mount within the one that is taken down. It must go first, and comes back
+ * should the other be busy: a copy of it that lies nowhere keeps it alive. */
+struct within {
+	char *path;
+	int copy; /* -1: none (Linux before 5.2), or it is not down */
+};
 
-	if (asprintf(&within, "%s/%s", path, name) < 0)
+static int set_aside(const char *path, const char *name, struct within *w)
+{
+	int fd, error;
+
+	w->copy = -1;
+	if (asprintf(&w->path, "%s/%s", path, name) < 0) {
+		w->path = NULL;
 		return REEL_ENOMEM;
-	if (mount_is_there(within))
-		error = take_down(within);
-	free(within);
+	}
+	if (!mount_is_there(w->path))
+		return 0;
+	w->copy = open_tree(AT_FDCWD, w->path,
+			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	error = take_down(w->path);
+	if (error && w->copy >= 0) {
+		close(w->copy);
+		w->copy = -1;
+	}
+	/* else the daemon may have ended before the kernel writes the rest */
+	fd = w->copy < 0
+		     ? -1
+		     : openat(w->copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		syncfs(fd);
+		close(fd);
+	}
 	return error;
 }
 
-/* All mounts, the upper ones first. */
+static void put_back(struct within *w)
+{
+	if (w->copy >= 0 &&
+	    move_mount(w->copy, "", AT_FDCWD, w->path, MOVE_MOUNT_F_EMPTY_PATH))
+		log_warning("%s: cannot be mounted again: %s", w->path,
+			    strerror(errno));
+}
+
+static void let_go(struct within *w)
+{
+	if (w->copy >= 0)
+		close(w->copy);
+	free(w->path);
+}
+
+/* All mounts, or none. */
 static int take_all_down(const char *path)
 {
-	int error = take_down_within(path, "restore");
+	struct within restore = {.copy = -1}, current = {.copy = -1};
+	int error = set_aside(path, "restore", &restore);
 
 	if (!error)
-		error = take_down_within(path, "current");
-	return error ? error : take_down(path);
+		error = set_aside(path, "current", &current);
+	if (!error)
+		error = take_down(path);
+	if (error) {
+		put_back(&current);
+		put_back(&restore);
+	}
+	let_go(&current);
+	let_go(&restore);
+	return error;
 }
 
 static void wait_for(int daemon, const char *path)

@@ -15,8 +15,9 @@ static int commit_first(const char *mountpoint, const char *label, bool quiet)
 	uint64_t waiting;
 	int error;
 
-	if (status_read(mountpoint, true, &s))
-		return 0; /* nothing writable is there */
+	if (!mount_takes_writes(mountpoint) ||
+	    status_read(mountpoint, true, &s))
+		return 0;
 	waiting = status_number(&s, "names");
 	status_release(&s);
 	error = commit_mounted(mountpoint, label, quiet);

@@ -303,7 +303,26 @@ wrong_rules()
 	gone_set "wrong rules"
 }
 
+# A program reads in snapshots/ while its mount is to go: all of it stays.
+busy_mount()
+{
+	new_set
+	sleep 30 <"$mnt/snapshots/latest/base" &
+	sleep 0.3
+	"$reel" umount "$mnt" >"$work/log" 2>&1
+	[ $? = 3 ] && grep -q "a program uses it" "$work/log"
+	ok "busy mount: umount says so" $? || say
+	echo more >"$now/more"
+	ok "busy mount: current/ can be written all the same" $?
+	readable "busy mount"
+	commit_succeeds "busy mount"
+	kill %%
+	wait %% 2>/dev/null
+	gone_set "busy mount"
+}
+
 begin
+busy_mount
 full_spool
 full_volumes
 lost_volumes
