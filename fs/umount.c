@@ -212,6 +212,12 @@ struct within {
 	int copy; /* -1: none (Linux before 5.2), or it is not down */
 };
 
+/* -1 when that cannot be. */
+static int copy_of(const char *path)
+{
+	return open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
 static int set_aside(const char *path, const char *name, struct within *w)
 {
 	int fd, error;
@@ -223,8 +229,7 @@ static int set_aside(const char *path, const char *name, struct within *w)
 	}
 	if (!mount_is_there(w->path))
 		return 0;
-	w->copy = open_tree(AT_FDCWD, w->path,
-			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	w->copy = copy_of(w->path);
 	error = take_down(w->path);
 	if (error && w->copy >= 0) {
 		close(w->copy);
@@ -256,10 +261,12 @@ static void let_go(struct within *w)
 	free(w->path);
 }
 
-/* All mounts, or none. */
+/* All mounts, or none. The daemon ends with the outer one: it is to see the end
+ * of the inner ones before. */
 static int take_all_down(const char *path)
 {
 	struct within restore = {.copy = -1}, current = {.copy = -1};
+	const int outer = copy_of(path);
 	int error = set_aside(path, "restore", &restore);
 
 	if (!error)
@@ -272,6 +279,8 @@ static int take_all_down(const char *path)
 	}
 	let_go(&current);
 	let_go(&restore);
+	if (outer >= 0)
+		close(outer);
 	return error;
 }
 

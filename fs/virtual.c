@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "catalog/needs.h"
 #include "catalog/places.h"
 #include "catalog/tapes.h"
 #include "fs/view.h"
@@ -80,20 +81,19 @@ static int get_session(struct asked *a, struct buffer *out)
 	return buffer_printf(out, "%u", (unsigned)a->content.session);
 }
 
+/* All that it lies on, in the order of its bytes. */
 static int get_volume(struct asked *a, struct buffer *out)
 {
-	struct frame f;
-	char name[MEDIUM_NAME];
-	int error = catalog_find_frame(a->catalog, a->content.session,
-				       a->content.offset, &f);
+	struct needs n;
+	int error = needs_of_content(a->set, a->catalog, &a->content, &n);
 
-	if (error)
-		return error;
-	medium_name(a->set->medium, f.volume, f.position, name);
-	return buffer_append(out, name, strlen(name));
+	for (size_t i = 0; !error && i < n.count; i++)
+		error = buffer_printf(out, "%s%s", i ? ", " : "", n.names[i]);
+	needs_release(&n);
+	return error;
 }
 
-/* Of the cartridge that it is on. */
+/* Of the cartridge that it begins on. */
 static int get_barcode(struct asked *a, struct buffer *out)
 {
 	struct cartridge_label l = {0};

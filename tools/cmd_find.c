@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "catalog/contents.h"
+#include "catalog/needs.h"
 #include "tape/error.h"
 #include "tools/listing.h"
-#include "tools/needs.h"
 #include "tools/options.h"
 #include "tools/traverse.h"
 

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "catalog/needs.h"
 #include "tape/buffer.h"
 #include "tape/error.h"
 #include "tape/text.h"
 #include "tools/figures.h"
-#include "tools/needs.h"
 
 int listing_init(struct listing *l, struct target *t, uint32_t session)
 {

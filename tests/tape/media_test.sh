@@ -72,10 +72,10 @@ unmount()
 	do_it "umount" "$reel" umount "$mnt"
 }
 
-volume() # FILE: the cartridge that it is on
+volume() # FILE: the cartridges that it is on
 {
 	getfattr --only-values -n user.reel.volume \
-		"$mnt/snapshots/latest/$1" 2>/dev/null | sed 's/ .*//'
+		"$mnt/snapshots/latest/$1" 2>/dev/null
 }
 
 same() # FILE
@@ -127,6 +127,11 @@ mounted offline=fail
 on=$(volume f01)
 [ -n "$on" ] && [ "$on" = daily-0001 ]
 ok "user.reel.volume names the cartridge" $?
+for f in $(cd "$work/src" && ls f??); do
+	echo "$(volume "$f")"
+done >"$work/log"
+grep -q "^daily-0001.*, daily-0002" "$work/log"
+ok "and both where a file goes on" $?
 third= fifth=
 for f in $(cd "$work/src" && ls f??); do
 	case $(volume "$f") in
@@ -229,7 +234,7 @@ for f in $(cd "$work/src" && ls f??); do
 	if ! same "$f"; then
 		bad=$((bad + 1))
 		case $(volume "$f") in
-		daily-0002 | daily-0003) ;;
+		*daily-0002* | *daily-0003*) ;;
 		*) bad=100 ;;
 		esac
 	fi

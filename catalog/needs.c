@@ -1,4 +1,4 @@
-#include "tools/needs.h"
+#include "catalog/needs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,10 +148,24 @@ static int add_volume(struct needs *n, struct medium *m, struct catalog *c,
 	return add_range(n, m, c, volume, at, end > at ? end : at + 1);
 }
 
+int needs_of_content(const struct set *set, struct catalog *c,
+		     const struct content_row *row, struct needs *out)
+{
+	struct frame first = {0}, last = {0};
+	int error;
+
+	*out = (struct needs){0};
+	if (!content_stored(row))
+		return 0;
+	error = span(c, row, &first, &last);
+	for (uint32_t v = first.volume; !error && v <= last.volume; v++)
+		error = add_volume(out, set->medium, c, v, &first, &last);
+	return error;
+}
+
 int needs_of(const struct set *set, struct catalog *c,
 	     const struct inode_row *i, struct needs *out)
 {
-	struct frame first, last;
 	struct content_row row;
 	int error;
 
@@ -161,12 +175,7 @@ int needs_of(const struct set *set, struct catalog *c,
 	error = tree_content(c, i->content, &row);
 	if (error)
 		return error == REEL_ENOENT ? REEL_EDAMAGED : error;
-	if (content_stored(&row)) {
-		error = span(c, &row, &first, &last);
-		for (uint32_t v = first.volume; !error && v <= last.volume; v++)
-			error = add_volume(out, set->medium, c, v, &first,
-					   &last);
-	}
+	error = needs_of_content(set, c, &row, out);
 	content_row_release(&row);
 	return error;
 }

@@ -1,7 +1,7 @@
 /* What must be at hand to read a file: volumes or, of a set on tape,
  * cartridges, by name. */
-#ifndef REEL_TOOLS_NEEDS_H
-#define REEL_TOOLS_NEEDS_H
+#ifndef REEL_CATALOG_NEEDS_H
+#define REEL_CATALOG_NEEDS_H
 
 #include "catalog/set.h"
 #include "catalog/tree.h"
@@ -18,6 +18,8 @@ struct needs {
 /* `c` is a reader's. What has no stored bytes needs nothing. */
 int needs_of(const struct set *set, struct catalog *c,
 	     const struct inode_row *i, struct needs *out);
+int needs_of_content(const struct set *set, struct catalog *c,
+		     const struct content_row *row, struct needs *out);
 void needs_release(struct needs *n);
 /* Whether it is one of them, or of the copies. */
 bool needs_have(const struct needs *n, const char *name);
