@@ -1,3 +1,5 @@
+#include "tape/tap.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,259 +9,26 @@
 #include <unistd.h>
 #include "tape/bytes.h"
 #include "tape/error.h"
-#include "tape/tap.h"
+#include "tape/tap_item.h"
 
-#define WORD	      4u
-#define MARK	      0x00000000u
-#define SETMARK	      0x70000001u
-#define GAP	      0xfffffffeu
-#define MEDIUM_END    0xffffffffu
-#define CLASS(word)   ((word) >> 28)
-#define LENGTH(word)  ((word)&0x0fffffffu)
 #define FIRST_STRIDE  32
 #define PLACES_LIMIT  (1u << 18)
 #define WRITE_BACK    (32ull << 20) /* bytes between two starts of it */
 #define MARKS_AT_ONCE 1024
-#define TAR_BLOCK     512
-#define MARKS_BETWEEN 4
-
-/* What stands at an offset. */
-struct item {
-	enum tap_object what;
-	bool skipped; /* a gap or of a class that is not read */
-	bool torn;    /* with TAP_END: bytes of a block follow */
-	bool mended;
-	uint32_t length;
-	uint64_t next; /* offset behind it */
-};
-
-/* ---- reading words ---- */
-
-/* Bytes read, fewer at the end of the file. */
-static int read_at(int fd, void *to, size_t length, uint64_t offset,
-		   size_t *got)
-{
-	*got = 0;
-	while (*got < length) {
-		ssize_t n = pread(fd, (uint8_t *)to + *got, length - *got,
-				  (off_t)(offset + *got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return REEL_EIO;
-		if (!n)
-			break;
-		*got += (size_t)n;
-	}
-	return 0;
-}
-
-static int word_at(const struct tap *t, uint64_t offset, uint32_t *word,
-		   bool *there)
-{
-	struct le32 raw;
-	size_t got;
-	int error = read_at(t->fd, &raw, sizeof(raw), offset, &got);
-
-	*there = !error && got == sizeof(raw);
-	if (*there)
-		*word = le32_get(raw);
-	return error;
-}
-
-uint64_t tap_footprint(const struct tap *t, uint32_t length)
-{
-	return 2ull * WORD + length + (t->unpadded ? 0 : length & 1);
-}
-
-/* ---- one item ---- */
-
-static int trailer_is(const struct tap *t, uint64_t offset, uint32_t word,
-		      bool *same, bool *there)
-{
-	uint32_t trailer = 0;
-	int error = word_at(t, offset, &trailer, there);
-
-	*same = !error && *there && trailer == word;
-	return error;
-}
-
-/* A block or a record of another class: the length stands behind it, too. */
-static int look_record(struct tap *t, uint64_t offset, uint32_t word,
-		       struct item *i)
-{
-	uint64_t data = offset + WORD;
-	uint32_t odd = LENGTH(word) & 1;
-	bool same, there, other;
-	int error;
-
-	i->length = LENGTH(word);
-	i->next = data + i->length + (t->unpadded ? 0 : odd) + WORD;
-	error = trailer_is(t, i->next - WORD, word, &same, &there);
-	if (same && odd && !t->unpadded)
-		t->padded = true;
-	if (!error && !same && odd && !t->unpadded && !t->padded) {
-		error = trailer_is(t, data + i->length, word, &same, &other);
-		if (same) {
-			t->unpadded = true;
-			i->next--;
-		}
-	}
-	if (error || same)
-		return error;
-	/* cut short, or its last bytes never came to the disk */
-	i->torn = !there || i->next >= t->size;
-	i->what = i->torn ? TAP_END : TAP_DAMAGE;
-	return 0;
-}
-
-static int classify(struct tap *t, uint64_t offset, uint32_t word,
-		    struct item *i)
-{
-	*i = (struct item){.next = offset + WORD};
-	switch (CLASS(word)) {
-	case 0:
-		i->what = word == MARK ? TAP_FILEMARK : TAP_BLOCK;
-		break;
-	case 8:
-		i->what = TAP_BAD;
-		break;
-	case 7:
-		i->what = TAP_SETMARK;
-		i->skipped = word != SETMARK;
-		return 0;
-	case 15:
-		i->what = word == MEDIUM_END ? TAP_END : TAP_FILEMARK;
-		i->skipped = word != MEDIUM_END;
-		return 0;
-	default:
-		i->what = TAP_BLOCK;
-		i->skipped = true;
-	}
-	if (word == MARK)
-		return 0;
-	if (!LENGTH(word) || (!i->skipped && LENGTH(word) > TAP_BLOCK_LIMIT)) {
-		i->what = TAP_DAMAGE;
-		return 0;
-	}
-	return look_record(t, offset, word, i);
-}
-
-/* ---- T5 ---- */
-
-/* A whole block; *next: what stands at the offset else ends there, if it is a
- * mark. */
-static int stands_at(const struct tap *t, uint64_t offset, bool *block,
-		     uint64_t *next)
-{
-	uint32_t word, trailer;
-	uint64_t behind;
-	bool there;
-	int error = word_at(t, offset, &word, &there);
-
-	*block = false;
-	*next = offset + WORD;
-	if (error || !there || word == MARK || word == SETMARK)
-		return error;
-	*next = offset;
-	if (CLASS(word) || LENGTH(word) > TAP_BLOCK_LIMIT)
-		return 0;
-	behind = offset + tap_footprint(t, word) - WORD;
-	error = word_at(t, behind, &trailer, &there);
-	*block = !error && there && trailer == word;
-	return error;
-}
-
-/* What must stand behind a block whose length is doubted. */
-static int follows(const struct tap *t, uint64_t offset, bool or_end,
-		   bool *right)
-{
-	uint64_t next = offset;
-	bool block = false;
-	int error = 0;
-
-	*right = false;
-	for (int n = 0; !error && n <= MARKS_BETWEEN && !block; n++) {
-		offset = next;
-		if (offset == t->size)
-			break;
-		error = stands_at(t, offset, &block, &next);
-		if (next == offset)
-			break;
-	}
-	*right = !error && (block || (or_end && offset == t->size));
-	return error;
-}
-
-static int mend_with(struct tap *t, uint64_t offset, uint32_t length,
-		     bool or_end, struct item *i)
-{
-	uint64_t next = offset + tap_footprint(t, length);
-	bool right;
-	int error = follows(t, next, or_end, &right);
-
-	if (!error && right)
-		*i = (struct item){.what = TAP_BLOCK,
-				   .mended = true,
-				   .length = length,
-				   .next = next};
-	return error;
-}
-
-static int mend(struct tap *t, uint64_t offset, uint32_t word, struct item *i)
-{
-	bool there, same = false;
-	int error = 0;
-
-	if (!CLASS(word) && word && word <= TAP_BLOCK_LIMIT &&
-	    offset + tap_footprint(t, word) < t->size)
-		error = mend_with(t, offset, word, false, i);
-	for (uint32_t length = TAR_BLOCK;
-	     !error && !i->mended && length <= TAP_BLOCK_LIMIT &&
-	     offset + tap_footprint(t, length) <= t->size;
-	     length += TAR_BLOCK) {
-		error = trailer_is(t, offset + WORD + length, length, &same,
-				   &there);
-		if (!error && same)
-			error = mend_with(t, offset, length, true, i);
-	}
-	return error;
-}
-
-static int look(struct tap *t, uint64_t offset, struct item *i)
-{
-	uint32_t word;
-	bool there;
-	int error = word_at(t, offset, &word, &there);
-
-	if (error)
-		return error;
-	if (!there) {
-		*i = (struct item){.what = TAP_END,
-				   .torn = offset < t->size,
-				   .next = offset};
-		return 0;
-	}
-	error = classify(t, offset, word, i);
-	if (!error && (i->torn || i->what == TAP_DAMAGE))
-		error = mend(t, offset, word, i);
-	return error;
-}
 
 /* The item at p that counts; p moves over what is skipped. */
-static int settle(struct tap *t, struct tap_place *p, struct item *i)
+static int settle(struct tap *t, struct tap_place *p, struct tap_item *i)
 {
 	int error;
 
 	for (;;) {
 		if (p->offset >= t->end.offset) {
-			*i = (struct item){.what = t->damaged ? TAP_DAMAGE
-							      : TAP_END,
-					   .next = p->offset};
+			*i = (struct tap_item){.what = t->damaged ? TAP_DAMAGE
+								  : TAP_END,
+					       .next = p->offset};
 			return 0;
 		}
-		error = look(t, p->offset, i);
+		error = tap_look(t, p->offset, i);
 		if (error || !i->skipped || i->what == TAP_END ||
 		    i->what == TAP_DAMAGE)
 			return error;
@@ -267,7 +36,7 @@ static int settle(struct tap *t, struct tap_place *p, struct item *i)
 	}
 }
 
-static void pass(struct tap_place *p, const struct item *i)
+static void pass(struct tap_place *p, const struct tap_item *i)
 {
 	p->offset = i->next;
 	p->object++;
@@ -348,7 +117,7 @@ static struct tap_place before(const struct tap *t, uint64_t wanted, bool file)
 int tap_find_object(struct tap *t, uint64_t object, struct tap_place *p)
 {
 	struct tap_place at = before(t, object, false);
-	struct item i;
+	struct tap_item i;
 	int error;
 
 	if (object > t->end.object) {
@@ -368,7 +137,7 @@ int tap_find_object(struct tap *t, uint64_t object, struct tap_place *p)
 int tap_find_mark(struct tap *t, uint64_t file, struct tap_place *p)
 {
 	struct tap_place at = before(t, file, true);
-	struct item i;
+	struct tap_item i;
 	int error;
 
 	if (file >= t->end.file)
@@ -392,7 +161,7 @@ int tap_find_mark(struct tap *t, uint64_t file, struct tap_place *p)
 static int scan(struct tap *t)
 {
 	struct tap_place p = {0};
-	struct item i;
+	struct tap_item i;
 	int error;
 
 	t->end.offset = UINT64_MAX; /* settle() stops at nothing yet */
@@ -417,8 +186,9 @@ static int scan(struct tap *t)
 
 static bool may_begin(uint32_t word)
 {
-	return CLASS(word) == 0 || CLASS(word) == 8 || word == SETMARK ||
-	       word == GAP || word == MEDIUM_END;
+	return tap_class(word) == 0 || tap_class(word) == 8 ||
+	       word == TAP_SETMARK_WORD || word == TAP_GAP_WORD ||
+	       word == TAP_MEDIUM_END_WORD;
 }
 
 /* T4 */
@@ -426,7 +196,7 @@ static int check_beginning(const struct tap *t)
 {
 	uint32_t word;
 	bool there, right;
-	int error = word_at(t, 0, &word, &there);
+	int error = tap_word_at(t, 0, &word, &there);
 
 	if (error || !t->size)
 		return error;
@@ -434,9 +204,9 @@ static int check_beginning(const struct tap *t)
 	if (t->end.marks == t->end.object && t->damaged)
 		right = false;
 	if (right && t->end.marks == t->end.object && t->torn) {
-		error = word_at(t, t->end.offset, &word, &there);
+		error = tap_word_at(t, t->end.offset, &word, &there);
 		right = !there ||
-			(!CLASS(word) && LENGTH(word) % TAR_BLOCK == 0);
+			(!tap_class(word) && tap_length(word) % TAP_UNIT == 0);
 	}
 	return error || right ? error : REEL_EDAMAGED;
 }
@@ -475,7 +245,7 @@ int tap_peek(struct tap *t, const struct tap_place *p, enum tap_object *what,
 	     uint32_t *length)
 {
 	struct tap_place at = *p;
-	struct item i;
+	struct tap_item i;
 	int error = settle(t, &at, &i);
 
 	*what = i.what;
@@ -485,7 +255,7 @@ int tap_peek(struct tap *t, const struct tap_place *p, enum tap_object *what,
 
 int tap_step(struct tap *t, struct tap_place *p, enum tap_object *what)
 {
-	struct item i;
+	struct tap_item i;
 	int error = settle(t, p, &i);
 
 	*what = i.what;
@@ -503,15 +273,15 @@ static int read_expected(struct tap *t, struct tap_place *p, void *to,
 	uint32_t length = t->expected;
 	uint8_t pad;
 	struct iovec parts[4] = {
-		{&head, WORD}, {to, length}, {&pad, 0}, {&tail, WORD}};
-	struct item i = {.what = TAP_BLOCK};
+		{&head, TAP_WORD}, {to, length}, {&pad, 0}, {&tail, TAP_WORD}};
+	struct tap_item i = {.what = TAP_BLOCK};
 	size_t whole = (size_t)tap_footprint(t, length);
 	ssize_t n;
 
 	*done = false;
 	if (p->offset + whole > t->end.offset)
 		return 0;
-	parts[2].iov_len = whole - 2 * WORD - length;
+	parts[2].iov_len = whole - 2 * TAP_WORD - length;
 	n = preadv(t->fd, parts, 4, (off_t)p->offset);
 	if (n < 0 && errno != EINTR)
 		return REEL_EIO;
@@ -527,7 +297,7 @@ static int read_expected(struct tap *t, struct tap_place *p, void *to,
 int tap_read(struct tap *t, struct tap_place *p, void *to, size_t room,
 	     enum tap_object *what, uint32_t *length)
 {
-	struct item i;
+	struct tap_item i;
 	size_t got;
 	bool done = false;
 	int error = 0;
@@ -551,7 +321,8 @@ int tap_read(struct tap *t, struct tap_place *p, void *to, size_t room,
 		if (i.length > room)
 			return REEL_ERANGE;
 		t->expected = i.length;
-		error = read_at(t->fd, to, i.length, p->offset + WORD, &got);
+		error = tap_read_at(t->fd, to, i.length, p->offset + TAP_WORD,
+				    &got);
 		if (error || got != i.length)
 			return REEL_EIO;
 	}
@@ -640,7 +411,7 @@ static void write_back(struct tap *t)
 	t->written_back = t->size;
 }
 
-static int grow(struct tap *t, struct tap_place *p, const struct item *i)
+static int grow(struct tap *t, struct tap_place *p, const struct tap_item *i)
 {
 	pass(p, i);
 	t->end = *p;
@@ -662,11 +433,11 @@ int tap_write(struct tap *t, struct tap_place *p, const void *data,
 {
 	struct le32 word = le32_make(length);
 	uint8_t pad = 0;
-	struct iovec parts[] = {{&word, WORD},
+	struct iovec parts[] = {{&word, TAP_WORD},
 				{(void *)(uintptr_t)data, length},
 				{&pad, 0},
-				{&word, WORD}};
-	struct item i = {.what = TAP_BLOCK};
+				{&word, TAP_WORD}};
+	struct tap_item i = {.what = TAP_BLOCK};
 	int error = prepare(t, p);
 
 	if (error)
@@ -681,20 +452,21 @@ int tap_mark(struct tap *t, struct tap_place *p, bool setmark, uint32_t count)
 {
 	const struct tap_place start = *p;
 	struct le32 words[MARKS_AT_ONCE];
-	struct item i = {.what = setmark ? TAP_SETMARK : TAP_FILEMARK};
+	struct tap_item i = {.what = setmark ? TAP_SETMARK : TAP_FILEMARK};
 	int error = p->marks + count > TAP_MARKS_LIMIT ? REEL_ERANGE
 						       : prepare(t, p);
 
 	for (size_t n = 0; n < MARKS_AT_ONCE; n++)
-		words[n] = le32_make(setmark ? SETMARK : MARK);
+		words[n] =
+			le32_make(setmark ? TAP_SETMARK_WORD : TAP_MARK_WORD);
 	for (uint32_t left = count; !error && left;) {
 		uint32_t now = left < MARKS_AT_ONCE ? left : MARKS_AT_ONCE;
-		struct iovec part = {words, now * WORD};
+		struct iovec part = {words, now * TAP_WORD};
 
 		i.next = t->size;
 		error = append(t, &part, 1);
 		for (uint32_t n = 0; !error && n < now; n++) {
-			i.next += WORD;
+			i.next += TAP_WORD;
 			error = grow(t, p, &i);
 		}
 		left -= now;
