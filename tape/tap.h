@@ -28,10 +28,10 @@
  *     labels and tar give blocks (a multiple of 512). Marks in a row beyond
  *     TAP_MARKS_LIMIT are damage (a file of zeros may be large and cost
  *     nothing).
- * T5  One wrong length of a block is mended by the other: the length in front
- *     counts when a whole block stands behind where it ends, perhaps with a few
- *     marks between; else the one behind counts, looked for at each multiple of
- *     512, when a whole block or the end of the file stands there. */
+ * T5  A wrong length of a block (of even length) is mended by the other one:
+ *     that in front counts when a whole block stands behind where it ends,
+ *     perhaps with a few marks between; else that behind, looked for at each
+ *     multiple of 512, when a whole block or the end of the file follows. */
 #ifndef REEL_TAPE_TAP_H
 #define REEL_TAPE_TAP_H
 

@@ -121,6 +121,13 @@ static int classify(struct tap *t, uint64_t offset, uint32_t word,
 
 /* ---- T5 ---- */
 
+/* Whether a block is padded may become known only later, so odd ones tell
+ * nothing. */
+static bool may_be_length(uint32_t word)
+{
+	return word && word <= TAP_BLOCK_LIMIT && word % 2 == 0;
+}
+
 /* A whole block; *next: what stands at the offset else ends there, if it is a
  * mark. */
 static int stands_at(const struct tap *t, uint64_t offset, bool *block,
@@ -137,7 +144,7 @@ static int stands_at(const struct tap *t, uint64_t offset, bool *block,
 	    word == TAP_SETMARK_WORD)
 		return error;
 	*next = offset;
-	if (tap_class(word) || tap_length(word) > TAP_BLOCK_LIMIT)
+	if (!may_be_length(word))
 		return 0;
 	behind = offset + tap_footprint(t, word) - TAP_WORD;
 	error = tap_word_at(t, behind, &trailer, &there);
@@ -187,8 +194,7 @@ static int mend(struct tap *t, uint64_t offset, uint32_t word,
 	bool there, same = false;
 	int error = 0;
 
-	if (!tap_class(word) && word && word <= TAP_BLOCK_LIMIT &&
-	    offset + tap_footprint(t, word) < t->size)
+	if (may_be_length(word) && offset + tap_footprint(t, word) < t->size)
 		error = mend_with(t, offset, word, false, i);
 	for (uint32_t length = TAP_UNIT;
 	     !error && !i->mended && length <= TAP_BLOCK_LIMIT &&
