@@ -347,8 +347,9 @@ static void drop_unfinished(struct cartridge_table *t,
 			say_unfinished(t, p, found);
 	}
 	t->place_count -= kept;
-	memmove(t->places, t->places + kept,
-		t->place_count * sizeof(*t->places));
+	if (t->place_count)
+		memmove(t->places, t->places + kept,
+			t->place_count * sizeof(*t->places));
 }
 
 /* From what was saved. */

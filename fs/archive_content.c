@@ -140,6 +140,28 @@ static int copy_source(struct archive *a, struct source *s, uint64_t from,
 	return archive_put_padding(a, s->stored);
 }
 
+/* The same of a content that the set has: reading it may pause the stream, so
+ * no room of the stream is held meanwhile. */
+static int copy_stored(struct archive *a, struct source *s, uint64_t from,
+		       struct digester *d)
+{
+	int error = 0;
+
+	for (uint64_t at = from; !error && at < s->stored;) {
+		size_t n = s->stored - at < ARCHIVE_BLOCK
+				   ? (size_t)(s->stored - at)
+				   : ARCHIVE_BLOCK;
+
+		error = source_read(a, s, at, a->block, n);
+		if (!error && d)
+			digester_add(d, a->block, n);
+		if (!error)
+			error = stream_write(a->stream, a->block, n);
+		at += n;
+	}
+	return error ? error : archive_put_padding(a, s->stored);
+}
+
 /* Writes header (already encoded) and stored bytes; the digest is computed on
  * the way when `digest` is given. *offset is where the stored bytes lie. */
 static int put_source(struct archive *a, struct source *s,
@@ -158,7 +180,8 @@ static int put_source(struct archive *a, struct source *s,
 		if (!error)
 			error = archive_put_padding(a, s->stored);
 	} else if (!error) {
-		error = copy_source(a, s, s->map_bytes, d);
+		error = s->stored_row.id ? copy_stored(a, s, s->map_bytes, d)
+					 : copy_source(a, s, s->map_bytes, d);
 	}
 	if (!error && d)
 		error = take_digests(a, s, d, digest);

@@ -111,9 +111,11 @@ static int put_copy(struct archive *a, struct item *i, struct member *m,
 	struct member carrier = *m;
 	uint16_t look = archive_look(a, m), home_look = 0;
 	bool stays = i->had && !i->old_node && i->old.content == row->content;
+	/* what lies on a cartridge is not fetched to be stored once more */
+	bool far = i->content && a->set->medium->tape;
 	int error;
 
-	if (row->size < ARCHIVE_COPY_LEAST)
+	if (row->size < ARCHIVE_COPY_LEAST && !far)
 		return archive_store_again(a, i, m, &row->content);
 	/* the recipe can add xattrs and special bits, and only lose them with
 	 * the file */

@@ -155,6 +155,27 @@ static int read_run(struct source *s, uint64_t at, uint8_t *to, size_t *length)
 	return read_file(s, s->runs[s->run].offset + into, to, *length);
 }
 
+/* What this session's drive would have to be moved for is read when the drive
+ * was let go: the reader would wait for it, and it for what is read. */
+static int read_far(struct archive *a, const struct content_row *row,
+		    uint64_t at, void *to, size_t length)
+{
+	struct recall *r = a->library->recall;
+	uint64_t from = row->offset + at;
+	int error;
+
+	recall_heed(&recall_at_once);
+	error = recall_read(r, row->session, from, to, length);
+	recall_heed(a->stop);
+	if (error == REEL_ESTOPPED) {
+		error = stream_pause(a->stream);
+		if (!error)
+			error = recall_read(r, row->session, from, to, length);
+	}
+	recall_heed(NULL);
+	return error;
+}
+
 static int read_stored(struct archive *a, const struct content_row *row,
 		       uint64_t at, void *to, size_t length)
 {
@@ -163,6 +184,8 @@ static int read_stored(struct archive *a, const struct content_row *row,
 					length);
 	if (!a->library)
 		return REEL_ENOENT;
+	if (a->set->medium->tape)
+		return read_far(a, row, at, to, length);
 	return recall_read(a->library->recall, row->session, row->offset + at,
 			   to, length);
 }

@@ -15,6 +15,8 @@
 
 struct asked {
 	struct asked *next;
+	const void *key;
+	bool withdrawn;
 	char *label; /* may be NULL */
 	committer_done done;
 	void *context;
@@ -27,8 +29,10 @@ struct committer {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t changed;
-	struct asked *first, **last;
+	struct asked *first, **last; /* wait for the next commit */
+	struct asked *served;	     /* for the one under way */
 	volatile int stop;
+	volatile int give_up; /* the commit under way */
 	bool running;
 	struct commit_progress progress;
 	/* of the commit that ended last */
@@ -66,7 +70,7 @@ static int commit(struct committer *c, const char *label)
 				   .progress = note_progress,
 				   .excluded = note_excluded,
 				   .context = c,
-				   .stop = &c->stop};
+				   .stop = &c->give_up};
 	struct commit_result result;
 	int error;
 
@@ -126,7 +130,17 @@ static struct asked *take_asked(struct committer *c)
 	all = c->first;
 	c->first = NULL;
 	c->last = &c->first;
+	c->served = all;
+	stop_set(&c->give_up, c->stop);
 	return all;
+}
+
+/* Under lock. */
+static bool all_withdrawn(const struct asked *a)
+{
+	while (a && a->withdrawn)
+		a = a->next;
+	return !a;
 }
 
 static void answer(struct asked *all, int error)
@@ -157,6 +171,9 @@ static void *run(void *context)
 			since = seconds();
 			pause = error ? since + RETRY : 0;
 		}
+		pthread_mutex_lock(&c->lock);
+		c->served = NULL;
+		pthread_mutex_unlock(&c->lock);
 		answer(all, error);
 		pthread_mutex_lock(&c->lock);
 	}
@@ -193,6 +210,7 @@ void committer_stop(struct committer *c)
 		return;
 	pthread_mutex_lock(&c->lock);
 	stop_set(&c->stop, 1);
+	stop_set(&c->give_up, 1);
 	pthread_cond_signal(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);
@@ -208,8 +226,8 @@ void committer_free(struct committer *c)
 	free(c);
 }
 
-int committer_ask(struct committer *c, const char *label, committer_done done,
-		  void *context)
+int committer_ask(struct committer *c, const void *key, const char *label,
+		  committer_done done, void *context)
 {
 	struct asked *a = calloc(1, sizeof(*a));
 
@@ -219,6 +237,7 @@ int committer_ask(struct committer *c, const char *label, committer_done done,
 		free(a);
 		return REEL_ENOMEM;
 	}
+	a->key = key;
 	a->done = done;
 	a->context = context;
 	pthread_mutex_lock(&c->lock);
@@ -227,6 +246,40 @@ int committer_ask(struct committer *c, const char *label, committer_done done,
 	pthread_cond_signal(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 	return 0;
+}
+
+/* Those of the key leave the queue. Under lock. */
+static struct asked *leave(struct committer *c, const void *key)
+{
+	struct asked **at = &c->first, *gone = NULL;
+
+	while (*at) {
+		struct asked *a = *at;
+
+		if (a->key != key) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		a->next = gone;
+		gone = a;
+	}
+	c->last = at;
+	return gone;
+}
+
+void committer_withdraw(struct committer *c, const void *key)
+{
+	struct asked *gone;
+
+	pthread_mutex_lock(&c->lock);
+	gone = leave(c, key);
+	for (struct asked *a = c->served; a; a = a->next)
+		a->withdrawn |= a->key == key;
+	if (c->served && all_withdrawn(c->served))
+		stop_set(&c->give_up, 1);
+	pthread_mutex_unlock(&c->lock);
+	answer(gone, REEL_ESTOPPED);
 }
 
 /* ---- status ---- */

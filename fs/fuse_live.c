@@ -291,15 +291,23 @@ static void committed(void *context, int error)
 {
 	struct commit_request *r = context;
 	pthread_key_t self = r->worker->mount->self;
+	struct worker *present = pthread_getspecific(self);
 
 	pthread_setspecific(self, r->worker);
 	answer(r->request, error);
-	pthread_setspecific(self, NULL);
+	pthread_setspecific(self, present);
 	free(r);
 }
 
+/* The request may be answered meanwhile: it is a name here, and no more. */
+static void on_interrupt(fuse_req_t request, void *context)
+{
+	committer_withdraw(context, request);
+}
+
 /* Writing `user.reel.commit` on the root commits; its value is the label. The
- * answer comes when the commit has ended. */
+ * answer comes when the commit has ended, or is given up since who asked was
+ * interrupted. */
 static void ask_commit(fuse_req_t request, const char *value, size_t size)
 {
 	struct worker *w = worker_of(request);
@@ -309,7 +317,10 @@ static void ask_commit(fuse_req_t request, const char *value, size_t size)
 
 	if (!error) {
 		*r = (struct commit_request){request, w};
-		error = committer_ask(w->mount->committer, label, committed, r);
+		fuse_req_interrupt_func(request, on_interrupt,
+					w->mount->committer);
+		error = committer_ask(w->mount->committer, request, label,
+				      committed, r);
 	}
 	free(label);
 	if (error) {

@@ -110,6 +110,11 @@ void append_release(struct append *a)
 	cartridge_table_release(&a->table);
 }
 
+void append_pause(struct append *a)
+{
+	put_drive(a);
+}
+
 int append_next(struct append *a)
 {
 	a->after = a->label->number;

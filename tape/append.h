@@ -75,6 +75,9 @@ struct append_volume {
  * fit, the volume does not count. */
 int append_end(struct append *a, const struct append_volume *v,
 	       const struct trailer *end);
+/* Behind a volume's end: the drive is let go until the next append_begin, which
+ * goes on behind it. */
+void append_pause(struct append *a);
 /* The cartridge is full: the next append_begin takes another. */
 int append_next(struct append *a);
 /* The number of a cartridge that takes no more, or 0. */

@@ -407,6 +407,16 @@ int stream_drain(struct stream_writer *w)
 	return settle(w, false);
 }
 
+int stream_pause(struct stream_writer *w)
+{
+	int error = settle(w, false);
+
+	if (!error && w->volumes->ops->pause)
+		error = w->volumes->ops->pause(w->volumes);
+	fail(w, error);
+	return error;
+}
+
 void stream_end(struct stream_writer *w, const struct trailer *t)
 {
 	w->volumes->end = t;

@@ -66,6 +66,10 @@ int stream_flush(struct stream_writer *w, const struct frame **frames,
 		 size_t *count);
 /* Ends the present frame and waits until all were given to their volumes. */
 int stream_drain(struct stream_writer *w);
+/* The same, and the medium can be used by others: what is written next begins a
+ * new volume. For reading what only the drive has that this stream writes to.
+ */
+int stream_pause(struct stream_writer *w);
 /* The end member's fields (borrowed until it is published), for media that note
  * them apart. */
 void stream_end(struct stream_writer *w, const struct trailer *t);

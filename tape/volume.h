@@ -30,6 +30,9 @@ struct volumes_ops {
 	/* After it no place of a frame that was put changes any more; what
 	 * follows is the session's index and its end. */
 	int (*settle)(struct volumes *v);
+	/* NULL, or ends the present volume and lets its drive go until the
+	 * next frame is put. */
+	int (*pause)(struct volumes *v);
 	/* Exactly `length` bytes of a volume. */
 	int (*read)(struct volumes *v, uint32_t volume, uint64_t at, void *to,
 		    size_t length);

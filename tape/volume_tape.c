@@ -20,7 +20,9 @@
  * Y4 settle ends the volume, so that all places are final; what comes then is
  *    the index, a volume of its own, which goes on past the early warning,
  *    since nothing follows it.
- * Y5 After an error frames are taken and dropped, so nobody waits for ever. */
+ * Y5 pause ends the volume as a cut does and lets the drive go: who puts frames
+ *    needs to read what only this drive has. The next frame begins a volume.
+ * Y6 After an error frames are taken and dropped, so nobody waits for ever. */
 #include <stdlib.h>
 #include <string.h>
 #include "tape/append.h"
@@ -52,6 +54,7 @@ struct volumes_tape {
 	bool going;	     /* the drive streams */
 	bool closing; /* the volume is to be ended; the owner clears it */
 	bool index;   /* Y4 */
+	bool pausing; /* with closing: Y5 */
 	bool ended;   /* volumes_tape_ended() */
 	bool stop;
 	unsigned stops;
@@ -100,7 +103,8 @@ static int make_tail(struct volumes_tape *t, size_t frames, uint64_t bytes,
 	*table = 0;
 	if (t->volumes.compression == COMPRESSION_NONE) {
 		pthread_mutex_lock(&t->volumes.lock);
-		ends = t->closing && !t->index && t->base + bytes == t->put;
+		ends = t->closing && !t->pausing && !t->index &&
+		       t->base + bytes == t->put;
 		pthread_mutex_unlock(&t->volumes.lock);
 		return ends ? buffer_append_zeros(tail, 2 * MEMBER_BLOCK) : 0;
 	}
@@ -328,6 +332,12 @@ static int close_volume(struct volumes_tape *t)
 	return error;
 }
 
+static int let_go(struct volumes_tape *t)
+{
+	append_pause(&t->append);
+	return 0;
+}
+
 /* One step without the lock; called and left with it. */
 static void act(struct volumes_tape *t, int (*step)(struct volumes_tape *t))
 {
@@ -340,7 +350,7 @@ static void act(struct volumes_tape *t, int (*step)(struct volumes_tape *t))
 		return;
 	if (!t->error)
 		t->error = error;
-	t->base = t->sent = t->keep = t->put; /* Y5 */
+	t->base = t->sent = t->keep = t->put; /* Y6 */
 	pthread_cond_broadcast(&t->room);
 }
 
@@ -373,7 +383,9 @@ static void *own(void *context)
 		} else if (t->closing) {
 			if (!t->error)
 				act(t, close_volume);
-			t->closing = false;
+			if (!t->error && t->pausing)
+				act(t, let_go);
+			t->closing = t->pausing = false;
 			t->going = false;
 			pthread_cond_broadcast(&t->room);
 		} else {
@@ -413,12 +425,13 @@ static int tape_put(struct volumes *v, const struct frame *f, const void *data,
 	return error;
 }
 
-static int close_and_wait(struct volumes_tape *t)
+static int close_and_wait(struct volumes_tape *t, bool pausing)
 {
 	int error;
 
 	pthread_mutex_lock(&t->volumes.lock);
 	t->closing = true;
+	t->pausing = pausing;
 	pthread_cond_signal(&t->work);
 	while (t->closing)
 		pthread_cond_wait(&t->room, &t->volumes.lock);
@@ -430,7 +443,7 @@ static int close_and_wait(struct volumes_tape *t)
 static int tape_settle(struct volumes *v)
 {
 	struct volumes_tape *t = of(v);
-	int error = close_and_wait(t);
+	int error = close_and_wait(t, false);
 
 	pthread_mutex_lock(&v->lock);
 	t->index = true;
@@ -438,9 +451,14 @@ static int tape_settle(struct volumes *v)
 	return error;
 }
 
+static int tape_pause(struct volumes *v)
+{
+	return close_and_wait(of(v), true);
+}
+
 static int tape_publish(struct volumes *v)
 {
-	int error = close_and_wait(of(v));
+	int error = close_and_wait(of(v), false);
 
 	v->published = !error;
 	return error;
@@ -483,6 +501,7 @@ static void tape_release(struct volumes *v)
 static const struct volumes_ops tape_ops = {
 	.put = tape_put,
 	.settle = tape_settle,
+	.pause = tape_pause,
 	.read = tape_read,
 	.publish = tape_publish,
 	.release = tape_release,

@@ -194,6 +194,8 @@ restores_and_tapes()
 	step tape 700 bash tests/tape/tape_test.sh "$reel" "$work/tape" $long
 	step tape-asan 300 bash tests/tape/tape_test.sh "$asan" \
 		"$work/tape-asan"
+	step tape-commit 300 bash tests/tape/commit_test.sh "$asan" \
+		"$work/tape-commit"
 	step tape-misuse 100 bash tests/tape/misuse_test.sh "$asan" \
 		"$work/tape-misuse"
 	step tape-set 3000 bash tests/tape/set_test.sh "$reel" \
