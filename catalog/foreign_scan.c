@@ -295,8 +295,12 @@ static int one(struct foreign_scan *s, struct member_decoder *d,
 {
 	int error;
 
+	if (m->type == MEMBER_REST)
+		leave_out(s, m->path, m->path_length,
+			  "it is the rest of a file that begins on an earlier "
+			  "volume");
 	if (m->type == MEMBER_GLOBAL || m->type == MEMBER_OTHER ||
-	    member_is_gap(m)) {
+	    m->type == MEMBER_REST || member_is_gap(m)) {
 		s->members++;
 		return 0;
 	}

@@ -178,7 +178,7 @@ static void forget(struct member_decoder *d)
 {
 	d->has_path = d->has_link = d->has_owner = d->has_group = false;
 	d->has_comment = d->has_size = d->has_uid = d->has_gid = false;
-	d->has_mtime = d->has_atime = d->sparse = false;
+	d->has_mtime = d->has_atime = d->has_acl = d->sparse = false;
 	d->sparse_major = d->sparse_minor = -1;
 	d->xattrs.length = 0;
 	d->run_count = 0;
@@ -322,7 +322,7 @@ static void foreign_type(char type, enum member_type *out)
 	if (type == 'D')
 		*out = MEMBER_DIRECTORY;
 	else if (strchr("VMNAI", type))
-		*out = MEMBER_OTHER;
+		*out = type == MEMBER_REST ? MEMBER_REST : MEMBER_OTHER;
 }
 
 static int header_type(const struct member_decoder *d, char type,
@@ -389,7 +389,7 @@ static int read_member(struct member_decoder *d, const struct ustar *h,
 	if (error)
 		return error;
 	if (bad || type == MEMBER_FILE || type == MEMBER_OTHER ||
-	    h->type == 'D')
+	    type == MEMBER_REST || h->type == 'D')
 		d->left = d->size;
 	d->padding = member_padding(d->left);
 	if (bad)

@@ -142,6 +142,33 @@ static int read_sparse_record(struct member_decoder *d, const uint8_t *key,
 	return 0;
 }
 
+static const char acl_access[] = "SCHILY.acl.access";
+static const char acl_default[] = "SCHILY.acl.default";
+
+/* The text form counts where the extended attribute itself is not there. */
+static int read_acl(struct member_decoder *d, const uint8_t *key,
+		    size_t key_length, const uint8_t *v, size_t n)
+{
+	const char *name = key_is(key, key_length, acl_access)
+				   ? "system.posix_acl_access"
+			   : key_is(key, key_length, acl_default)
+				   ? "system.posix_acl_default"
+				   : NULL;
+	struct buffer acl = {0};
+	struct xattr there;
+	int error;
+
+	if (!name || xattr_find(d->xattrs.data, d->xattrs.length, name,
+				strlen(name), &there))
+		return 0;
+	error = member_acl(v, n, &acl);
+	if (!error)
+		error = add_xattr(d, (const uint8_t *)name, strlen(name),
+				  acl.data, acl.length);
+	buffer_release(&acl);
+	return error == REEL_EINVAL ? 0 : error;
+}
+
 static int read_record(struct member_decoder *d, const uint8_t *key,
 		       size_t key_length, const uint8_t *v, size_t n)
 {
@@ -152,6 +179,9 @@ static int read_record(struct member_decoder *d, const uint8_t *key,
 		return add_xattr(d, key + xn, key_length - xn, v, n);
 	if (key_length > sn && !memcmp(key, sparse, sn))
 		return read_sparse_record(d, key + sn, key_length - sn, v, n);
+	if (key_is(key, key_length, acl_access) ||
+	    key_is(key, key_length, acl_default))
+		return d->has_acl = d->foreign, 0;
 	if (key_is(key, key_length, "comment"))
 		return d->has_comment = true, member_hold(&d->comment, v, n);
 	if (key_is(key, key_length, "uname"))
@@ -175,7 +205,10 @@ static int read_record(struct member_decoder *d, const uint8_t *key,
 	return 0;
 }
 
-int member_read_records(struct member_decoder *d)
+typedef int record_reader(struct member_decoder *d, const uint8_t *key,
+			  size_t key_length, const uint8_t *v, size_t n);
+
+static int each_record(struct member_decoder *d, record_reader *read)
 {
 	const uint8_t *at = d->records.data, *end = at + d->records.length;
 
@@ -195,12 +228,18 @@ int member_read_records(struct member_decoder *d)
 		const uint8_t *equals = memchr(key, '=', (size_t)(stop - key));
 		if (!equals)
 			return REEL_EDAMAGED;
-		int error =
-			read_record(d, key, (size_t)(equals - key), equals + 1,
-				    (size_t)(stop - equals - 1));
+		int error = read(d, key, (size_t)(equals - key), equals + 1,
+				 (size_t)(stop - equals - 1));
 		if (error)
 			return error;
 		at = begin + length;
 	}
 	return 0;
+}
+
+int member_read_records(struct member_decoder *d)
+{
+	int error = each_record(d, read_record);
+
+	return !error && d->has_acl ? each_record(d, read_acl) : error;
 }

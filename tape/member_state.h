@@ -26,7 +26,7 @@ struct member_decoder {
 	size_t run_count, run_room;
 	/* what the extended headers of this member said */
 	bool has_path, has_link, has_owner, has_group, has_comment;
-	bool has_size, has_uid, has_gid, has_mtime, has_atime;
+	bool has_size, has_uid, has_gid, has_mtime, has_atime, has_acl;
 	uint64_t size, uid, gid, real_size;
 	struct timespec mtime, atime;
 	int sparse_major, sparse_minor; /* -1: not said */
@@ -46,6 +46,10 @@ int member_number(const uint8_t *text, size_t length, uint64_t *out);
 int member_hold(struct buffer *b, const void *text, size_t length);
 /* What d->records says goes into *d. */
 int member_read_records(struct member_decoder *d);
+
+/* member_acl.c: the text of an ACL, appended in the kernel's form; REEL_EINVAL:
+ * it is none. Entries of names that nobody has here are left away. */
+int member_acl(const uint8_t *text, size_t length, struct buffer *out);
 
 /* member_sparse.c: maps, into d->runs, d->sparse and d->real_size */
 int member_add_run(struct member_decoder *d, uint64_t offset, uint64_t length);

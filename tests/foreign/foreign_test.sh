@@ -212,6 +212,30 @@ mount_it damaged.tar && grep -q "damaged" "$work/log" &&
 	[ "$(readlink "$mnt/sym")" = a ]
 ok "a damaged header: what follows is shown" $?
 umount_it
+# ACLs that stand there as text: the mask is not the group's right
+mkdir acls && echo x >acls/f && mkdir acls/d && chmod 640 acls/f
+if setfacl -m u:1234:rw,g:games:r,u:daemon:--- acls/f 2>/dev/null &&
+	setfacl -d -m u:77:rwx acls/d; then
+	for with in "tar --acls" "tar --acls --xattrs" "bsdtar --acls"; do
+		$with -cf acls.tar acls
+		mount_it acls.tar
+		getfacl -nRp acls >should
+		(cd "$mnt" && getfacl -nRp acls) >is 2>"$work/log"
+		diff should is >"$work/log"
+		ok "the ACLs that $with wrote" $?
+		umount_it
+	done
+fi
+# one archive over several volumes: the rest of a file is named
+head -c 3000000 /dev/urandom >long
+printf 'n v2.tar\nn v3.tar\n' |
+	tar --format=gnu -M -L 1500 -cf v1.tar long a.txt posix.tar \
+		>"$work/log" 2>&1
+if [ -s v2.tar ]; then
+	mount_it v2.tar && grep -q "long is left out: it is the rest" "$work/log"
+	ok "the rest of a file of several volumes is named" $?
+	umount_it
+fi
 head -c 100000 /dev/urandom >noise
 refuses "noise" 2 "neither a set nor a tar archive" noise
 : >nothing
