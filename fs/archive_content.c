@@ -162,14 +162,29 @@ static int copy_stored(struct archive *a, struct source *s, uint64_t from,
 	return error ? error : archive_put_padding(a, s->stored);
 }
 
+/* What lies on a cartridge is made to be at hand before a member begins, so
+ * that a pause comes between members, but for large ones. */
+static int fetch(struct archive *a, struct source *s)
+{
+	uint64_t n = s->stored - s->map_bytes;
+
+	if (!s->stored_row.id || !a->set->medium->tape)
+		return 0;
+	return source_read(a, s, s->map_bytes, a->block,
+			   n < ARCHIVE_BLOCK ? (size_t)n : ARCHIVE_BLOCK);
+}
+
 /* Writes header (already encoded) and stored bytes; the digest is computed on
  * the way when `digest` is given. *offset is where the stored bytes lie. */
 static int put_source(struct archive *a, struct source *s,
 		      struct digest *digest, uint64_t *offset)
 {
 	struct digester *d = NULL;
-	int error = stream_write(a->stream, a->header.data, a->header.length);
+	int error = fetch(a, s);
 
+	if (!error)
+		error = stream_write(a->stream, a->header.data,
+				     a->header.length);
 	*offset = stream_offset(a->stream) - s->map_bytes;
 	if (!error && digest)
 		error = new_digester(a, &d);

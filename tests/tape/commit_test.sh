@@ -60,6 +60,9 @@ fresh()
 	for i in $(seq 20); do
 		echo "tiny $i" >"$work/src/z/t$i"
 	done
+	for i in $(seq 5); do
+		head -c $((i * 25000)) /dev/urandom >"$work/src/z/m$i"
+	done
 	head -c 8000000 /dev/urandom >"$work/src/a"
 	"$reel" init "$set" --media "$image" "$@" >"$work/log" 2>&1
 	"$reel" backup "$set" -C "$work/src" . >"$work/log" 2>&1
@@ -88,6 +91,14 @@ change() # WHAT
 		;;
 	"move all") mkdir "$now/y" && mv "$now"/z/t* "$now/y" ;;
 	"move the large one") mv "$now/a" "$now/z/a" ;;
+	"copy what was deleted") # has no name to link to: its bytes are needed
+		rm "$now/z/m"* "$now/z/t"*
+		"$reel" commit "$mnt" >/dev/null 2>&1
+		head -c 2000000 /dev/urandom >"$now/1new"
+		mkdir "$now/back"
+		cp "$(find "$mnt/snapshots" -mindepth 1 -maxdepth 1 |
+			sort | head -n 1)"/z/* "$now/back"
+		;;
 	esac
 }
 
@@ -101,6 +112,19 @@ same() # NAME SET
 	ok "$1: the names" $?
 }
 
+# Each tape file is a tar of its own, wherever a volume ended.
+listable()
+{
+	local file=1
+
+	while "$reel" tape seek "$image" --file $file 2>/dev/null &&
+		"$reel" tape read -q "$image" 2>"$work/log" >"$work/file"; do
+		tar -b 512 -tf "$work/file" >"$work/log" 2>&1 || return 1
+		file=$((file + 1))
+	done
+	[ $file -gt 8 ]
+}
+
 # ---- ----
 
 if [ ! -c /dev/fuse ] || [ "$(id -u)" != 0 ]; then
@@ -112,7 +136,7 @@ rm -rf "$work"
 mkdir -p "$mnt" || exit 2
 for compress in none zstd; do
 	for what in touch chmod move link rewrite copy "copy and remove" \
-		"move all" "move the large one"; do
+		"move all" "move the large one" "copy what was deleted"; do
 		fresh --compress "$compress"
 		change "$what"
 		do_it "$compress: $what: commit" "$reel" commit "$mnt"
@@ -122,6 +146,8 @@ for compress in none zstd; do
 		do_it "$compress: $what: umount" "$reel" umount "$mnt"
 		do_it "$compress: $what: verify" "$reel" verify "$set"
 		same "$compress: $what" "$set"
+		listable
+		ok "$compress: $what: plain tar lists it" $?
 		rm -rf "$work/new"
 		do_it "$compress: $what: import" "$reel" import "$image" \
 			"$work/new"
