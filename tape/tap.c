@@ -36,6 +36,11 @@ static int settle(struct tap *t, struct tap_place *p, struct tap_item *i)
 	}
 }
 
+static bool is_mark(enum tap_object what)
+{
+	return what == TAP_FILEMARK || what == TAP_SETMARK;
+}
+
 static void pass(struct tap_place *p, const struct tap_item *i)
 {
 	p->offset = i->next;
@@ -47,7 +52,7 @@ static void pass(struct tap_place *p, const struct tap_item *i)
 		p->file++;
 		p->block = 0;
 	}
-	if (i->what == TAP_FILEMARK || i->what == TAP_SETMARK)
+	if (is_mark(i->what))
 		p->run = 0;
 	else
 		p->marks = 0;
@@ -171,7 +176,7 @@ static int scan(struct tap *t)
 			error = settle(t, &p, &i);
 		if (error)
 			return error;
-		if (p.marks == TAP_MARKS_LIMIT && i.what != TAP_BLOCK)
+		if (p.marks == TAP_MARKS_LIMIT && is_mark(i.what))
 			i.what = TAP_DAMAGE;
 		if (i.what == TAP_END || i.what == TAP_DAMAGE)
 			break;
