@@ -120,13 +120,16 @@ static int say(const char *path, const struct copy_found *found)
 	return error_exit(REEL_EDAMAGED);
 }
 
-/* The copy is whole without it: the next `reel copy` does it. */
+/* The copy is whole without it: the next `reel copy` does it. What was copied
+ * before an interruption is known, too. */
 static void make_known(struct copying *m)
 {
 	struct set *s = NULL;
+	uint32_t newest;
 	int error;
 
-	if (!copy_can_be_known(m->from.set, m->set))
+	if (!m->catalog || catalog_newest(m->catalog, &newest) || !newest ||
+	    !copy_can_be_known(m->from.set, m->set))
 		return;
 	error = set_open(m->from.set->path, SET_WRITE, false, &s);
 	if (!error)
@@ -151,8 +154,7 @@ static int copy(struct copying *m, const char *path, bool quiet)
 	if (!error)
 		error = copy_set(m->from.catalog, m->catalog, &o, &found);
 	progress_end(&m->progress);
-	if (!error)
-		make_known(m);
+	make_known(m);
 	return error ? error_exit(error) : say(path, &found);
 }
 

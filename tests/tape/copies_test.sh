@@ -335,3 +335,25 @@ ok "a foreign one" $?
 	>"$work/log" 2>&1 </dev/null
 [ $? = 0 ] && grep -q "foreign-00000000 was not written over" "$work/log"
 ok "--overwrite of what is not needed is said" $?
+
+# a copy that ended early is read all the same
+rm -rf "$work"/*.tap* "$work/set" "$work/copy" "$work/more" "$work/src" \
+	"$work/out"
+mkdir "$work/src"
+head -c 3M /dev/urandom >"$work/src/first"
+do_it "a set on two" "$reel" init "$work/set" --media \
+	"$work/a.tap?capacity=4M,$work/b.tap?capacity=4M"
+do_it "a session on the first" "$reel" backup "$work/set" -C "$work/src" .
+head -c 3M /dev/urandom >"$work/src/second"
+do_it "one on the second, too" "$reel" backup "$work/set" -C "$work/src" .
+away b
+"$reel" copy "$work/set" "$work/copy" --media "$work/c.tap" \
+	>"$work/log" 2>&1 </dev/null
+[ $? = 4 ] && grep -q "session 2 cannot be copied" "$work/log"
+ok "its copy ends where a cartridge is missing" $?
+back b
+away a
+do_it "what was copied stands in for what is lost" \
+	"$reel" restore "$work/set@1" --to "$work/out"
+cmp -s "$work/src/first" "$work/out/first"
+ok "byte for byte" $?
