@@ -1,12 +1,10 @@
 #include "catalog/foreign.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,15 +15,12 @@
 #include "tape/error.h"
 #include "tape/log.h"
 
-#define FRONT	     "reel-"
-#define SETTLED	     60 /* seconds after which it would be locked */
 #define NS	     1000000000
 #define LEVELS	     3	   /* of directories: ours, the set, what is in it */
 #define LOAD_SECONDS 10800 /* LTO-9 looks a new cartridge over for hours */
 
 struct foreign {
 	char *directory;       /* private; the set is `set` in it */
-	int lock;	       /* fd of it */
 	char *path;	       /* of the set */
 	int fd;		       /* the archive; volume 1 leads to it */
 	struct medium *medium; /* the tape; the set's at last */
@@ -60,54 +55,13 @@ struct set *foreign_set(struct foreign *f)
 
 /* ---- the directory ---- */
 
-static bool is_left(int fd)
-{
-	struct stat st;
-
-	return !fstat(fd, &st) && st.st_uid == geteuid() &&
-	       st.st_mtime + SETTLED < time(NULL) &&
-	       !faccessat(fd, "set", F_OK, AT_SYMLINK_NOFOLLOW) &&
-	       !flock(fd, LOCK_EX | LOCK_NB);
-}
-
-/* What mounts that were killed have left: nobody holds its lock. */
-static void sweep(const char *top)
-{
-	const size_t length = strlen(FRONT) + strlen("XXXXXX");
-	DIR *d = opendir(top);
-	struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		char *path;
-		int fd;
-
-		if (strncmp(e->d_name, FRONT, strlen(FRONT)) != 0 ||
-		    strlen(e->d_name) != length)
-			continue;
-		fd = openat(dirfd(d), e->d_name,
-			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (is_left(fd) &&
-		    asprintf(&path, "%s/%s", top, e->d_name) >= 0) {
-			discard(path, LEVELS);
-			free(path);
-		}
-		close(fd);
-	}
-	if (d)
-		closedir(d);
-}
-
-/* Locked as long as it is used. */
 static int make_directory(struct foreign *f)
 {
 	const char *top = getenv("TMPDIR");
 
 	if (!top || !*top)
 		top = "/var/tmp";
-	sweep(top);
-	if (asprintf(&f->directory, "%s/" FRONT "XXXXXX", top) < 0) {
+	if (asprintf(&f->directory, "%s/reel-XXXXXX", top) < 0) {
 		f->directory = NULL;
 		return REEL_ENOMEM;
 	}
@@ -119,9 +73,6 @@ static int make_directory(struct foreign *f)
 		f->directory = NULL;
 		return error_from_errno(errno);
 	}
-	f->lock = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (f->lock < 0 || flock(f->lock, LOCK_EX | LOCK_NB))
-		return REEL_EIO;
 	if (asprintf(&f->path, "%s/set", f->directory) < 0) {
 		f->path = NULL;
 		return REEL_ENOMEM;
@@ -513,7 +464,7 @@ int foreign_open(const char *name, const volatile int *stop,
 
 	if (!f)
 		return REEL_ENOMEM;
-	f->fd = f->lock = -1;
+	f->fd = -1;
 	error = foreign_is_drive(name) ? open_tape(f, name, stop)
 				       : open_file(f, name, stop);
 	if (error) {
@@ -532,8 +483,6 @@ void foreign_close(struct foreign *f)
 	medium_close(f->medium);
 	if (f->directory)
 		discard(f->directory, LEVELS);
-	if (f->lock >= 0)
-		close(f->lock);
 	if (f->fd >= 0)
 		close(f->fd);
 	free(f->path);

@@ -258,25 +258,6 @@ ok "nothing can be written there" $?
 mv moved.tar posix.tar
 umount_it
 
-# a mount that is killed leaves its directory; the next one removes it
-"$reel" mount posix.tar "$mnt" 2>"$work/log"
-kill -9 "$(getfattr --only-values -n user.reel.pid "$mnt")"
-umount -l "$mnt" || fusermount3 -uz "$mnt"
-left=$(ls "$TMPDIR")
-mount_it posix.tar && [ -e "$TMPDIR/$left" ]
-ok "what was left a moment ago may be another's" $?
-umount_it
-touch -d '2 minutes ago' "$TMPDIR/$left"
-mount_it posix.tar && [ -n "$left" ] && [ ! -e "$TMPDIR/$left" ]
-ok "what a killed mount left is removed" $?
-[ "$(ls "$TMPDIR" | wc -l)" = 1 ]
-ok "and its own is there" $?
-touch -d '2 minutes ago' "$TMPDIR"/reel-*
-"$reel" ls posix.tar >/dev/null 2>&1
-cmp -s "$mnt/d/e/large" src/d/e/large && [ -n "$(ls "$TMPDIR")" ]
-ok "what is in use is not" $?
-umount_it
-
 # ---- tapes ----
 
 for blocks in 1 7 20 512; do
