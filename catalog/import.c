@@ -109,21 +109,24 @@ static struct cartridge_label *cartridge(const struct cartridge_table *t,
 	return n < t->cartridge_count ? &t->cartridges[n] : NULL;
 }
 
-static void drop_places(struct cartridge_table *t, uint32_t number)
+static void drop_places(struct import *i, uint32_t number)
 {
+	struct cartridge_table *t = &i->known;
 	size_t kept = 0;
 
 	for (size_t n = 0; n < t->place_count; n++)
 		if (t->places[n].cartridge != number)
 			t->places[kept++] = t->places[n];
+	i->dropped += t->place_count - kept;
 	t->place_count = kept;
 }
 
 /* Of two cartridges of one number the younger counts: the other was begun anew.
  * *older: it is the one that is known. */
-static int add_cartridge(struct cartridge_table *t,
-			 const struct cartridge_label *l, bool *older)
+static int add_cartridge(struct import *i, const struct cartridge_label *l,
+			 bool *older)
 {
+	struct cartridge_table *t = &i->known;
 	struct cartridge_label *have = cartridge(t, l->number);
 	char *name = t->cartridge_count ? t->cartridges[0].set_name : NULL;
 	size_t n = t->cartridge_count;
@@ -135,7 +138,7 @@ static int add_cartridge(struct cartridge_table *t,
 	if (*older)
 		return 0;
 	if (have) {
-		drop_places(t, l->number);
+		drop_places(i, l->number);
 	} else {
 		void *more = realloc(t->cartridges,
 				     (n + 1) * sizeof(*t->cartridges));
@@ -183,7 +186,7 @@ static int merge(struct import *i, const struct cartridge_table *t)
 		const struct cartridge_label *l = &t->cartridges[n];
 		bool older;
 
-		error = add_cartridge(&i->known, l, &older);
+		error = add_cartridge(i, l, &older);
 		for (size_t k = 0; !error && !older && k < t->place_count; k++)
 			if (t->places[k].cartridge == l->number)
 				error = add_place(&i->known, &t->places[k]);
@@ -260,7 +263,7 @@ static int walk(struct import *i, struct drive *d,
 		error = merge(i, &t);
 	cartridge_table_release(&t);
 	if (!error)
-		error = add_cartridge(&i->known, l, &older);
+		error = add_cartridge(i, l, &older);
 	if (!error && !was_seen(i, l->number))
 		error = note_seen(i, l->number);
 	return error;
@@ -288,7 +291,7 @@ int import_cartridge(struct import *i, struct drive *d)
 size_t import_learned(const struct import *i)
 {
 	return i->saved_count + i->wanted_count + i->unread_count +
-	       i->known.place_count + i->known.cartridge_count;
+	       i->known.place_count + i->dropped + i->known.cartridge_count;
 }
 
 bool import_is_hopeless(const struct import *i)

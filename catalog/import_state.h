@@ -33,8 +33,9 @@ struct import {
 	size_t saved_count;
 	struct place *unread; /* wanted, and cannot be read there */
 	size_t unread_count;
-	bool broken; /* a cartridge could not be read to its end */
-	int unmade;  /* why the set could not be made */
+	size_t dropped; /* places of cartridges that were begun anew */
+	bool broken;	/* a cartridge could not be read to its end */
+	int unmade;	/* why the set could not be made */
 	bool made, finished;
 };
 

@@ -480,8 +480,8 @@ static int check_cartridge(struct catalog *c,
 	if (error)
 		return error;
 	error = tapes_last_table(d, c->set, p->file, &t);
-	broken =
-		(!error || error == REEL_ENOENT) && cartridge_ends_in_damage(d);
+	broken = (!error || error == REEL_ENOENT || error == REEL_EDAMAGED) &&
+		 cartridge_ends_in_damage(d);
 	station_put(station, d);
 	if (broken) {
 		log_error("cartridge %s cannot be read to its end: nothing is "

@@ -11,6 +11,7 @@
 #include "fs/change.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tape/text.h"
 
 static int new_digester(struct archive *a, struct digester **out)
@@ -121,7 +122,9 @@ static int copy_source(struct archive *a, struct source *s, uint64_t from,
 	for (uint64_t at = from; at < s->stored;) {
 		void *room;
 		size_t n;
-		int error = stream_reserve(a->stream, &room, &n);
+		int error = stop_is_set(a->stop)
+				    ? REEL_ESTOPPED
+				    : stream_reserve(a->stream, &room, &n);
 
 		if (error)
 			return error;
@@ -152,7 +155,9 @@ static int copy_stored(struct archive *a, struct source *s, uint64_t from,
 				   ? (size_t)(s->stored - at)
 				   : ARCHIVE_BLOCK;
 
-		error = source_read(a, s, at, a->block, n);
+		error = stop_is_set(a->stop)
+				? REEL_ESTOPPED
+				: source_read(a, s, at, a->block, n);
 		if (!error && d)
 			digester_add(d, a->block, n);
 		if (!error)

@@ -15,7 +15,6 @@
 
 struct asked {
 	struct asked *next;
-	const void *key;
 	bool withdrawn;
 	char *label; /* may be NULL */
 	committer_done done;
@@ -226,8 +225,8 @@ void committer_free(struct committer *c)
 	free(c);
 }
 
-int committer_ask(struct committer *c, const void *key, const char *label,
-		  committer_done done, void *context)
+int committer_ask(struct committer *c, const char *label, committer_done done,
+		  void *context)
 {
 	struct asked *a = calloc(1, sizeof(*a));
 
@@ -237,7 +236,6 @@ int committer_ask(struct committer *c, const void *key, const char *label,
 		free(a);
 		return REEL_ENOMEM;
 	}
-	a->key = key;
 	a->done = done;
 	a->context = context;
 	pthread_mutex_lock(&c->lock);
@@ -248,35 +246,33 @@ int committer_ask(struct committer *c, const void *key, const char *label,
 	return 0;
 }
 
-/* Those of the key leave the queue. Under lock. */
-static struct asked *leave(struct committer *c, const void *key)
+/* The first in the queue leaves it. Under lock. */
+static struct asked *leave(struct committer *c)
 {
-	struct asked **at = &c->first, *gone = NULL;
+	struct asked *gone = c->first;
 
-	while (*at) {
-		struct asked *a = *at;
-
-		if (a->key != key) {
-			at = &a->next;
-			continue;
-		}
-		*at = a->next;
-		a->next = gone;
-		gone = a;
-	}
-	c->last = at;
+	if (!gone)
+		return NULL;
+	c->first = gone->next;
+	if (!c->first)
+		c->last = &c->first;
+	gone->next = NULL;
 	return gone;
 }
 
-void committer_withdraw(struct committer *c, const void *key)
+void committer_withdraw(struct committer *c)
 {
-	struct asked *gone;
+	struct asked *gone = NULL, *a;
 
 	pthread_mutex_lock(&c->lock);
-	gone = leave(c, key);
-	for (struct asked *a = c->served; a; a = a->next)
-		a->withdrawn |= a->key == key;
-	if (c->served && all_withdrawn(c->served))
+	a = c->served;
+	while (a && a->withdrawn)
+		a = a->next;
+	if (a)
+		a->withdrawn = true;
+	else
+		gone = leave(c);
+	if (a && all_withdrawn(c->served))
 		stop_set(&c->give_up, 1);
 	pthread_mutex_unlock(&c->lock);
 	answer(gone, REEL_ESTOPPED);

@@ -16,13 +16,13 @@ void committer_stop(struct committer *c);
 void committer_free(struct committer *c); /* accepts NULL */
 
 /* `done` is called by the thread when a commit that began after this call has
- * ended. `key` tells who asks. */
+ * ended. */
 typedef void (*committer_done)(void *context, int error);
-int committer_ask(struct committer *c, const void *key, const char *label,
-		  committer_done done, void *context);
-/* Whoever `key` is, if it still waits, does so no more: a commit that nobody
- * else waits for is given up (REEL_ESTOPPED). */
-void committer_withdraw(struct committer *c, const void *key);
+int committer_ask(struct committer *c, const char *label, committer_done done,
+		  void *context);
+/* One who asked waits no more: a commit that nobody else waits for is given up,
+ * and it is answered with REEL_ESTOPPED. */
+void committer_withdraw(struct committer *c);
 /* How things stand, as lines of `key value`, appended: see README. */
 int committer_status(struct committer *c, struct buffer *out);
 

@@ -246,6 +246,16 @@ static void on_readlink(fuse_req_t request, fuse_ino_t id)
 
 /* ---- extended attributes ---- */
 
+static int withdraw(fuse_req_t request, struct mount *m)
+{
+	const uid_t who = fuse_req_ctx(request)->uid;
+
+	if (who && who != geteuid())
+		return REEL_EPERM;
+	committer_withdraw(m->committer);
+	return 0;
+}
+
 static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 			size_t size)
 {
@@ -256,7 +266,9 @@ static void on_getxattr(fuse_req_t request, fuse_ino_t id, const char *name,
 	int error;
 
 	b->length = 0;
-	error = live_virtual_is(name)
+	error = id == LIVE_ROOT && !strcmp(name, MOUNT_WITHDRAW)
+			? withdraw(request, m)
+		: live_virtual_is(name)
 			? live_virtual_get(&v, w->catalog, id, name, b)
 			: live_xattr(m->live, id, name, b);
 	if (error == REEL_ENOENT)
@@ -299,15 +311,10 @@ static void committed(void *context, int error)
 	free(r);
 }
 
-/* The request may be answered meanwhile: it is a name here, and no more. */
-static void on_interrupt(fuse_req_t request, void *context)
-{
-	committer_withdraw(context, request);
-}
-
 /* Writing `user.reel.commit` on the root commits; its value is the label. The
- * answer comes when the commit has ended, or is given up since who asked was
- * interrupted. */
+ * answer comes when the commit has ended. An interrupt does not end it: the
+ * kernel tells of one when who asked is merely stopped for a while. Asking for
+ * `user.reel.withdraw` does (writing would wait for the other writer). */
 static void ask_commit(fuse_req_t request, const char *value, size_t size)
 {
 	struct worker *w = worker_of(request);
@@ -317,10 +324,7 @@ static void ask_commit(fuse_req_t request, const char *value, size_t size)
 
 	if (!error) {
 		*r = (struct commit_request){request, w};
-		fuse_req_interrupt_func(request, on_interrupt,
-					w->mount->committer);
-		error = committer_ask(w->mount->committer, request, label,
-				      committed, r);
+		error = committer_ask(w->mount->committer, label, committed, r);
 	}
 	free(label);
 	if (error) {

@@ -35,9 +35,13 @@ int mount_run(struct set *set, const struct mount_options *o);
 /* Commits what was written to MNT/current and waits. The commit's end stands in
  * the status then. Logs what the daemon does not. */
 int mount_commit(const char *mountpoint, const char *label);
+/* From another thread: a mount_commit is given up, unless others wait for the
+ * same commit. */
+void mount_withdraw(const char *mountpoint);
 /* Attributes of MNT/current by which its daemon is spoken to. */
-#define MOUNT_COMMIT "user.reel.commit" /* written: a label, or nothing */
-#define MOUNT_STATUS "user.reel.status" /* lines: committer.h */
+#define MOUNT_COMMIT   "user.reel.commit"   /* written: a label, or nothing */
+#define MOUNT_WITHDRAW "user.reel.withdraw" /* asked for: no value */
+#define MOUNT_STATUS   "user.reel.status"   /* lines: committer.h */
 
 /* Takes a reel mount down: waits until it is really gone. What was written
  * stays in the spool. One that a program uses stays as it was (said). */

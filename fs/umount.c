@@ -148,42 +148,55 @@ static bool is_writable(const char *path)
 	       !(st.f_flag & ST_RDONLY);
 }
 
-bool mount_takes_writes(const char *mountpoint)
+/* What takes writes there: current/, or the mount itself (-o current); heap,
+ * NULL: nothing. */
+static char *writable(const char *mountpoint)
 {
 	char *path = absolute(mountpoint), *current = NULL;
-	bool takes = path && asprintf(&current, "%s/current", path) >= 0 &&
-		     (mount_is_there(current) || is_writable(path));
+
+	if (path && asprintf(&current, "%s/current", path) < 0)
+		current = NULL;
+	if (current && !mount_is_there(current)) {
+		free(current);
+		current = is_writable(path) ? strdup(path) : NULL;
+	}
+	free(path);
+	return current;
+}
+
+bool mount_takes_writes(const char *mountpoint)
+{
+	char *current = writable(mountpoint);
 
 	free(current);
-	free(path);
-	return takes;
+	return current;
 }
 
 int mount_commit(const char *mountpoint, const char *label)
 {
-	char *path = absolute(mountpoint), *current = NULL;
+	char *current = writable(mountpoint);
 	int error = 0;
 
-	if (!path || asprintf(&current, "%s/current", path) < 0)
-		error = path ? REEL_ENOMEM : REEL_ENOENT;
-	if (!error && !mount_is_there(current) && is_writable(path)) {
-		free(current); /* -o current */
-		current = strdup(path);
-		error = current ? 0 : REEL_ENOMEM;
-	} else if (!error && !mount_is_there(current)) {
+	if (!current) {
 		log_error("%s: no writable current/ is mounted there",
 			  mountpoint);
-		error = REEL_EINVAL;
+		return REEL_EINVAL;
 	}
-	if (!error) {
-		sync_current(current);
-		if (setxattr(current, MOUNT_COMMIT, label ? label : "",
-			     label ? strlen(label) : 0, 0))
-			error = error_from_errno(errno);
-	}
+	sync_current(current);
+	if (setxattr(current, MOUNT_COMMIT, label ? label : "",
+		     label ? strlen(label) : 0, 0))
+		error = error_from_errno(errno);
 	free(current);
-	free(path);
 	return error;
+}
+
+void mount_withdraw(const char *mountpoint)
+{
+	char *current = writable(mountpoint), none;
+
+	if (current)
+		getxattr(current, MOUNT_WITHDRAW, &none, sizeof(none));
+	free(current);
 }
 
 /* Whether the daemon behind a mount has ended without unmounting. */

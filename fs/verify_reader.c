@@ -98,6 +98,8 @@ static int check_table(struct verify_reader *r)
 		err = say(r, v->end, REEL_EMEDIUM, "the volume is missing");
 		goto out;
 	}
+	if (err && err != REEL_EDAMAGED && err != REEL_EIO)
+		goto out;
 	if (err)
 		length = 0;
 	err = 0;

@@ -7,6 +7,7 @@
  * extended attributes (linux/posix_acl_xattr.h): le32 version 2, then for each
  * entry, by tag and id, le16 tag, le16 permissions, le32 id. */
 #include <ctype.h>
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@
 #define FIELDS	    4
 #define NAME_LIMIT  256
 #define NO_ID	    UINT32_MAX
+#define ROOM	    4096 /* for what a system tells of a name */
+#define ROOM_LIMIT  (4u << 20)
 
 enum tag {
 	USER_OBJ = 1,
@@ -57,26 +60,36 @@ static bool number_of(const struct field *f, uint32_t *id)
 	return true;
 }
 
-static bool user_of(const char *name, uint32_t *id)
+/* A group may have thousands of members, which are told with it. */
+static bool ask(const char *name, bool user, char *room, size_t size,
+		uint32_t *id, int *err)
 {
-	char room[4096];
-	struct passwd p, *found;
+	struct passwd p, *found_user = NULL;
+	struct group g, *found_group = NULL;
 
-	if (getpwnam_r(name, &p, room, sizeof(room), &found) || !found)
+	*err = user ? getpwnam_r(name, &p, room, size, &found_user)
+		    : getgrnam_r(name, &g, room, size, &found_group);
+	if (*err || (!found_user && !found_group))
 		return false;
-	*id = p.pw_uid;
+	*id = user ? p.pw_uid : g.gr_gid;
 	return true;
 }
 
-static bool group_of(const char *name, uint32_t *id)
+static bool known_here(const char *name, bool user, uint32_t *id)
 {
-	char room[4096];
-	struct group g, *found;
+	bool found = false;
+	int err = ERANGE;
 
-	if (getgrnam_r(name, &g, room, sizeof(room), &found) || !found)
-		return false;
-	*id = g.gr_gid;
-	return true;
+	for (size_t size = ROOM; err == ERANGE && size <= ROOM_LIMIT;
+	     size *= 4) {
+		char *room = malloc(size);
+
+		if (!room)
+			return false;
+		found = ask(name, user, room, size, id, &err);
+		free(room);
+	}
+	return found;
 }
 
 /* The number behind an entry, else one in the place of a name, else what this
@@ -92,7 +105,7 @@ static bool id_of(const struct field *name, const struct field *number,
 		return false;
 	memcpy(text, name->text, name->length);
 	text[name->length] = '\0';
-	return user ? user_of(text, id) : group_of(text, id);
+	return known_here(text, user, id);
 }
 
 static int read_permissions(const struct field *f, uint16_t *out)

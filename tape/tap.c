@@ -15,6 +15,7 @@
 #define PLACES_LIMIT  (1u << 18)
 #define WRITE_BACK    (32ull << 20) /* bytes between two starts of it */
 #define MARKS_AT_ONCE 1024
+#define MENDED_LIMIT  64 /* each is looked for at length */
 
 /* The item at p that counts; p moves over what is skipped. */
 static int settle(struct tap *t, struct tap_place *p, struct tap_item *i)
@@ -178,6 +179,8 @@ static int scan(struct tap *t)
 			return error;
 		if (p.marks == TAP_MARKS_LIMIT && is_mark(i.what))
 			i.what = TAP_DAMAGE;
+		if (i.mended && t->mended == MENDED_LIMIT)
+			i.what = TAP_DAMAGE;
 		if (i.what == TAP_END || i.what == TAP_DAMAGE)
 			break;
 		t->mended += i.mended;
@@ -196,19 +199,31 @@ static bool may_begin(uint32_t word)
 	       word == TAP_MEDIUM_END_WORD;
 }
 
-/* T4 */
-static int check_beginning(const struct tap *t)
+static int word_at_beginning(struct tap *t, uint32_t *word, bool *there,
+			     struct tap_item *first)
 {
-	uint32_t word;
-	bool there, right;
-	int error = tap_word_at(t, 0, &word, &there);
+	int error = tap_word_at(t, 0, word, there);
 
-	if (error || !t->size)
+	*first = (struct tap_item){0};
+	return error || !*there ? error : tap_look(t, 0, first);
+}
+
+/* T4 */
+static int check_beginning(struct tap *t, bool repair)
+{
+	bool bare = t->end.marks == t->end.object, there, right;
+	struct tap_item first;
+	uint32_t word;
+	int error;
+
+	if (!t->size)
+		return 0;
+	error = word_at_beginning(t, &word, &there, &first);
+	if (error)
 		return error;
-	right = there && may_begin(word);
-	if (t->end.marks == t->end.object && t->damaged)
-		right = false;
-	if (right && t->end.marks == t->end.object && t->torn) {
+	right = there && (may_begin(word) || first.mended) &&
+		!(bare && t->damaged);
+	if (right && bare && t->torn && !repair) {
 		error = tap_word_at(t, t->end.offset, &word, &there);
 		right = !there ||
 			(!tap_class(word) && tap_length(word) % TAP_UNIT == 0);
@@ -227,7 +242,7 @@ int tap_init(struct tap *t, int fd, bool repair)
 	t->size = (uint64_t)st.st_size;
 	error = scan(t);
 	if (!error)
-		error = check_beginning(t);
+		error = check_beginning(t, repair);
 	if (error) {
 		free(t->places);
 		return error;
@@ -337,6 +352,42 @@ int tap_read(struct tap *t, struct tap_place *p, void *to, size_t room,
 
 /* ---- writing ---- */
 
+static int write_word(const struct tap *t, uint64_t offset, uint32_t word)
+{
+	struct le32 raw = le32_make(word);
+	ssize_t n;
+
+	do
+		n = pwrite(t->fd, &raw, sizeof(raw), (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(raw) ? 0
+	       : n < 0		? error_from_errno(errno)
+				: REEL_EIO;
+}
+
+/* T5: what mends a length may be written over next. */
+static int heal(struct tap *t)
+{
+	struct tap_place p = {0};
+	struct tap_item i;
+	int error = 0;
+
+	while (!error && t->mended) {
+		error = settle(t, &p, &i);
+		if (error || i.what == TAP_END || i.what == TAP_DAMAGE)
+			break;
+		if (i.mended) {
+			error = write_word(t, p.offset, i.length);
+			if (!error)
+				error = write_word(t, i.next - TAP_WORD,
+						   i.length);
+			t->mended--;
+		}
+		pass(&p, &i);
+	}
+	return error;
+}
+
 static int cut_file(struct tap *t, uint64_t size)
 {
 	if (t->size == size)
@@ -358,7 +409,9 @@ int tap_cut(struct tap *t, const struct tap_place *p)
 
 	if (tap_is_barred(t, p))
 		return REEL_EDAMAGED;
-	error = cut_file(t, p->offset);
+	error = heal(t);
+	if (!error)
+		error = cut_file(t, p->offset);
 	if (error)
 		return error;
 	forget(t, p);
@@ -429,7 +482,7 @@ static int prepare(struct tap *t, const struct tap_place *p)
 {
 	if (p->offset == t->end.offset && t->size == p->offset && !t->torn &&
 	    !t->damaged)
-		return 0;
+		return heal(t);
 	return tap_cut(t, p);
 }
 

@@ -31,7 +31,9 @@
  * T5  A wrong length of a block (of even length) is mended by the other one:
  *     that in front counts when a whole block stands behind where it ends,
  *     perhaps with a few marks between; else that behind, looked for at each
- *     multiple of 512, when a whole block or the end of the file follows. */
+ *     multiple of 512, when a whole block or the end of the file follows. The
+ *     first write puts them right, since what follows may be written over.
+ *     More than 64 such blocks are damage. */
 #ifndef REEL_TAPE_TAP_H
 #define REEL_TAPE_TAP_H
 

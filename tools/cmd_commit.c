@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "fs/commit.h"
 #include "fs/mount.h"
 #include "tape/error.h"
 #include "tape/log.h"
+#include "tape/stop.h"
 #include "tools/commit_report.h"
 #include "tools/figures.h"
 #include "tools/json.h"
@@ -61,13 +63,57 @@ static void *watch_progress(void *context)
 	return NULL;
 }
 
+struct asking {
+	const char *mountpoint, *label;
+	int error;
+};
+
+static void *ask(void *context)
+{
+	struct asking *a = context;
+
+	a->error = mount_commit(a->mountpoint, a->label);
+	return NULL;
+}
+
+/* Ctrl-C gives the commit up; the mount answers then. */
+static int wait_for_commit(const char *mountpoint, const char *label)
+{
+	const volatile int *stop = signals_flag();
+	struct asking a = {.mountpoint = mountpoint, .label = label};
+	bool withdrawn = false;
+	pthread_t asker;
+	int running = pthread_create(&asker, NULL, ask, &a);
+
+	if (running) {
+		ask(&a);
+		return a.error;
+	}
+	do {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += LOOK_US * 1000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		running = pthread_timedjoin_np(asker, NULL, &until);
+		if (running && stop_is_set(stop) && !withdrawn) {
+			mount_withdraw(mountpoint);
+			withdrawn = true;
+		}
+	} while (running);
+	return a.error;
+}
+
 int commit_mounted(const char *mountpoint, const char *label, bool quiet)
 {
 	struct watch w = {.mountpoint = mountpoint, .quiet = quiet};
 	pthread_t thread;
 	bool watching = !quiet && isatty(STDERR_FILENO) &&
 			!pthread_create(&thread, NULL, watch_progress, &w);
-	int error = mount_commit(mountpoint, label);
+	int error = wait_for_commit(mountpoint, label);
 
 	w.ended = true;
 	if (watching)

@@ -173,6 +173,20 @@ for signal in INT TERM; do
 done
 [ -e "$now/0new" ]
 ok "what was written is there" $?
+python3 - "$reel" "$mnt" >"$work/log" 2>&1 <<'P'
+import signal, subprocess, sys, time
+p = subprocess.Popen([sys.argv[1], "commit", sys.argv[2]])
+time.sleep(1)
+p.send_signal(signal.SIGTSTP)
+time.sleep(0.5)
+p.send_signal(signal.SIGCONT)
+time.sleep(0.7)
+if p.poll() is not None:
+    sys.exit("a stop ended it")
+p.send_signal(signal.SIGINT)
+sys.exit(0 if p.wait(10) == 130 else 1)
+P
+ok "Ctrl-Z does not end a commit" $?
 mv "$work/away" "$image"
 do_it "the commit goes on with its cartridge" "$reel" commit "$mnt"
 cmp -s "$now/0new" "$mnt/snapshots/latest/0new"

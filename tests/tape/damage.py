@@ -6,6 +6,7 @@
 #                                       Nth (0) block of that tape file
 #     damage.py IMAGE tail FILE [N]     in the length behind it
 #     damage.py IMAGE both FILE [N]     in both
+#     damage.py IMAGE data FILE [N]     in the middle of the block
 import struct, sys
 
 path, what, file = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -28,4 +29,6 @@ if what in ("head", "both"):
     data[at + 1] ^= 0x04
 if what in ("tail", "both"):
     data[behind + 1] ^= 0x10
+if what == "data":
+    data[at + 4 + length // 2 // 512 * 512 + 7] ^= 0x5a
 open(path, "wb").write(data)

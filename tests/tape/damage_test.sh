@@ -139,6 +139,55 @@ for which in head tail; do
 	done
 done
 
+# what is written next must not take away what mended it
+for which in head tail; do
+	for place in "9 2" "10 0" "11 0"; do
+		cp -a "$work/set" "$work/kept"
+		cp "$work/good.tap" "$work/a.tap"
+		# shellcheck disable=SC2086
+		damage "$work/a.tap" $which $place
+		echo more >>"$work/src/file3"
+		ends "the $which length at $place: backup" 0 "" \
+			"$reel" backup "$work/set" -C "$work/src" .
+		ends "the $which length at $place: verify then" 0 "" \
+			"$reel" verify "$work/set"
+		! grep -q "length that is wrong" "$work/log"
+		ok "the $which length at $place: it was put right" $?
+		rm -rf "$work/new" "$work/set"
+		mv "$work/kept" "$work/set"
+	done
+done
+: >"$work/y.tap"
+head -c 20000 /dev/urandom >"$work/bytes"
+"$reel" tape write -q -b 10240 "$work/y.tap" <"$work/bytes" 2>"$work/log"
+damage "$work/y.tap" head 0 0
+"$reel" tape seek "$work/y.tap" --end 2>"$work/log"
+head -c 1001 "$work/bytes" | "$reel" tape write -q -b 1001 "$work/y.tap" \
+	2>"$work/log"
+"$reel" tape seek "$work/y.tap" 0
+[ "$("$reel" tape read -q --all "$work/y.tap" 2>"$work/log" | wc -c)" = 21001 ]
+ok "odd blocks behind a mended one" $?
+cp "$work/good.tap" "$work/a.tap"
+
+# ---- the catalogue is a session behind, and its last table is damaged ----
+
+rm -rf "$work/set" "$work"/*.tap*
+"$reel" init "$work/set" --media "$work/a.tap" >/dev/null 2>&1
+"$reel" backup "$work/set" -C "$work/src" . >/dev/null 2>&1
+cp -a "$work/set" "$work/kept"
+head -c 800000 /dev/urandom >"$work/src/file4"
+"$reel" backup "$work/set" -C "$work/src" . >/dev/null 2>&1
+rm -rf "$work/set"
+mv "$work/kept" "$work/set"
+damage "$work/a.tap" both 5 1
+damage "$work/a.tap" data 4
+cp "$work/a.tap" "$work/x.tap"
+ends "an older catalogue, two damages: backup" 5 \
+	"nothing is written behind the damage" \
+	"$reel" backup "$work/set" -C "$work/src" .
+cmp -s "$work/a.tap" "$work/x.tap"
+ok "an older catalogue, two damages: nothing is written" $?
+
 # ---- several ----
 
 rm -rf "$work/set" "$work"/*.tap* "$work/src"/*
