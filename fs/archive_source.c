@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include "tape/error.h"
 
+#define PAUSE_AHEAD (64u << 20) /* bytes */
+
 void source_release(struct source *s)
 {
 	if (!s->stored_row.id)
@@ -155,6 +157,17 @@ static int read_run(struct source *s, uint64_t at, uint8_t *to, size_t *length)
 	return read_file(s, s->runs[s->run].offset + into, to, *length);
 }
 
+/* A pause is dear: what lies behind comes to the cache with it, as far as there
+ * is any, so that the next read needs none. */
+static void read_on(struct archive *a, uint32_t session, uint64_t from)
+{
+	int error = 0;
+
+	for (uint64_t at = 0; !error && at < PAUSE_AHEAD; at += ARCHIVE_BLOCK)
+		error = recall_read(a->library->recall, session, from + at,
+				    a->other, ARCHIVE_BLOCK);
+}
+
 /* What this session's drive would have to be moved for is read when the drive
  * was let go: the reader would wait for it, and it for what is read. */
 static int read_far(struct archive *a, const struct content_row *row,
@@ -171,6 +184,8 @@ static int read_far(struct archive *a, const struct content_row *row,
 		error = stream_pause(a->stream);
 		if (!error)
 			error = recall_read(r, row->session, from, to, length);
+		if (!error)
+			read_on(a, row->session, from + length);
 	}
 	recall_heed(NULL);
 	return error;
