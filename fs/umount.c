@@ -233,7 +233,7 @@ static int copy_of(const char *path)
 
 static int set_aside(const char *path, const char *name, struct within *w)
 {
-	int fd, error;
+	int error;
 
 	w->copy = -1;
 	if (asprintf(&w->path, "%s/%s", path, name) < 0) {
@@ -247,14 +247,6 @@ static int set_aside(const char *path, const char *name, struct within *w)
 	if (error && w->copy >= 0) {
 		close(w->copy);
 		w->copy = -1;
-	}
-	/* else the daemon may have ended before the kernel writes the rest */
-	fd = w->copy < 0
-		     ? -1
-		     : openat(w->copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		syncfs(fd);
-		close(fd);
 	}
 	return error;
 }
@@ -275,7 +267,8 @@ static void let_go(struct within *w)
 }
 
 /* All mounts, or none. The daemon ends with the outer one: it is to see the end
- * of the inner ones before. */
+ * of the inner ones before, to which the kernel writes the rest when the last
+ * copy goes. */
 static int take_all_down(const char *path)
 {
 	struct within restore = {.copy = -1}, current = {.copy = -1};
