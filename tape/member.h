@@ -34,8 +34,8 @@ enum member_type {
 	MEMBER_DIRECTORY = '5',
 	MEMBER_FIFO = '6',
 	MEMBER_GLOBAL = 'g', /* only comment is meaningful */
-	MEMBER_OTHER = 'V',  /* no file; of foreign archives only, as is: */
-	MEMBER_REST = 'M',   /* of a file that began on an earlier volume */
+	MEMBER_OTHER = 'V',  /* no file; of foreign archives only */
+	MEMBER_REST = 'M',   /* of a file on volumes before; likewise */
 };
 
 /* The S_IFMT bits of a type, and the type of such bits: what is none of the
